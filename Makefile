@@ -1,0 +1,45 @@
+# `make book` builds the book, `make test` checks everything; both start from a bare clone. See `make help`.
+
+PYTHON_MIN = 3.11# as requires-python in pyproject.toml
+PROFILE = standard
+PYTHON ?=
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+export PYTHON PYTHON_MIN TORCH_INDEX
+unexport PYTHONDONTWRITEBYTECODE # modules are compiled on first import, not by pip: half the install time
+
+BIN = .venv/bin
+
+.PHONY: help book test lint clean
+.NOTPARALLEL: # all targets share one .venv
+
+help:
+	@echo 'make book    install into .venv, run the notebooks, build the book, print its first page'
+	@echo 'make test    install, lint, build the book, run every test'
+	@echo 'make lint    ruff and mypy'
+	@echo 'make clean   remove .venv, build and caches; runs and results stay'
+	@echo
+	@echo 'PROFILE=paper                    full scale instead of standard (hours)'
+	@echo 'TORCH_INDEX=URL                  another build of torch, e.g. https://download.pytorch.org/whl/cpu'
+	@echo 'PYTHON=/path/to/python           the Python for .venv, $(PYTHON_MIN) or newer'
+	@echo 'PYTEST_ARGS="-k quantizer -x"    more arguments for pytest'
+
+book:
+	@sh tools/install.sh book
+	@$(BIN)/cqlib book --profile $(PROFILE)
+
+# The tests read the built book, so it is built first; unchanged, that takes seconds.
+test: lint
+	@$(BIN)/cqlib book --profile $(PROFILE)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout 300 \
+	    --nbval-sanitize-with tests/nbval_sanitize.cfg --doctest-modules tests cqlib notebooks $(PYTEST_ARGS)
+
+lint:
+	@sh tools/install.sh book,test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis cqlib.egg-info
+	find cqlib tests book notebooks -name __pycache__ -prune -exec rm -rf {} +

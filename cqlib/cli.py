@@ -1,0 +1,199 @@
+"""The ``cqlib`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import click
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cqlib import __version__, book, claims, data, notebook, paths
+
+_out = Console()
+_err = Console(stderr=True)
+
+_profile = click.option(
+    "--profile",
+    default="quick",
+    show_default=True,
+    help="quick, or a file of profiles/: standard, paper, ...",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def app() -> None:
+    """Rerun the companion's notebooks; look at its data, claims and compressors."""
+
+
+@app.command()
+@click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
+@click.option(
+    "-p",
+    "--parameter",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set a parameter; the value is read as YAML. Repeat for more.",
+)
+@_profile
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run, for one notebook.  [default: runs/PROFILE/NOTEBOOK]",
+)
+@click.option("--force", is_flag=True, help="Run even if the folder is up to date.")
+def run(
+    notebooks: tuple[str, ...],
+    parameter: tuple[tuple[str, str], ...],
+    profile: str,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Run notebooks with strict parameters.
+
+    NOTEBOOK is a path, or a name below notebooks/ such as quickstart. A run is a folder with the
+    executed notebook, its figures, data and claims, and how it was made. Example:
+
+    cqlib run quickstart -p n_clients 64 -p ranks permutation
+    """
+    if output is not None and len(notebooks) > 1:
+        raise notebook.ParameterError("--output goes with one notebook")
+    overrides = {name: yaml.safe_load(value) for name, value in parameter}
+    jobs = [
+        notebook.job(_find(name), profile=profile, overrides=overrides, folder=output)
+        for name in notebooks
+    ]
+    _run_all(jobs, force=force)
+    for job in jobs:
+        click.echo(job.folder)
+
+
+@app.command("data")
+def data_command() -> None:
+    """List the data sets: what is here, from where, and whether it is what it should be."""
+    table = Table("name", "samples", "features", "where", "state", "file")
+    statuses = data.status()
+    for s in statuses:
+        table.add_row(s.name, str(s.N), str(s.d), s.where, s.state, str(s.path or ""))
+    _out.print(table)
+    if any(s.where == "absent" for s in statuses):
+        click.echo(
+            "Absent sets are downloaded when they are first used, or replaced by a labelled "
+            "stand-in. CQLIB_DATA names a folder of files to use instead."
+        )
+    if any(s.state.startswith("refused") for s in statuses):
+        raise SystemExit(1)
+
+
+@app.command("claims")
+@_profile
+def claims_command(profile: str) -> None:
+    """List every item of the paper with the verdict of a profile's runs."""
+    found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}
+    for file in sorted(paths.runs(profile).rglob("claims.jsonl")):
+        for evidence in claims.read(file):
+            found[evidence.id].append(evidence)
+    table = Table("id", "about", "verdict", "measured")
+    for item in claims.ledger().values():
+        records = found[item.id]
+        measured = "; ".join(e.measured for e in records)
+        table.add_row(item.id, item.name, claims.verdict(records), measured)
+    _out.print(table)
+
+
+@app.command("compressors")
+@click.option("--n", default=64, show_default=True, type=click.IntRange(1), help="Clients.")
+@click.option("--d", default=64, show_default=True, type=click.IntRange(1), help="Dimension.")
+def compressors_command(n: int, d: int) -> None:
+    """List the compressors: options, bits per client per round, constants for n clients."""
+    headers = ["name", "options", "shared", "bits", "omega", "A valid", "A homogeneous", "A paper"]
+    table = Table(*headers, title=f"n = {n} clients, d = {d} coordinates")
+    for row in book.compressor_rows(n, d):
+        table.add_row(*row)
+    _out.print(table)
+
+
+@app.command("book")
+@click.option("--profile", default="standard", show_default=True, help="As for run.")
+def book_command(profile: str) -> None:
+    """Run what is not up to date, build the book, and print the path of its index page."""
+    _run_all([notebook.job(_find(name), profile=profile) for name in book.chapters()])
+    with _err.status("building the book"):
+        index, built = book.build(profile)
+    click.echo("book built:" if built else "book is up to date:", err=True)
+    click.echo(index)
+
+
+@app.command("store")
+@click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
+def store_command(notebooks: tuple[str, ...]) -> None:
+    """Write the quick profile's outputs into notebooks, for the tests to compare with."""
+    for name in notebooks:
+        source = _find(name)
+        notebook.store(source)
+        click.echo(source)
+
+
+def _find(name: str) -> Path:
+    """A notebook by path or by its name below ``notebooks/``."""
+    if name.endswith(".ipynb") and Path(name).is_file():
+        return Path(name)
+    found = paths.notebooks() / f"{name.removesuffix('.ipynb')}.ipynb"
+    if not found.is_file():
+        folder = paths.notebooks()
+        known = sorted(notebook.notebook_name(path) for path in folder.rglob("*.ipynb"))
+        raise notebook.ParameterError(f"no notebook {name!r}; known: {', '.join(known)}")
+    return found
+
+
+def _run_all(jobs: list[notebook.Job], *, force: bool = False) -> None:
+    """Run jobs in parallel processes with progress; all get their turn, failures are told last."""
+    waiting = [job for job in jobs if force or not notebook.is_current(job)]
+    failures: list[str] = []
+    columns = (TextColumn("notebooks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        Progress(*columns, TextColumn("{task.description}"), console=_err) as progress,
+        ProcessPoolExecutor(max_workers=os.cpu_count() or 1) as pool,
+    ):
+        task = progress.add_task("", total=len(jobs), completed=len(jobs) - len(waiting))
+        running = {pool.submit(notebook.run, job): job for job in waiting}
+        started = time.monotonic()
+        progress.update(task, description=", ".join(job.name for job in running.values()))
+        left = dict(running)
+        for future in as_completed(running):
+            job = left.pop(future)
+            try:
+                seconds = future.result()["seconds"]
+                progress.console.print(f"{job.name}: {seconds:.0f} s", highlight=False)
+            except notebook.NotebookError as error:
+                failures.append(str(error))
+                elapsed = time.monotonic() - started
+                progress.console.print(f"{job.name}: failed after {elapsed:.0f} s")
+            names = ", ".join(other.name for other in left.values())
+            progress.update(task, advance=1, description=names)
+    if failures:
+        raise notebook.NotebookError("\n".join(failures))
+
+
+def main() -> None:
+    """Run the command: exit code 0 if all went well, 1 if something failed, 2 for wrong use."""
+    try:
+        app()
+    except notebook.ParameterError as error:
+        _fail(error, 2)
+    except (RuntimeError, ValueError, OSError) as error:
+        _fail(error, 1)
+
+
+def _fail(error: Exception, code: int) -> None:
+    print(f"cqlib: {error}", file=sys.stderr)
+    raise SystemExit(code)

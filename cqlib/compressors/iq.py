@@ -1,0 +1,45 @@
+"""Independent quantization (IQ): every client rounds on its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.compressors.base import AB, Array, Constants
+from cqlib.compressors.onebit import OneBit
+from cqlib.kernels import reference
+from cqlib.keys import Key
+
+
+@dataclass(frozen=True)
+class IQ(OneBit):
+    r"""Independent quantization, Definition 6 of Panferov et al. 2025.
+
+    Coordinate $a_j$ becomes $+\|a\|$ with probability $\frac12(1+a_j/\|a\|)$, else $-\|a\|$,
+    independently over clients and coordinates.
+
+    >>> IQ().ab(n=16, d=16)
+    AB(A=0.9375, B=0.0, homogeneous_only=False)
+    >>> IQ().ab(n=16, d=16, constants="paper")
+    AB(A=0.25, B=0.0, homogeneous_only=False)
+    """
+
+    name: ClassVar[str] = "iq"
+
+    def decide(
+        self, g: NDArray[np.int64], words: NDArray[np.int64], clients: Array, n: int, key: Key
+    ) -> NDArray[np.bool_]:
+        """Round up where the private word falls below the coordinate (Definition 5)."""
+        return reference.round_independent(g, words)
+
+    def ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
+        r"""Return A and B = 0.
+
+        Valid: $A=(d-1)/n$, with equality for all inputs, equal ones included.
+        Paper: $A=d/(4n)$ (after Corollary 1), too small for the range $\pm\|a\|$.
+        """
+        A = d / (4 * n) if constants == "paper" else (d - 1) / n
+        return AB(A, 0.0, homogeneous_only=False)

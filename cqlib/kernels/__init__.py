@@ -1,0 +1,1 @@
+"""Numerical kernels: the rounding and packing that every compressor is built from."""

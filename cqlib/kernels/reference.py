@@ -1,0 +1,265 @@
+"""The normative kernels, in NumPy: how one-bit rounding turns coordinates into bits.
+
+Every other implementation must give the same bits as this one. Decisions are taken on an integer
+grid, so no fused multiply-add, no compiler and no order of summation can change them.
+
+Layout. A vector is cut into tiles of up to 1024 coordinates. A tile of m coordinates has
+L = ceil(m / 8) bytes, and bit k of byte l belongs to coordinate L k + l of the tile
+(bit-transposed, so that plain loops over l vectorise). The random word of that coordinate is
+word k mod 4 of Philox block 256 t + 128 (k div 4) + l, t being the tile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.keys import Key, Stream
+from cqlib.philox import Words, philox4x32
+
+TILE = 1024
+GRID_BITS = 30  # a range [-R, R] is cut into 2^31 steps of R 2^-30
+SIGMA_ROUNDS = 32  # swap-or-not rounds; fewer leave a measurable distance from uniform
+_SMALLEST_SCALE = 2.0**-126  # the smallest normal float32
+
+Array = NDArray[Any]
+
+
+# --- layout ------------------------------------------------------------------------------------
+
+
+def tile_shapes(d: int) -> list[tuple[int, int, int]]:
+    """Return the tiles of a vector as (first tile, number of equal tiles, coordinates in each).
+
+    >>> tile_shapes(2500)
+    [(0, 2, 1024), (2, 1, 452)]
+    """
+    full, rest = divmod(d, TILE)
+    shapes = [(0, full, TILE)] if full else []
+    return shapes + ([(full, 1, rest)] if rest else [])
+
+
+def pack_bits(bits: Array) -> NDArray[np.uint8]:
+    """Pack booleans of shape (..., d) into bytes of shape (..., ceil(d / 8)), bit-transposed.
+
+    >>> pack_bits(np.array([1, 0, 0, 0, 0, 0, 0, 0, 0, 1], bool))  # L = 2: coordinate 9 is bit 4
+    array([ 1, 16], dtype=uint8)
+    """
+    parts, start = [], 0
+    for _, count, m in tile_shapes(bits.shape[-1]):
+        length = -(-m // 8)
+        tiles = bits[..., start : start + count * m].reshape(*bits.shape[:-1], count, m)
+        if 8 * length != m:
+            tiles = np.pad(tiles, [(0, 0)] * (tiles.ndim - 1) + [(0, 8 * length - m)])
+        tiles = tiles.reshape(*bits.shape[:-1], count, 8, length)
+        packed = np.packbits(tiles, axis=-2, bitorder="little")
+        parts.append(packed.reshape(*bits.shape[:-1], count * length))
+        start += count * m
+    return np.concatenate(parts, axis=-1)
+
+
+def unpack_bits(codes: NDArray[np.uint8], d: int) -> NDArray[np.bool_]:
+    """Undo :func:`pack_bits`: bytes of shape (..., ceil(d / 8)) to booleans of shape (..., d).
+
+    Raises:
+        ValueError: if a padding bit of the last tile is set.
+    """
+    parts, start = [], 0
+    for _, count, m in tile_shapes(d):
+        length = -(-m // 8)
+        tiles = codes[..., start : start + count * length]
+        tiles = tiles.reshape(*codes.shape[:-1], count, 1, length)
+        bits = np.unpackbits(tiles, axis=-2, bitorder="little").reshape(
+            *codes.shape[:-1], count, 8 * length
+        )
+        if bits[..., m:].any():
+            raise ValueError("padding bits of the last tile are not zero")
+        parts.append(bits[..., :m].reshape(*codes.shape[:-1], count * m))
+        start += count * length
+    return np.concatenate(parts, axis=-1).astype(bool)
+
+
+# --- random words ------------------------------------------------------------------------------
+
+
+def stream_words(stream_key: tuple[Words, Words], d: int) -> NDArray[np.int64]:
+    """Return the words of coordinates 0..d-1 of a stream.
+
+    Args:
+        stream_key: two words, or two arrays of shape (rows,): one stream a row.
+        d: number of coordinates.
+
+    Returns:
+        int64 array of shape (d,) or (rows, d), values in [0, 2^32).
+    """
+    k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None, None, None] for k in stream_key)
+    parts = []
+    for first, count, m in tile_shapes(d):
+        length = -(-m // 8)
+        tile = np.arange(first, first + count, dtype=np.uint64)[:, None, None]
+        half = np.arange(2, dtype=np.uint64)[:, None]
+        byte = np.arange(length, dtype=np.uint64)
+        block = 256 * tile + 128 * half + byte  # (count, 2, length)
+        zero = np.zeros((), dtype=np.uint64)
+        words = np.stack(philox4x32((block, zero, zero, zero), (k0, k1)), axis=-2)
+        # (..., count, 2, 4, length): half and word together are the bit k = 4 half + word.
+        coordinates = words.reshape(*words.shape[:-3], 8 * length)[..., :m]
+        parts.append(coordinates.reshape(*coordinates.shape[:-2], count * m))
+    return np.concatenate(parts, axis=-1).astype(np.int64)
+
+
+def sigma(key: Key, *, tiles: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
+    """Evaluate a shared random permutation of the clients, a fresh one per tile.
+
+    Each of 32 swap-or-not rounds r draws K_r in [0, n) and swaps x with K_r - x mod n where the
+    round's random bit of the larger of the two says so. Stream SIGMA: K_r of tile t is word
+    r mod 4 of Philox((r div 4, t, 0, 0)) scaled to [0, n); the bit of x is bit x mod 32 of word
+    (x div 32) mod 4 of Philox((x div 128, t, 1 + r, 0)).
+
+    Args:
+        key: the round's key.
+        tiles: number of tiles.
+        clients: ids to map, shape (c,), in [0, n_clients).
+        n_clients: n, in [1, 2^32).
+
+    Returns:
+        int64 array of shape (tiles, c): sigma_t(client).
+
+    Source: Hoang, Morris, Rogaway, "An enciphering scheme based on a card shuffle", CRYPTO 2012.
+    """
+    stream_key = key.shared(Stream.SIGMA)
+    t = np.arange(tiles, dtype=np.uint64)
+    zero = np.zeros((), dtype=np.uint64)
+    offset_blocks = np.arange(SIGMA_ROUNDS // 4, dtype=np.uint64)
+    offsets = np.stack(philox4x32((offset_blocks, t[:, None], zero, zero), stream_key), axis=-1)
+    offsets = ((offsets * n_clients) >> 32).reshape(tiles, SIGMA_ROUNDS).astype(np.int64)
+
+    swaps = _swap_bits(stream_key, tiles=tiles, n_clients=n_clients, evaluations=len(clients))
+    x = np.broadcast_to(np.asarray(clients, dtype=np.int64), (tiles, len(clients)))
+    for r in range(SIGMA_ROUNDS):
+        partner = (offsets[:, r, None] - x) % n_clients
+        x = np.where(swaps(r, np.maximum(x, partner)), partner, x)
+    return x
+
+
+def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evaluations: int) -> Any:
+    """Return swaps(r, x): the swap bits of round r at x of shape (tiles, c)."""
+    zero = np.zeros((), dtype=np.uint64)
+    t = np.arange(tiles, dtype=np.uint64)[:, None]
+    blocks = -(-n_clients // 128)
+    if blocks > max(evaluations, 32):  # few clients of very many: their own words only
+
+        def pointwise(r: int, x: NDArray[np.int64]) -> NDArray[np.bool_]:
+            block = (x >> 7).astype(np.uint64)
+            words = philox4x32((block, t, np.uint64(1 + r), zero), stream_key)
+            word = np.choose((x >> 5) & 3, words).astype(np.int64)
+            return np.asarray((word >> (x & 31)) & 1, dtype=bool)
+
+        return pointwise
+
+    rounds = np.arange(1, 1 + SIGMA_ROUNDS, dtype=np.uint64)[:, None, None]
+    block = np.arange(blocks, dtype=np.uint64)
+    table = np.stack(philox4x32((block, t, rounds, zero), stream_key), axis=-1)
+    table = table.reshape(SIGMA_ROUNDS, tiles, 4 * blocks).astype(np.int64)
+
+    def looked_up(r: int, x: NDArray[np.int64]) -> NDArray[np.bool_]:
+        word = np.take_along_axis(table[r], x >> 5, axis=1)
+        return np.asarray((word >> (x & 31)) & 1, dtype=bool)
+
+    return looked_up
+
+
+# --- ranks: which of the n cells of [0, 1) a client's threshold falls in -------------------------
+
+
+def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
+    """Rank of each client at each coordinate: (shift_j + sigma_t(client)) mod n, shape (c, d)."""
+    shift = (stream_words(key.shared(Stream.SHIFT), d) * n_clients) >> 32
+    tiles = -(-d // TILE)
+    permuted = sigma(key, tiles=tiles, clients=clients, n_clients=n_clients)
+    per_coordinate = np.repeat(permuted.T, TILE, axis=1)[:, :d]
+    return np.asarray((shift + per_coordinate) % n_clients, dtype=np.int64)
+
+
+def permutation_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
+    """Rank of each client in a fresh uniform permutation per coordinate, shape (c, d).
+
+    Client i's rank at coordinate j is the number of clients with a smaller 64-bit ticket, made of
+    words 2 (i mod 2) and 2 (i mod 2) + 1 of block Philox((i div 2, j, 0, 0)) of stream
+    PERMUTATION; equal tickets (probability below n^2 2^-65) rank by client id. Cost O(n) a
+    coordinate: the literal rule, for reference; ``shift_ranks`` is the fast one.
+    """
+    ranks = np.empty((len(clients), d), dtype=np.int64)
+    pairs = np.arange(-(-n_clients // 2), dtype=np.uint64)[:, None]
+    zero = np.zeros((), dtype=np.uint64)
+    for start in range(0, d, TILE):  # bounds the memory to n x 1024 tickets
+        j = np.arange(start, min(start + TILE, d), dtype=np.uint64)
+        w = philox4x32((pairs, j, zero, zero), key.shared(Stream.PERMUTATION))
+        tickets = np.stack([w[0] << 32 | w[1], w[2] << 32 | w[3]], axis=1)
+        tickets = tickets.reshape(2 * len(pairs), len(j))[:n_clients]
+        order = np.argsort(tickets, axis=0, kind="stable")
+        tile_ranks = np.empty_like(order)
+        np.put_along_axis(tile_ranks, order, np.arange(n_clients)[:, None], axis=0)
+        ranks[:, start : start + len(j)] = tile_ranks[clients]
+    return ranks
+
+
+# --- scales and rounding -------------------------------------------------------------------------
+
+
+def tree_sum(values: Array) -> Array:
+    """Sum over the last axis by a zero-padded halving tree: additions in one fixed order."""
+    size = 1 << (values.shape[-1] - 1).bit_length()
+    if size != values.shape[-1]:
+        pad = [(0, 0)] * (values.ndim - 1) + [(0, size - values.shape[-1])]
+        values = np.pad(values, pad)
+    while size > 1:
+        size //= 2
+        values = values[..., :size] + values[..., size:]
+    return values[..., 0]
+
+
+def l2_scale(x: Array) -> NDArray[np.float32]:
+    """2-norm over the last axis as float32, rounded up, at least 2^-126; 0 for a zero vector.
+
+    Rounding up keeps every coordinate inside [-R, R]. The norm of a vector whose norm exceeds the
+    float32 range is infinity, for the caller to refuse.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        norm = np.sqrt(tree_sum(np.square(x, dtype=np.float64)))
+        scale = norm.astype(np.float32)
+        scale = np.where(scale < norm, np.nextafter(scale, np.float32(np.inf)), scale)
+    scale = np.maximum(scale, np.float32(_SMALLEST_SCALE))
+    return np.where((x != 0).any(axis=-1), scale, np.float32(0.0))
+
+
+def grid(x: Array, scale: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Place coordinates on the integer grid: clamp(floor(x 2^30 / R)) + 2^30, in [0, 2^31].
+
+    Args:
+        x: coordinates, shape (..., d), |x| <= R up to rounding.
+        scale: R, shape (...,); 0 puts every coordinate in the middle.
+
+    The expected value of the rounded coordinate is low by less than R 2^-30: the bias of the grid.
+    """
+    radius = np.where(scale > 0, scale, np.float32(1.0)).astype(np.float64)[..., None]
+    half = 1 << GRID_BITS
+    steps = np.floor(x.astype(np.float64) * half / radius)
+    return np.asarray(np.clip(steps, -half, half), dtype=np.int64) + half
+
+
+def round_independent(g: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """IQ's decision: up with probability g 2^-31, independently (Definition 5)."""
+    return np.asarray((words >> 1) < g)
+
+
+def round_correlated(
+    g: NDArray[np.int64], words: NDArray[np.int64], ranks: NDArray[np.int64], n_clients: int
+) -> NDArray[np.bool_]:
+    """CQ's decision: up if the client's stratified threshold lies below y (Algorithm 2).
+
+    The threshold is U = (rank + u 2^-31) / n with private u; y = g 2^-31; both times n 2^31.
+    """
+    return np.asarray((ranks << 31) + (words >> 1) < n_clients * g)

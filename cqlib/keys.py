@@ -1,0 +1,122 @@
+"""Keys: where every random number of the project comes from.
+
+A ``Key`` names a seed and a communication round. From it each purpose draws its own stream:
+shared streams are the same for all clients, private streams differ from client to client.
+No generator object, no state, no global RNG.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cqlib.philox import MASK32, Words, philox4x32
+
+_MAX64 = 2**64 - 1
+
+
+class Stream(IntEnum):
+    """What a stream of random words is for; the numbers are part of the wire format."""
+
+    ROUNDING = 0  # private: which way a client rounds each coordinate
+    SHIFT = 1  # shared: one cyclic shift of the ranks per coordinate
+    SIGMA = 2  # shared: one permutation of the clients per tile of 1024 coordinates
+    PERMUTATION = 3  # shared: one literal permutation of the clients per coordinate
+    COIN = 4  # shared: does this round send full gradients?
+    FOLD = 0xF01D  # derives the keys of tensors and buckets
+
+
+@dataclass(frozen=True)
+class Key:
+    """Root of all randomness of one communication round.
+
+    Args:
+        seed: run seed, an integer in [0, 2^64).
+        round: communication round, an integer in [0, 2^64).
+
+    Raises:
+        ValueError: if either is not an integer in that range.
+
+    >>> key = Key(seed=7)
+    >>> key.next()
+    Key(seed=7, round=1)
+    >>> key.words(Stream.COIN) == Key(seed=7).words(Stream.COIN)  # stateless: same call, same bits
+    True
+    >>> key.words(Stream.COIN) == key.next().words(Stream.COIN)
+    False
+    """
+
+    seed: int
+    round: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("seed", "round"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise ValueError(f"{field} must be an integer in [0, 2^64), got {value!r}")
+            if not 0 <= int(value) <= _MAX64:
+                raise ValueError(f"{field} must be in [0, 2^64), got {value}")
+            object.__setattr__(self, field, int(value))
+
+    def next(self) -> Key:
+        """Return the key of the next communication round."""
+        return replace(self, round=(self.round + 1) & _MAX64)
+
+    def fold(self, i: int) -> Key:
+        """Return the key of part ``i`` (a tensor, a bucket) of the same round.
+
+        The new seed is the first two words of Philox(counter (i lo, i hi, FOLD, 0), key seed).
+
+        Args:
+            i: which part, an integer in [0, 2^64).
+
+        >>> Key(7).fold(0) != Key(7).fold(1)
+        True
+        """
+        if not 0 <= i <= _MAX64:
+            raise ValueError(f"i must be in [0, 2^64), got {i}")
+        counter = (i & MASK32, i >> 32, int(Stream.FOLD), 0)
+        lo, hi, _, _ = philox4x32(counter, self._seed_words)
+        return replace(self, seed=lo | (hi << 32))
+
+    def shared(self, stream: Stream) -> tuple[int, int]:
+        """Return the key of a stream that all clients share: two words."""
+        return self._stream_key(stream, 0)
+
+    def private(
+        self, stream: Stream, clients: ArrayLike
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return the keys of the clients' own streams.
+
+        Args:
+            stream: what the stream is for.
+            clients: client ids in [0, 2^32), any shape.
+
+        Returns:
+            Two uint64 arrays of the shape of ``clients``, values in [0, 2^32).
+        """
+        return self._stream_key(stream, np.asarray(clients, dtype=np.uint64))
+
+    def words(self, stream: Stream, block: int = 0) -> tuple[int, int, int, int]:
+        """Return block ``block`` of a shared stream: four words in [0, 2^32)."""
+        return philox4x32((block, 0, 0, 0), self.shared(stream))
+
+    def uniform(self, stream: Stream) -> float:
+        """Return one shared uniform number in [0, 1): the stream's first word over 2^32.
+
+        >>> 0 <= Key(3, round=5).uniform(Stream.COIN) < 1
+        True
+        """
+        return self.words(stream)[0] / 2**32
+
+    @property
+    def _seed_words(self) -> tuple[int, int]:
+        return self.seed & MASK32, self.seed >> 32
+
+    def _stream_key(self, stream: Stream, client: Words) -> tuple[Words, Words]:
+        counter = (self.round & MASK32, self.round >> 32, int(stream), client)
+        k0, k1, _, _ = philox4x32(counter, self._seed_words)
+        return k0, k1

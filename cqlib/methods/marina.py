@@ -1,0 +1,92 @@
+"""MARINA: clients compress the change of their gradients, and now and then send them whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from cqlib.compressors import Compressor, client_mean
+from cqlib.keys import Key, Stream
+from cqlib.methods.descend import Round, descend
+from cqlib.methods.trace import Trace
+from cqlib.problems import Problem
+from cqlib.theory.complexity import FLOAT_BITS
+
+
+@dataclass(frozen=True)
+class MarinaMemory:
+    """What the clients and the server remember between rounds."""
+
+    gradients: Tensor  # the clients' last gradients, shape (b, n, d)
+    direction: Tensor  # the server's estimate g^t, shape (b, d)
+
+
+def marina_init(gradients: Tensor, *, key: Key) -> Round:
+    """Send whole gradients: g^0 = grad f(x^0)."""
+    direction = client_mean(gradients)
+    memory = MarinaMemory(gradients, direction)
+    return Round(memory, direction, FLOAT_BITS * gradients.shape[-1])
+
+
+def marina_step(
+    memory: MarinaMemory, gradients: Tensor, *, key: Key, compressor: Compressor, p: float
+) -> Round:
+    """Send whole gradients with probability p, else compressed differences (Algorithm 1, line 8).
+
+    All clients and all members of a sweep see the same coin.
+    """
+    if key.uniform(Stream.COIN) < p:
+        return marina_init(gradients, key=key)
+    n, d = gradients.shape[-2:]
+    change = compressor.mean(gradients - memory.gradients, key=key)
+    direction = memory.direction + change
+    return Round(MarinaMemory(gradients, direction), direction, compressor.bits(d, n))
+
+
+def marina(
+    problem: Problem,
+    compressor: Compressor,
+    *,
+    p: float,
+    stepsize: ArrayLike,
+    bit_budget: float | None = None,
+    rounds: int | None = None,
+    seed: int = 0,
+) -> Trace:
+    r"""Run MARINA (Algorithm 1).
+
+    $x^{t+1}=x^t-\gamma g^t$; with probability p, $g^{t+1}=\nabla f(x^{t+1})$ at 32 d bits per
+    client, else $g^{t+1}=g^t+\frac1n\sum_iC_i(\nabla f_i(x^{t+1})-\nabla f_i(x^t))$ at
+    ``compressor.bits(d, n)``.
+
+    Args:
+        problem: what to minimise.
+        compressor: C.
+        p: probability of a round of whole gradients, in (0, 1].
+        stepsize: $\gamma$, one or a sweep of shape (b,); see ``theory.marina_stepsize``.
+        bit_budget: bits that a client may send; the first whole gradient counts.
+        rounds: number of rounds; give this or ``bit_budget``.
+        seed: seed of coins and compressor, in [0, 2^64).
+
+    Source: Algorithm 1; Gorbunov, Burlachenko, Li, Richtarik, ICML 2021.
+
+    >>> from cqlib import compressors, data, problems
+    >>> problem = problems.logistic(data.load("breast_cancer"), n_clients=30, reg=0.1)
+    >>> trace = marina(problem, compressors.make("cq"), p=0.1, stepsize=[0.1, 0.2], rounds=4)
+    >>> trace.bits.shape, trace.bits[1].tolist()
+    ((5, 2), [960.0, 960.0])
+    """
+    if not 0 < p <= 1:
+        raise ValueError(f"p must be in (0, 1], got {p}")
+    return descend(
+        problem,
+        marina_init,
+        partial(marina_step, compressor=compressor, p=p),
+        stepsize=stepsize,
+        bit_budget=bit_budget,
+        rounds=rounds,
+        seed=seed,
+    )

@@ -1,0 +1,306 @@
+"""Run one notebook: strict parameters, all of the output or none, provenance beside it.
+
+A run is a folder: the executed notebook, its claims (``claims.jsonl``), its figures and data
+(``results/``), and ``provenance.json``. The folder appears when everything in it is complete.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from papermill.exceptions import PapermillExecutionError
+
+from cqlib import data, paths
+from cqlib.files import write_atomic
+
+_KEPT_CELL_METADATA = ("tags", "mystnb")
+
+
+class NotebookError(RuntimeError):
+    """A notebook failed; the message names the cell's error and where to look."""
+
+
+class ParameterError(ValueError):
+    """A parameter that the notebook does not have, or of the wrong type."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A notebook with parameters, and the folder that its run goes to."""
+
+    source: Path
+    parameters: dict[str, Any]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The notebook's path below ``notebooks/`` without ending, or its file name."""
+        return notebook_name(self.source)
+
+
+def setup() -> None:
+    """Make a notebook's kernel ready: one thread, the same numbers everywhere; figure style."""
+    import torch
+
+    from cqlib import plotting
+
+    torch.set_num_threads(1)
+    plotting.use_style()
+
+
+def notebook_name(source: Path) -> str:
+    """Return the path below ``notebooks/`` without ending, or the bare name of another file."""
+    try:
+        return source.resolve().relative_to(paths.notebooks()).with_suffix("").as_posix()
+    except (ValueError, FileNotFoundError):
+        return source.stem
+
+
+def defaults(source: Path) -> dict[str, Any]:
+    """Return the notebook's quick profile: the literals of its one ``parameters`` cell.
+
+    Raises:
+        ParameterError: if there is not exactly one such cell or it is more than literals.
+    """
+    nb = nbformat.read(source, as_version=4)
+    cells = [c for c in nb.cells if "parameters" in c.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise ParameterError(f"{source}: needs one cell tagged 'parameters', has {len(cells)}")
+    found = {}
+    for statement in ast.parse(cells[0].source).body:
+        try:
+            assert isinstance(statement, ast.Assign)
+            (target,) = statement.targets
+            assert isinstance(target, ast.Name)
+            found[target.id] = ast.literal_eval(statement.value)
+        except (AssertionError, ValueError):
+            raise ParameterError(
+                f"{source}: the parameters cell must hold lines 'name = literal' only, "
+                f"not {ast.unparse(statement)!r}"
+            ) from None
+    return found
+
+
+def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
+    """Return what a profile sets for a notebook; the quick profile sets nothing.
+
+    Raises:
+        ParameterError: if there is no such profile.
+    """
+    if profile == "quick":
+        return {}
+    file = paths.root() / "profiles" / f"{profile}.yml"
+    if not file.is_file():
+        known = ["quick", *sorted(p.stem for p in file.parent.glob("*.yml"))]
+        raise ParameterError(f"unknown profile {profile!r}; known: {', '.join(known)}")
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8")).get(notebook_name(source)) or {})
+
+
+def check_parameters(source: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that the notebook does not have or of another type than its own."""
+    known = defaults(source)
+    for name, value in parameters.items():
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise ParameterError(f"unknown parameter {name!r} of {source}; known: {listed}")
+        kinds = type(known[name]), type(value)
+        if kinds[0] is not kinds[1] and kinds != (float, int):
+            raise ParameterError(
+                f"parameter {name!r} of {source} is a {kinds[0].__name__} like {known[name]!r}, "
+                f"got {value!r}"
+            )
+
+
+def job(
+    source: Path,
+    *,
+    profile: str = "quick",
+    overrides: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> Job:
+    """Plan a run: profile's parameters, then overrides, all checked.
+
+    The default folder is ``runs/PROFILE/NOTEBOOK``, with a hash of the overrides if there are any,
+    so that no run overwrites another.
+    """
+    if not source.is_file():
+        raise ParameterError(f"no notebook {source}")
+    parameters = {**profile_parameters(source, profile), **(overrides or {})}
+    check_parameters(source, parameters)
+    if folder is None:
+        suffix = f"-{_digest(json.dumps(overrides, sort_keys=True))[:8]}" if overrides else ""
+        folder = paths.runs(profile) / (notebook_name(source) + suffix)
+    return Job(source.resolve(), parameters, folder.resolve())
+
+
+def is_current(job: Job) -> bool:
+    """Tell whether the job's folder holds a run of just this notebook, parameters and code."""
+    file = job.folder / "provenance.json"
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["key"] == _digest(
+        _code_key(job) + _data_key()
+    )
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Execute a job and put its folder in place; return the provenance.
+
+    Raises:
+        NotebookError: if a cell fails. The partly executed notebook is kept beside the folder, and
+            an earlier run in the folder stays as it was.
+    """
+    job.folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=job.folder.parent, prefix=f".{job.folder.name}."))
+    output = work / f"{job.source.stem}.ipynb"
+    failed = job.folder.parent / f"{job.folder.name}.failed.ipynb"
+    code_key, started = _code_key(job), time.time()
+    try:
+        (work / "results").mkdir()
+        places = {"CQLIB_CLAIMS": work / "claims.jsonl", "CQLIB_RESULTS": work / "results"}
+        with _environment({name: str(place) for name, place in places.items()}):
+            papermill.execute_notebook(
+                job.source,
+                output,
+                parameters=job.parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                start_timeout=120,
+            )
+        nb = nbformat.read(output, as_version=4)
+        write_atomic(output, nbformat.writes(clean(nb)) + "\n")
+        provenance = {
+            "notebook": job.name,
+            "parameters": {**defaults(job.source), **job.parameters},
+            "key": _digest(code_key + _data_key()),  # a run may have fetched data
+            "seconds": round(time.time() - started, 2),
+            **_machine(),
+        }
+        write_atomic(work / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+        work.chmod(0o755)
+        _swap(work, job.folder)
+        failed.unlink(missing_ok=True)
+        return provenance
+    except PapermillExecutionError as error:
+        os.replace(output, failed)
+        raise NotebookError(
+            f"{job.name}: cell {error.cell_index} failed with {error.ename}: {error.evalue} "
+            f"(partly executed notebook: {failed})"
+        ) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def store(source: Path) -> None:
+    """Execute a notebook as it stands and write its outputs into it, cleaned."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / source.name
+        papermill.execute_notebook(
+            source, output, kernel_name="python3", progress_bar=False, cwd=str(source.parent)
+        )
+        nb = clean(nbformat.read(output, as_version=4))
+    write_atomic(source, nbformat.writes(nb) + "\n")
+
+
+def clean(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what differs from run to run: times, ids of the tool, language details."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nb.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    for number, cell in enumerate(nb.cells):
+        kept = {k: v for k, v in cell.metadata.items() if k in _KEPT_CELL_METADATA}
+        cell.metadata = nbformat.from_dict(kept)
+        cell.id = f"cell-{number}"
+    return nb
+
+
+def _code_key(job: Job) -> str:
+    """Digest of what decides a run's results: notebook, parameters, code, versions."""
+    nb = nbformat.read(job.source, as_version=4)
+    parts = [
+        *(f"{cell.cell_type}\n{cell.source}" for cell in nb.cells),
+        json.dumps(job.parameters, sort_keys=True),
+        *(f"{p.name}\n{p.read_text(encoding='utf-8')}" for p in _sources()),
+        (paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"),
+        json.dumps(_versions()),
+    ]
+    return _digest("\0".join(parts))
+
+
+def _data_key() -> str:
+    """Digest of which data files are at hand: real data must replace a stand-in."""
+    return _digest(json.dumps(data.whereabouts()))
+
+
+def _sources() -> list[Path]:
+    return sorted(Path(__file__).parent.rglob("*.py"))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    names = ("numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "torch")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _machine() -> dict[str, Any]:
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "commit": commit or "unknown",
+        "versions": _versions(),
+        "device": platform.processor() or platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "interpreter": sys.implementation.name,
+    }
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the kernel, which inherits them."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _swap(new: Path, place: Path) -> None:
+    """Put a folder in place of another; a crash in between leaves one of the two to be found."""
+    if place.exists():
+        old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.old."))
+        os.replace(place, old / "run")
+        os.replace(new, place)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(new, place)

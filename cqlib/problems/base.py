@@ -1,0 +1,59 @@
+"""What a method needs to know about a problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Smoothness:
+    r"""Smoothness constants of $f=\frac1n\sum_if_i$, or upper bounds of them.
+
+    Args:
+        L_minus: of f (Assumption 3).
+        L_plus: in the mean square over clients (Assumption 2), at least L_minus.
+        L_pm: Hessian variance (Definition 4), at most L_plus.
+        L_i: of each client's function.
+    """
+
+    L_minus: float
+    L_plus: float
+    L_pm: float
+    L_i: tuple[float, ...] = ()
+
+
+class Problem(Protocol):
+    r"""Minimise $f(x)=\frac1n\sum_{i=1}^nf_i(x)$ over $x\in\mathbb R^d$ (problem (1)).
+
+    Points have shape (d,), or (b, d) for a batch; results then have a leading axis b.
+    """
+
+    @property
+    def n(self) -> int:
+        """Number of clients."""
+
+    @property
+    def d(self) -> int:
+        """Dimension."""
+
+    @property
+    def x0(self) -> Tensor:
+        """Start, shape (d,), float64."""
+
+    def value(self, x: Tensor) -> Tensor:
+        """f(x): shape () or (b,)."""
+
+    def gradients(self, x: Tensor) -> Tensor:
+        """Gradients of all f_i: shape (n, d) or (b, n, d)."""
+
+    def value_and_gradients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both of the above, sharing their work."""
+
+    def gradient(self, i: int, x: Tensor) -> Tensor:
+        """Gradient of f_i alone at one point: shape (d,)."""
+
+    def smoothness(self) -> Smoothness:
+        """Smoothness constants."""

@@ -1,0 +1,116 @@
+"""Communication complexity of MARINA: bits, and the probability p that minimises them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from cqlib.problems.base import Smoothness
+from cqlib.theory.stepsizes import marina_stepsize
+
+FLOAT_BITS = 32
+
+
+class ImprovementFactor(NamedTuple):
+    """Bits of MARINA over bits of gradient descent, and the p that it is for."""
+
+    factor: float
+    p: float
+
+
+class OptimalP(NamedTuple):
+    """The p that minimises the expected bits, and those bits over gradient descent's."""
+
+    p: float
+    factor: float
+
+
+def expected_bits(p: float, *, d: int, bits: float) -> float:
+    r"""Expected bits per client per round of MARINA: $32dp+b(1-p)$.
+
+    Args:
+        p: probability of a round of full gradients, in (0, 1].
+        d: dimension.
+        bits: b, bits per client in a compressed round.
+
+    Source: Appendix B.1.
+
+    >>> expected_bits(1.0, d=10, bits=42)
+    320.0
+    """
+    return FLOAT_BITS * d * p + bits * (1 - p)
+
+
+def improvement_factor(A: float, d: int, *, p: float | None = None) -> ImprovementFactor:
+    r"""Bits of MARINA with a (d + 32)-bit quantizer over bits of gradient descent.
+
+    $\mathrm{IF}(p)=\big(p+(1-p)c\big)\big(1+\sqrt{\tfrac{1-p}pA}\big)$, $c=\frac{d+32}{32d}$,
+    where $L_\pm=0$ and $B=0$.
+
+    Args:
+        A: constant of the AB-inequality.
+        d: dimension.
+        p: probability of a full round, in (0, 1]; the best one if not given.
+
+    Source: Appendix B.2, Section 4.4.
+
+    >>> round(improvement_factor(A=123 / (4 * 123**2), d=123).factor, 4)  # CQ on a9a, n = d
+    0.0707
+    """
+    if p is None:
+        best = optimal_p(A=A, d=d, bits=d + FLOAT_BITS)
+        return ImprovementFactor(best.factor, best.p)
+    unit = Smoothness(L_minus=1.0, L_plus=1.0, L_pm=0.0)
+    return ImprovementFactor(_factor(p, A=A, B=0.0, d=d, bits=d + FLOAT_BITS, smoothness=unit), p)
+
+
+def optimal_p(
+    *, A: float, B: float = 0.0, d: int, bits: float, smoothness: Smoothness | None = None
+) -> OptimalP:
+    r"""Minimise the expected bits over p by a global scan.
+
+    $\min_{p\in(0,1]}\big(32dp+b(1-p)\big)\Big(L_-+\sqrt{\tfrac{1-p}p((A-B)L_+^2+BL_\pm^2)}\Big)$.
+    The objective is not convex, and p = 1 (gradient descent) is always a local minimum, so the
+    interior minimum found on a logarithmic grid and then refined is compared with p = 1.
+
+    Args:
+        A: constant of the AB-inequality.
+        B: the other one.
+        d: dimension.
+        bits: b, bits per client in a compressed round.
+        smoothness: constants of the problem; without, $L_-=L_+=1$ and $L_\pm=0$.
+
+    Returns:
+        p, and the minimum divided by gradient descent's $32dL_-$; at most 1.
+
+    Source: Appendix D.2.1.
+
+    >>> p, factor = optimal_p(A=0.25, d=10**9, bits=10**9)  # IQ with n = d, d to infinity
+    >>> round(p, 7), round(factor, 7)
+    (0.0210541, 0.2277298)
+    """
+    if not (A >= B >= 0 and d >= 1 and bits >= 0):
+        raise ValueError(f"need A >= B >= 0, d >= 1, bits >= 0; got {A=}, {B=}, {d=}, {bits=}")
+    constants = smoothness or Smoothness(L_minus=1.0, L_plus=1.0, L_pm=0.0)
+
+    def objective(log_p: float) -> float:
+        p = float(np.exp(log_p))
+        return _factor(p, A=A, B=B, d=d, bits=bits, smoothness=constants)
+
+    grid = np.linspace(np.log(1e-12), 0.0, 2001)
+    best = int(np.argmin([objective(u) for u in grid]))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    refined = minimize_scalar(
+        objective, bounds=(low, high), method="bounded", options={"xatol": 1e-12}
+    )
+    candidates = [(1.0, 1.0), (float(refined.fun), float(np.exp(refined.x)))]
+    factor, p = min(candidates)
+    return OptimalP(p, factor)
+
+
+def _factor(p: float, *, A: float, B: float, d: int, bits: float, smoothness: Smoothness) -> float:
+    stepsize = marina_stepsize(p, A, B, smoothness.L_minus, smoothness.L_plus, smoothness.L_pm)
+    rounds = 1 / (stepsize * smoothness.L_minus)  # relative to gradient descent
+    return rounds * expected_bits(p, d=d, bits=bits) / (FLOAT_BITS * d)

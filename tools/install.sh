@@ -1,0 +1,81 @@
+#!/bin/sh
+# install.sh EXTRAS: makes .venv and installs this project into it with EXTRAS, say "book,test", at the pinned versions.
+# Called by make, which sets PYTHON_MIN and may set PYTHON and TORCH_INDEX. Nothing to do when the stamps of all EXTRAS
+# are current; an install that was cut short leaves .venv/unfinished, and the next call starts from an empty .venv.
+set -eu
+cd "$(dirname "$0")/.."
+extras=$1
+log=.venv/pip.log
+start=$(date +%s)
+
+say() { echo "cqlib: $*"; }
+fail() { say "$*" >&2; exit 1; }
+
+# Prints the version of Python $1; fails if that is too old, or does not run (as a pyenv shim of nothing).
+version() {
+    "$1" -c "import sys
+print('%d.%d.%d' % sys.version_info[:3])
+sys.exit(sys.version_info[:2] < ($(echo "$PYTHON_MIN" | tr . ,)))" 2>/dev/null </dev/null
+}
+
+find_python() {
+    seen=
+    if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3 python3.13 python3.12 python3.11 python; fi
+    for python; do
+        if found=$(version "$python"); then return; fi
+        seen="$seen${found:+, $python is $found}"
+    done
+    fail "Python $PYTHON_MIN or newer is needed (tried $*${seen:-, none runs});" \
+        "install it, or name one: make book PYTHON=/path/to/python."
+}
+
+make_venv() {
+    find_python
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "The venv module of $python is missing; on Debian and Ubuntu: apt-get install python3-venv."
+    say "Creating .venv with Python $found."
+    rm -rf .venv
+    "$python" -m venv .venv || fail "$python could not create .venv, for the reason above."
+    echo "$origin" >.venv/origin
+}
+
+# A user's own pip settings (index, timeout) hold; only the number of retries is cut, so that no network is soon told.
+pip_install() {
+    PIP_RETRIES=${PIP_RETRIES:-3} .venv/bin/python -m pip install --disable-pip-version-check --no-user --no-compile "$@" \
+        >>$log 2>&1 && return
+    if grep -qiE 'connection broken|max retries|timed out|name resolution|failed to connect' $log; then
+        rm .venv/unfinished # pip fetches everything before it changes anything
+        fail "The package index cannot be reached; check the network or pip's index settings (log: $log)."
+    fi
+    fail "pip failed with '$(grep ERROR $log | tail -n 1)' (full log: $log)."
+}
+
+# A moved checkout or another torch build needs a new .venv, as does one that is unfinished or whose Python is gone.
+origin="$PWD ${TORCH_INDEX:-}"
+if [ -e .venv/unfinished ] || [ "$(cat .venv/origin 2>/dev/null)" != "$origin" ] ||
+    ! version .venv/bin/python >/dev/null; then
+    make_venv
+fi
+
+# Stamps hold content, not times, which a checkout would change.
+inputs=$(cat pyproject.toml constraints.txt | cksum)
+stale=
+for extra in $(echo "$extras" | tr , ' '); do
+    [ "$(cat ".venv/$extra.stamp" 2>/dev/null)" = "$inputs" ] || stale=yes
+done
+[ -n "$stale" ] || exit 0
+
+say "Installing cqlib[$extras] into .venv: one or two minutes plus the download (to watch: tail -f $log)."
+touch .venv/unfinished
+: >$log
+if [ -n "${TORCH_INDEX:-}" ]; then
+    pip_install --no-deps --index-url "$TORCH_INDEX" "$(grep '^torch==' constraints.txt)"
+    pip_install -c constraints.txt -e ".[$extras]" --extra-index-url "$TORCH_INDEX" # for libraries of that build
+else
+    pip_install -c constraints.txt -e ".[$extras]"
+fi
+for extra in $(echo "$extras" | tr , ' '); do
+    echo "$inputs" >".venv/$extra.stamp"
+done
+rm .venv/unfinished
+say "Installed in $(($(date +%s) - start)) s."
