@@ -21,7 +21,7 @@ help:
 	@echo
 	@echo 'PROFILE=paper                    full scale instead of standard (hours)'
 	@echo 'TORCH_INDEX=URL                  another build of torch, e.g. https://download.pytorch.org/whl/cpu'
-	@echo 'PYTHON=/path/to/python           the Python for .venv, $(PYTHON_MIN) or newer'
+	@echo 'PYTHON=/path/to/python           the Python for a new .venv, $(PYTHON_MIN) or newer'
 	@echo 'PYTEST_ARGS="-k quantizer -x"    more arguments for pytest'
 
 book:

@@ -236,7 +236,7 @@ def _entry(item: claims.Item, verdict: str, records: Iterable[tuple[str, claims.
 
 
 def _badge(verdict: str) -> str:
-    kind = "secondary" if verdict == claims.OPEN else "success"
+    kind = "muted" if verdict == claims.OPEN else "success"
     if verdict in ("fails as stated", claims.STAND_IN):
         kind = "danger" if verdict == "fails as stated" else "warning"
     elif "corrected" in verdict or "partly" in verdict:

@@ -19,9 +19,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pooch
 
 from cqlib.stand_in import stand_in
+
+with warnings.catch_warnings():  # tqdm, which pooch imports, asks notebooks for ipywidgets
+    warnings.simplefilter("ignore")
+    import pooch
 
 Array = npt.NDArray[np.float64]
 

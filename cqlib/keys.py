@@ -54,12 +54,7 @@ class Key:
 
     def __post_init__(self) -> None:
         for field in ("seed", "round"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                raise ValueError(f"{field} must be an integer in [0, 2^64), got {value!r}")
-            if not 0 <= int(value) <= _MAX64:
-                raise ValueError(f"{field} must be in [0, 2^64), got {value}")
-            object.__setattr__(self, field, int(value))
+            object.__setattr__(self, field, _checked_64_bits(field, getattr(self, field)))
 
     def next(self) -> Key:
         """Return the key of the next communication round."""
@@ -73,11 +68,13 @@ class Key:
         Args:
             i: which part, an integer in [0, 2^64).
 
+        Raises:
+            ValueError: if it is not.
+
         >>> Key(7).fold(0) != Key(7).fold(1)
         True
         """
-        if not 0 <= i <= _MAX64:
-            raise ValueError(f"i must be in [0, 2^64), got {i}")
+        i = _checked_64_bits("i", i)
         counter = (i & MASK32, i >> 32, int(Stream.FOLD), 0)
         lo, hi, _, _ = philox4x32(counter, self._seed_words)
         return replace(self, seed=lo | (hi << 32))
@@ -97,8 +94,14 @@ class Key:
 
         Returns:
             Two uint64 arrays of the shape of ``clients``, values in [0, 2^32).
+
+        Raises:
+            ValueError: if an id is not an integer in that range.
         """
-        return self._stream_key(stream, np.asarray(clients, dtype=np.uint64))
+        ids = np.asarray(clients)
+        if ids.dtype.kind not in "iu" or (ids < 0).any() or (ids > MASK32).any():
+            raise ValueError(f"clients must be integers in [0, 2^32), got {clients!r}")
+        return self._stream_key(stream, ids.astype(np.uint64))
 
     def words(self, stream: Stream, block: int = 0) -> tuple[int, int, int, int]:
         """Return block ``block`` of a shared stream: four words in [0, 2^32)."""
@@ -120,3 +123,11 @@ class Key:
         counter = (self.round & MASK32, self.round >> 32, int(stream), client)
         k0, k1, _, _ = philox4x32(counter, self._seed_words)
         return k0, k1
+
+
+def _checked_64_bits(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{name} must be an integer in [0, 2^64), got {value!r}")
+    if not 0 <= int(value) <= _MAX64:
+        raise ValueError(f"{name} must be in [0, 2^64), got {value}")
+    return int(value)

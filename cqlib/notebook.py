@@ -24,9 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import papermill
 import yaml
-from papermill.exceptions import PapermillExecutionError
 
 from cqlib import data, paths
 from cqlib.files import write_atomic
@@ -36,6 +34,10 @@ _KEPT_CELL_METADATA = ("tags", "mystnb")
 
 class NotebookError(RuntimeError):
     """A notebook failed; the message names the cell's error and where to look."""
+
+
+class _CellFailed(Exception):
+    """A cell raised; says which and what."""
 
 
 class ParameterError(ValueError):
@@ -175,14 +177,7 @@ def run(job: Job) -> dict[str, Any]:
         (work / "results").mkdir()
         places = {"CQLIB_CLAIMS": work / "claims.jsonl", "CQLIB_RESULTS": work / "results"}
         with _environment({name: str(place) for name, place in places.items()}):
-            papermill.execute_notebook(
-                job.source,
-                output,
-                parameters=job.parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                start_timeout=120,
-            )
+            _execute(job.source, output, parameters=job.parameters)
         nb = nbformat.read(output, as_version=4)
         write_atomic(output, nbformat.writes(clean(nb)) + "\n")
         provenance = {
@@ -197,12 +192,10 @@ def run(job: Job) -> dict[str, Any]:
         _swap(work, job.folder)
         failed.unlink(missing_ok=True)
         return provenance
-    except PapermillExecutionError as error:
+    except _CellFailed as failure:
         os.replace(output, failed)
-        raise NotebookError(
-            f"{job.name}: cell {error.cell_index} failed with {error.ename}: {error.evalue} "
-            f"(partly executed notebook: {failed})"
-        ) from None
+        told = f"{job.name}: {failure} (partly executed notebook: {failed})"
+        raise NotebookError(told) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -211,9 +204,10 @@ def store(source: Path) -> None:
     """Execute a notebook as it stands and write its outputs into it, cleaned."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / source.name
-        papermill.execute_notebook(
-            source, output, kernel_name="python3", progress_bar=False, cwd=str(source.parent)
-        )
+        try:
+            _execute(source, output, cwd=str(source.parent))
+        except _CellFailed as failure:
+            raise NotebookError(f"{source.stem}: {failure}") from None
         nb = clean(nbformat.read(output, as_version=4))
     write_atomic(source, nbformat.writes(nb) + "\n")
 
@@ -227,6 +221,25 @@ def clean(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata = nbformat.from_dict(kept)
         cell.id = f"cell-{number}"
     return nb
+
+
+def _execute(source: Path, output: Path, **options: Any) -> None:
+    import papermill  # here, since notebooks import this module and need no runner
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(
+            source,
+            output,
+            kernel_name="python3",
+            progress_bar=False,
+            start_timeout=120,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # no notice about TCP on loopback
+            **options,
+        )
+    except PapermillExecutionError as error:
+        told = f"cell {error.cell_index} failed with {error.ename}: {error.evalue}"
+        raise _CellFailed(told) from None
 
 
 def _code_key(job: Job) -> str:

@@ -33,7 +33,8 @@ def pins():
 
 
 def requirements():
-    return [Requirement(line) for lines in [PROJECT["dependencies"], *EXTRAS.values()] for line in lines]
+    groups = [PROJECT["dependencies"], *EXTRAS.values()]
+    return [Requirement(line) for group in groups for line in group]
 
 
 # The files agree
@@ -97,7 +98,7 @@ def test_what_make_creates_is_ignored():
     assert {".venv/", "build/"} <= set(ignored)
 
 
-# The installer, by make, with a PATH that holds only the tools it may ask for and the Pythons of the test
+# The installer, by make; its PATH holds only the tools it may ask for and the Pythons of the test
 
 TOOLS = "make sh cat cksum cp date dirname grep mkdir rm tail touch tr".split()
 
@@ -189,7 +190,8 @@ def test_an_old_python_is_named(clone, target):
 
 
 def test_no_python_at_all_is_said(clone):
-    assert "Python 3.11 or newer is needed" in the_sentence(clone.make("book"))
+    sentence = the_sentence(clone.make("book"))
+    assert "Python 3.11 or newer is needed (none of these runs: python3 " in sentence
 
 
 def test_a_chosen_python_is_the_only_one_tried(clone):

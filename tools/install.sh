@@ -19,14 +19,14 @@ sys.exit(sys.version_info[:2] < ($(echo "$PYTHON_MIN" | tr . ,)))" 2>/dev/null <
 }
 
 find_python() {
-    seen=
     if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3 python3.13 python3.12 python3.11 python; fi
+    seen=
     for python; do
         if found=$(version "$python"); then return; fi
-        seen="$seen${found:+, $python is $found}"
+        if [ -n "$found" ]; then seen="$seen, $python is $found"; fi
     done
-    fail "Python $PYTHON_MIN or newer is needed (tried $*${seen:-, none runs});" \
-        "install it, or name one: make book PYTHON=/path/to/python."
+    if [ -z "$seen" ]; then seen=", none of these runs: $*"; fi
+    fail "Python $PYTHON_MIN or newer is needed (${seen#, }); install it, or name one: make book PYTHON=/path/to/python."
 }
 
 make_venv() {

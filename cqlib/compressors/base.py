@@ -140,7 +140,7 @@ class Compressor(ABC):
             ValueError: for NaN or infinity in x, a norm beyond float32, a wrong shape or id.
         """
         self._refuse_statistic(shared)
-        _check_client(client, n_clients)
+        client, n_clients = _checked_ids(client, n_clients)
         rows = _as_rows(x, ndim=(1,), what="x must have shape (d,)")[None]
         clients = np.array([client])
         _check_finite(rows, clients)
@@ -165,7 +165,7 @@ class Compressor(ABC):
                 compressor, with other options, or for another d, n, client or round.
         """
         self._refuse_statistic(shared)
-        _check_client(client, n_clients)
+        client, n_clients = _checked_ids(client, n_clients)
         if payload.compressor != self.name:
             raise PayloadError(f"payload is from {payload.compressor!r}, not from {self.name!r}")
         d = payload.d
@@ -236,7 +236,8 @@ def client_mean(values: Tensor) -> Tensor:
     >>> client_mean(torch.tensor([[1.0, 2.0], [3.0, 5.0]]))
     tensor([2.0000, 3.5000], dtype=torch.float64)
     """
-    rows = values.detach().cpu().numpy()
+    # In any other layout NumPy would add up several clients apart, and round otherwise.
+    rows = np.ascontiguousarray(values.detach().cpu().numpy())
     n_clients, d = rows.shape[-2:]
     if d == 1:  # NumPy would add a single column pairwise instead of in order
         total = np.add.accumulate(rows, axis=-2, dtype=np.float64)[..., -1, :]
@@ -256,11 +257,15 @@ def _as_rows(x: Tensor, *, ndim: tuple[int, ...], what: str) -> Array:
     return np.asarray(x.detach().cpu().numpy())
 
 
-def _check_client(client: int, n_clients: int) -> None:
+def _checked_ids(client: int, n_clients: int) -> tuple[int, int]:
+    for name, value in (("n_clients", n_clients), ("client", client)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise ValueError(f"{name} must be an integer, got {value!r}")
     if not 1 <= n_clients < 2**32:
         raise ValueError(f"n_clients must be in [1, 2^32), got {n_clients}")
     if not 0 <= client < n_clients:
         raise ValueError(f"client must be in [0, {n_clients}), got {client}")
+    return int(client), int(n_clients)
 
 
 def _check_finite(rows: Array, clients: Array) -> None:

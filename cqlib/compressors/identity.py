@@ -33,7 +33,7 @@ class Identity(Compressor):
         self, symbols: Symbols, *, d: int, clients: Array, n_clients: int, key: Key
     ) -> NDArray[np.float32]:
         """Return the scales: they are the vector."""
-        return symbols.scales
+        return symbols.scales.copy()  # what the receiver does to it leaves the payload alone
 
     def pack(self, codes: Array) -> NDArray[np.uint8]:
         """Return no bytes: everything is in the scales."""

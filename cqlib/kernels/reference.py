@@ -176,7 +176,8 @@ def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evalu
 
 def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
     """Rank of each client at each coordinate: (shift_j + sigma_t(client)) mod n, shape (c, d)."""
-    shift = (stream_words(key.shared(Stream.SHIFT), d) * n_clients) >> 32
+    words = stream_words(key.shared(Stream.SHIFT), d).astype(np.uint64)
+    shift = ((words * np.uint64(n_clients)) >> 32).astype(np.int64)  # up to 64 bits, unsigned
     tiles = -(-d // TILE)
     permuted = sigma(key, tiles=tiles, clients=clients, n_clients=n_clients)
     per_coordinate = np.repeat(permuted.T, TILE, axis=1)[:, :d]

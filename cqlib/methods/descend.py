@@ -74,8 +74,8 @@ def descend(
     if (bit_budget is None) == (rounds is None):
         raise ValueError("give exactly one of bit_budget and rounds")
     for name, limit in (("bit_budget", bit_budget), ("rounds", rounds)):
-        if limit is not None and not limit >= 0:
-            raise ValueError(f"{name} must be at least 0, got {limit}")
+        if limit is not None and not 0 <= limit < np.inf:
+            raise ValueError(f"{name} must be at least 0 and finite, got {limit}")
 
     b = len(gamma)
     active = torch.arange(b)
@@ -91,7 +91,7 @@ def descend(
     while len(active):
         if bit_budget is not None and sent + state.bits > bit_budget:
             break
-        if rounds is not None and done == rounds:
+        if rounds is not None and done >= rounds:
             break
         sent, done, key = sent + state.bits, done + 1, key.next()
         x = x - gamma[active][:, None] * state.direction

@@ -53,7 +53,12 @@ class Trace:
 
         Returns:
             Shape (k, b).
+
+        Raises:
+            ValueError: for a negative number of bits.
         """
+        if not (np.asarray(bits) >= 0).all():
+            raise ValueError(f"bits must be at least 0, got {bits!r}")
         row = np.searchsorted(self.bits[:, 0], np.asarray(bits), side="right") - 1
         return np.asarray(self.grad_norm_sq[row])
 

@@ -97,7 +97,7 @@ class Logistic:
 
     def _margins(self, x: Tensor) -> Tensor:
         """y z^T x for every sample: shape (n m,) or (n m, b)."""
-        return self.signed.reshape(-1, self.d) @ x.T
+        return self.signed.reshape(-1, self.d) @ (x if x.ndim == 1 else x.mT)
 
     def _value(self, x: Tensor, margins: Tensor) -> Tensor:
         loss = -torch.nn.functional.logsigmoid(margins).mean(dim=0)
@@ -124,7 +124,7 @@ def logistic(dataset: Dataset, n_clients: int, reg: float) -> Logistic:
         reg: weight $\lambda\ge0$ of the regulariser $\sum_jx_j^2/(1+x_j^2)$.
 
     Raises:
-        ValueError: if n is outside [1, N] or reg is negative.
+        ValueError: if n is outside [1, N], or reg is negative or not finite.
 
     Source: Section 4.2 and Table 3.
 
@@ -136,8 +136,8 @@ def logistic(dataset: Dataset, n_clients: int, reg: float) -> Logistic:
     total = len(dataset.y)
     if not 1 <= n_clients <= total:
         raise ValueError(f"n_clients must be in [1, {total}] for {dataset.name}, got {n_clients}")
-    if not reg >= 0:
-        raise ValueError(f"reg must be at least 0, got {reg}")
+    if not 0 <= reg < np.inf:
+        raise ValueError(f"reg must be at least 0 and finite, got {reg}")
     m = total // n_clients
     used = n_clients * m
     signed = (dataset.X[:used] * dataset.y[:used, None]).reshape(n_clients, m, -1)

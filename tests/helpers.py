@@ -1,0 +1,77 @@
+"""What several test files need: a second Philox, a guard on global generators, statistics."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import norm
+
+# Every module with statistical tests keeps its chance of one false alarm below FAMILY_LEVEL, as
+# long as it makes no more than COMPARISONS comparisons (Bonferroni). Seeds are fixed, so a test
+# that passes once passes always; the level says how surprising a failure is after a change.
+FAMILY_LEVEL = 1e-6
+COMPARISONS = 50_000
+LEVEL = FAMILY_LEVEL / COMPARISONS  # of one comparison
+Z = float(norm.isf(LEVEL / 2))  # 6.7 standard errors
+
+
+def bernstein_radius(samples: np.ndarray, spread: Any) -> np.ndarray:
+    """How far the mean of samples (axis 0) may be from its expectation, at LEVEL.
+
+    Empirical Bernstein bound (Maurer, Pontil 2009): unlike a z-test it holds for few and for
+    skewed samples, where rare values may not have come up at all. ``spread`` is the range of the
+    values that can occur.
+    """
+    k = len(samples)
+    log = np.log(4 / LEVEL)
+    variance = samples.var(axis=0, ddof=1)
+    return np.sqrt(2 * variance * log / k) + 7 * spread * log / (3 * (k - 1))
+
+
+def standard_error(samples: np.ndarray) -> np.ndarray:
+    """Standard error of the mean over axis 0."""
+    return samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+
+
+def philox(counter: tuple[int, ...], key: tuple[int, int], rounds: int = 10) -> tuple[int, ...]:
+    """Philox4x32 as its paper draws it: two 32 x 32 to 64 bit products a round, in Python ints."""
+    x0, x1, x2, x3 = counter
+    key0, key1 = key
+    for r in range(rounds):
+        high0, low0 = divmod(0xD2511F53 * x0, 2**32)
+        high1, low1 = divmod(0xCD9E8D57 * x2, 2**32)
+        round_key0 = (key0 + r * 0x9E3779B9) % 2**32
+        round_key1 = (key1 + r * 0xBB67AE85) % 2**32
+        x0, x1, x2, x3 = high1 ^ x1 ^ round_key0, low1, high0 ^ x3 ^ round_key1, low0
+    return x0, x1, x2, x3
+
+
+def stream_key(seed: int, round: int, stream: int, client: int = 0) -> tuple[int, int]:
+    """First two words of Philox(counter (round lo, round hi, stream, client), key seed)."""
+    counter = (round % 2**32, round // 2**32, stream, client)
+    return philox(counter, (seed % 2**32, seed // 2**32))[:2]
+
+
+@contextmanager
+def global_generators_untouched() -> Iterator[None]:
+    """Fail if the block moves the global generator of Python, NumPy or torch."""
+    before = _generator_states()
+    yield
+    assert _generator_states() == before, "a global random number generator was used"
+
+
+def _generator_states() -> tuple[Any, ...]:
+    kind, words, *rest = np.random.get_state()
+    return random.getstate(), kind, words.tobytes(), rest, torch.get_rng_state().numpy().tobytes()
+
+
+def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two tensors agree in dtype, shape and every bit, the sign of zero included."""
+    return (
+        a.dtype == b.dtype
+        and a.shape == b.shape
+        and a.contiguous().numpy().tobytes() == b.contiguous().numpy().tobytes()
+    )
