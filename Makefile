@@ -5,7 +5,7 @@ PROFILE = standard
 PYTHON ?=
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
-export PYTHON PYTHON_MIN TORCH_INDEX
+export PYTHON PYTHON_MIN TORCH_INDEX PROFILE
 unexport PYTHONDONTWRITEBYTECODE # modules are compiled on first import, not by pip: half the install time
 
 BIN = .venv/bin

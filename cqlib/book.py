@@ -171,7 +171,7 @@ def claim_label(id: str) -> str:
 
 def evidence_label(id: str, notebook: str) -> str:
     """Return the anchor of the cell of a notebook that has evidence on an item."""
-    return f"evidence-{id.replace('.', '-')}-{notebook.replace('/', '-')}"
+    return re.sub(r"[^a-z0-9]+", "-", f"evidence-{id}-{notebook}")  # what Sphinx makes of it too
 
 
 def ledger_page(evidence: Mapping[str, Iterable[claims.Evidence]]) -> str:

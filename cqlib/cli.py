@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
@@ -67,7 +68,7 @@ def run(
     """
     if output is not None and len(notebooks) > 1:
         raise notebook.ParameterError("--output goes with one notebook")
-    overrides = {name: yaml.safe_load(value) for name, value in parameter}
+    overrides = {name: _value(name, text) for name, text in parameter}
     jobs = [
         notebook.job(_find(name), profile=profile, overrides=overrides, folder=output)
         for name in notebooks
@@ -153,6 +154,13 @@ def _find(name: str) -> Path:
         known = sorted(notebook.notebook_name(path) for path in folder.rglob("*.ipynb"))
         raise notebook.ParameterError(f"no notebook {name!r}; known: {', '.join(known)}")
     return found
+
+
+def _value(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise notebook.ParameterError(f"the value of {name} is no YAML: {text!r}") from None
 
 
 def _run_all(jobs: list[notebook.Job], *, force: bool = False) -> None:

@@ -232,6 +232,7 @@ def _execute(source: Path, output: Path, **options: Any) -> None:
             source,
             output,
             kernel_name="python3",
+            language="python",
             progress_bar=False,
             start_timeout=120,
             extra_arguments=["--IPKernelApp.log_level=40"],  # no notice about TCP on loopback
@@ -287,10 +288,17 @@ def _machine() -> dict[str, Any]:
     return {
         "commit": commit or "unknown",
         "versions": _versions(),
-        "device": platform.processor() or platform.machine(),
+        "device": _processor(),
         "system": f"{platform.system()} {platform.release()}",
         "interpreter": sys.implementation.name,
     }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from cqlib.files import write_atomic
 
 # Colours that differ in lightness and lines that differ in dash: readable in grey.
-COLORS = ("#1f1f1f", "#c44e00", "#0b6fb8", "#3f9b57", "#a05fb5", "#8a8a8a")
+COLORS = ("#1f1f1f", "#d95f02", "#08519c", "#3f9b57", "#a05fb5", "#8a8a8a")
 DASHES = ("--", "-.", "-", (0, (5, 1, 1, 1, 1, 1)), ":", (0, (8, 2)))
 
 

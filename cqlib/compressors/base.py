@@ -145,7 +145,7 @@ class Compressor(ABC):
         clients = np.array([client])
         _check_finite(rows, clients)
         codes, scales = self.quantize(rows, clients=clients, n_clients=n_clients, key=key)
-        _check_scales(scales, clients)
+        check_scales(scales, clients)
         d = rows.shape[-1]
         return Payload(
             compressor=self.name,
@@ -206,7 +206,7 @@ class Compressor(ABC):
         clients = np.arange(n_clients)
         _check_finite(rows, clients)
         symbols = self.quantize(rows, clients=clients, n_clients=n_clients, key=key)
-        _check_scales(symbols.scales, clients)
+        check_scales(symbols.scales, clients)
         values = self.dequantize(symbols, d=d, clients=clients, n_clients=n_clients, key=key)
         return torch.from_numpy(values).to(device=X.device, dtype=X.dtype)
 
@@ -278,7 +278,8 @@ def _check_finite(rows: Array, clients: Array) -> None:
         )
 
 
-def _check_scales(scales: NDArray[np.float32], clients: Array) -> None:
+def check_scales(scales: NDArray[np.float32], clients: Array) -> None:
+    """Refuse scales of shape (..., c, floats) beyond float32, naming the client."""
     bad = ~np.isfinite(scales)
     if bad.any():
         row = np.argwhere(bad)[0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array, Compressor, Symbols
+from cqlib.compressors.base import Array, Compressor, Symbols, check_scales
 from cqlib.kernels import reference
 from cqlib.keys import Key, Stream
 
@@ -38,6 +38,7 @@ class OneBit(Compressor):
     def quantize(self, x: Array, *, clients: Array, n_clients: int, key: Key) -> Symbols:
         """Round each coordinate to an end of the client's range (Definitions 6 and 7)."""
         scales = reference.l2_scale(x)
+        check_scales(scales[..., None], clients)  # an infinite range has no grid
         g = reference.grid(x, scales)
         words = reference.stream_words(key.private(Stream.ROUNDING, clients), x.shape[-1])
         return Symbols(self.decide(g, words, clients, n_clients, key), scales[..., None])

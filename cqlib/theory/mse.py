@@ -97,7 +97,7 @@ def cq_variance(y: NDArray[Any]) -> float:
     0.0
     """
     y = np.asarray(y, dtype=np.float64)[:, None]
-    return max(0.0, float(_weighted_count_variance(y, np.ones_like(y))[0]) / y.size**2)
+    return float(_weighted_count_variance(y, np.ones_like(y))[0]) / y.size**2
 
 
 def cq_covariance(y: float, z: float, n: int) -> float:
@@ -142,7 +142,8 @@ def _weighted_count_variance(y: NDArray[Any], weights: NDArray[Any]) -> NDArray[
     mean_mass = np.sum(weights * y, axis=0)
     own = np.sum(weights**2 * ((cell + fraction**2) / n - y**2), axis=0)
     spread = np.sum((mass - mean_mass) ** 2, axis=0) / n
-    return np.asarray(independent - (spread - own) / (n - 1))
+    variance = independent - (spread - own) / (n - 1)
+    return np.asarray(np.maximum(variance, 0.0))  # rounding may take it below
 
 
 def _rows(X: Vectors) -> NDArray[np.float64]:

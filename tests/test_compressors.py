@@ -1,0 +1,793 @@
+"""The contract that every compressor keeps.
+
+All tests marked ``every`` run over the whole registry: a new compressor is tested by its line in
+``cqlib/compressors/__init__.py``; a variant of its options is one line in VARIANTS. The
+statistical tests make fewer than 50 000 comparisons in all; see ``helpers`` for their level.
+"""
+
+import functools
+import math
+import pickle
+import tracemalloc
+from dataclasses import FrozenInstanceError, fields, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cqlib import Key, Payload, PayloadError, theory
+from cqlib.compressors import AB, Compressor, client_mean, make, names
+from tests.helpers import (
+    Z,
+    bernstein_radius,
+    global_generators_untouched,
+    same_bits,
+    standard_error,
+)
+
+VARIANTS = [("cq", {"ranks": "permutation"})]
+CASES = [make(name) for name in names()] + [make(name, **options) for name, options in VARIANTS]
+DETERMINISTIC = {"identity", "top_k"}
+EXACT_OPTIONS = {"ranks"}  # options that leave the exact error of the mean as it is
+
+every = pytest.mark.parametrize("c", CASES, ids=repr)
+every_unbiased = pytest.mark.parametrize("c", [c for c in CASES if c.unbiased], ids=repr)
+both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+
+
+def normal(*shape, seed=0, dtype=torch.float64):
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape)).to(dtype)
+
+
+def spread(n, d, seed=0, dtype=torch.float64):
+    """Rows of very different size, so that the order of a sum shows."""
+    return normal(n, d, seed=seed, dtype=dtype) * 4.0 ** (torch.arange(n) % 7 - 3)[:, None].to(
+        dtype
+    )
+
+
+def statistic(c, X):
+    """What the clients agree on before a round; None where nothing is needed."""
+    return c.merge_stats([c.stat(x) for x in X]) if hasattr(c, "stat") else None
+
+
+def send(c, X, key):
+    """Every client's payload, each made on its own."""
+    shared = statistic(c, X)
+    ids = [{"client": i, "n_clients": len(X), "key": key, "shared": shared} for i in range(len(X))]
+    return [(c.encode(x, **who), who) for x, who in zip(X, ids, strict=True)]
+
+
+def first_sent(c, X, key):
+    """A payload and its ids; not every client sends in every round."""
+    return next((payload, who) for payload, who in send(c, X, key) if payload is not None)
+
+
+def over_the_wire(c, X, key):
+    """What the server reads from each client's bytes: float32, shape (n, d)."""
+    rows = []
+    for payload, who in send(c, X, key):
+        if payload is None:
+            rows.append(torch.zeros(X.shape[-1]))
+        else:
+            rows.append(c.decode(Payload.from_bytes(payload.to_bytes()), **who))
+    return torch.stack(rows)
+
+
+# --- statistics ----------------------------------------------------------------------------------
+
+ROUNDS = 1000
+ROUNDING = 1e-6  # relative: float32 scales and the grid of the decision
+
+
+def trend(n, d):
+    """Unit vectors that turn from client to client: neighbours are alike."""
+    angle = torch.linspace(-1, 1, n, dtype=torch.float64)
+    X = torch.cos(angle[:, None] * torch.arange(1, d + 1) + torch.arange(d))
+    return X / X.norm(dim=1, keepdim=True)
+
+
+INPUTS = {
+    "random": spread(4, 12),
+    "trend": trend(8, 4),
+    "equal": normal(1, 10, seed=2).expand(5, 10),
+    "line": torch.tensor([[1.0], [-2.0], [0.25]], dtype=torch.float64),
+}
+each_input = pytest.mark.parametrize("which", INPUTS)
+
+
+@functools.cache
+def errors(c, which):
+    """C(X) - X in each round, shape (ROUNDS, n, d)."""
+    X = INPUTS[which]
+    decoded = torch.stack([c.compress(X, key=Key(2024, r)) for r in range(ROUNDS)])
+    return (decoded - X).numpy()
+
+
+@each_input
+@every_unbiased
+def test_each_coordinate_is_unbiased(c, which):
+    found, X = errors(c, which), INPUTS[which].numpy()
+    # The widest range that a client's coordinates took stands for the range that they can take.
+    width = np.ptp(found, axis=0).max(axis=-1, keepdims=True)
+    size = np.linalg.norm(X, axis=-1, keepdims=True)
+    assert (np.abs(found.mean(axis=0)) <= bernstein_radius(found, width) + ROUNDING * size).all()
+
+
+@each_input
+@every_unbiased
+def test_sums_of_coordinates_are_unbiased(c, which):
+    # A small error that many coordinates share shows in their sums: along the vector itself, where
+    # a wrong scale goes, along patterns of signs, and over all clients.
+    found, X = errors(c, which), INPUTS[which].numpy()
+    n, d = X.shape
+    along = X / np.linalg.norm(X, axis=1, keepdims=True)
+    signs = np.random.default_rng(3).choice([-1.0, 1.0], (20, n, d))
+    per_client = np.einsum("rnd,snd->rsn", found, np.concatenate([along[None], signs]))
+    everyone = per_client.sum(axis=2, keepdims=True)
+    sums = np.concatenate([per_client, everyone], axis=2)
+    size = np.abs(X).sum()
+    assert (np.abs(sums.mean(axis=0)) <= Z * standard_error(sums) + ROUNDING * size).all()
+
+
+def exact_mse(c):
+    """The theory's exact error of the mean for any inputs, where it has one."""
+    altered = {f.name for f in fields(c) if getattr(c, f.name) != f.default}
+    return getattr(theory, f"{c.name}_mse", None) if altered <= EXACT_OPTIONS else None
+
+
+every_exact = pytest.mark.parametrize("c", [c for c in CASES if exact_mse(c)], ids=repr)
+
+
+@each_input
+@every_exact
+def test_error_of_the_mean_is_the_exact_one(c, which):
+    X = INPUTS[which]
+    found = (errors(c, which).mean(axis=1) ** 2).sum(axis=-1)
+    expected = exact_mse(c)(X)
+    slack = Z * standard_error(found) + ROUNDING * float((X**2).sum())
+    assert abs(found.mean() - expected) <= slack
+
+
+def bound(c, X, constants="valid"):
+    """Right-hand side of the AB-inequality."""
+    n, d = X.shape
+    A, B, _ = c.ab(n, d, constants=constants)
+    return A * float((X**2).sum()) / n - B * float((X.mean(dim=0) ** 2).sum())
+
+
+@each_input
+@every_unbiased
+def test_error_of_the_mean_is_within_the_ab_inequality(c, which):
+    X = INPUTS[which]
+    found = (errors(c, which).mean(axis=1) ** 2).sum(axis=-1)
+    slack = Z * standard_error(found) + ROUNDING * float((X**2).sum())
+    assert found.mean() <= bound(c, X) + slack
+    if which == "equal":
+        assert found.mean() <= bound(c, X, "homogeneous") + slack
+
+
+@each_input
+@every_unbiased
+def test_error_of_a_client_is_within_omega(c, which):
+    X = INPUTS[which].numpy()
+    found = (errors(c, which) ** 2).sum(axis=-1) / (X**2).sum(axis=-1)
+    slack = Z * standard_error(found) + ROUNDING
+    assert (found.mean(axis=0) <= c.omega(X.shape[1]) + slack).all()
+
+
+def adversarial(n, d):
+    """Inputs on which a bound is most likely to fail."""
+    one_hot = torch.zeros(n, d, dtype=torch.float64)
+    one_hot[:, 0] = 1
+    signs = (1 - 2 * (torch.arange(n) % 2))[:, None]
+    single = torch.zeros(n, d, dtype=torch.float64)
+    single[n // 2] = normal(d, seed=d)
+    yield from (torch.zeros(n, d), torch.ones(n, d), signs * torch.ones(n, d), one_hot)
+    yield from (signs * one_hot, single, spread(n, d), trend(n, d))
+    yield torch.eye(max(n, d), dtype=torch.float64)[:n, :d]
+    for seed in range(5):
+        yield normal(n, d, seed=seed)
+        yield normal(n, d, seed=seed) ** 3
+        yield normal(1, d, seed=seed).sign().expand(n, d)
+        yield normal(1, d, seed=seed) + 0.1 * normal(n, d, seed=seed + 100)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 17])
+@every_exact
+def test_ab_inequality_on_adversarial_inputs(c, n):
+    for d in (1, 2, 3, 4, 16, 64):
+        for X in adversarial(n, d):
+            assert exact_mse(c)(X) <= bound(c, X) * (1 + 1e-12) + 1e-12
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 17, 64])
+@every_exact
+def test_homogeneous_constants_on_equal_inputs(c, n):
+    assert not c.ab(n, 4).homogeneous_only
+    for d in (1, 2, 3, 4, 16, 64):
+        for X in adversarial(1, d):
+            X = X.expand(n, d)
+            assert exact_mse(c)(X) <= bound(c, X, "homogeneous") * (1 + 1e-12) + 1e-12
+
+
+def test_the_papers_constant_for_cq_is_violated():
+    # n = 2, d = 4, a = (1, 1, 1, 1): the error is |a|^2 in every single round, not only in the
+    # mean, where d / (4 n^2) allows a quarter of that.
+    X = torch.ones(2, 4, dtype=torch.float64)
+    paper = bound(make("cq"), X, "paper")
+    assert paper == 1.0
+    assert theory.cq_mse(X) == 4.0 == bound(make("cq"), X, "homogeneous")
+    for c in (make("cq"), make("cq", ranks="permutation")):
+        for r in range(50):
+            error = c.mean(X, key=Key(0, r)) - X.mean(dim=0)
+            assert float((error**2).sum()) == 4.0
+
+
+def test_the_papers_constant_for_iq_is_violated():
+    # n = d = 16: 0.9375 for every input, where d / (4 n) = 0.25.
+    X = normal(16, 16)
+    relative = theory.iq_mse(X) / float((X**2).sum() / 16)
+    assert relative == pytest.approx(0.9375, rel=1e-12)
+    assert make("iq").ab(16, 16) == AB(0.9375, 0.0, False)
+    assert make("iq").ab(16, 16, constants="paper") == AB(0.25, 0.0, False)
+
+
+# --- what is sent --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 7), (4, 64), (3, 100), (2, 1024)])
+@every
+def test_bits_on_the_wire(c, n, d):
+    rounds = []
+    for r in range(10):
+        sent = send(c, normal(n, d, seed=r), Key(5, r))
+        rounds.append(sum(payload.bits for payload, _ in sent if payload is not None) / n)
+    excess = np.array(rounds) - c.bits(d, n)
+    noise = Z * standard_error(excess)  # none where the length is fixed
+    # Codes fill whole bytes; symbols that are not bits may leave a 64th of each byte empty.
+    assert -noise <= excess.mean() <= 8 + d / 64 + noise
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+@pytest.mark.parametrize("d", [1, 7, 64, 1023, 1025, 2500])
+@both_dtypes
+@every
+def test_what_arrives_is_what_compress_says(c, d, n, dtype):
+    X = spread(n, d, seed=d, dtype=dtype)
+    key = Key(2**40 + 1, 2**33)
+    assert same_bits(over_the_wire(c, X, key).to(dtype), c.compress(X, key=key))
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 9), st.integers(1, 1100), st.integers(0, 2**64 - 1), st.booleans(), st.data())
+@every
+def test_any_shape(c, n, d, seed, double, data):
+    X = spread(n, d, seed=seed % 1000, dtype=torch.float64 if double else torch.float32)
+    key = Key(seed, seed // 3)
+    decoded = c.compress(X, key=key)
+    assert decoded.dtype == X.dtype and decoded.shape == X.shape
+    assert torch.isfinite(decoded).all()
+    client = data.draw(st.integers(0, n - 1))
+    who = {"client": client, "n_clients": n, "key": key, "shared": statistic(c, X)}
+    payload = c.encode(X[client], **who)
+    if payload is None:
+        assert not decoded[client].any()
+    else:
+        alone = c.decode(Payload.from_bytes(payload.to_bytes()), **who)
+        assert alone.dtype == torch.float32
+        assert same_bits(alone.to(X.dtype), decoded[client])
+    assert same_bits(c.mean(X, key=key), in_client_order(decoded))
+
+
+def in_client_order(rows):
+    """Mean of rows, added up one by one in float64 and divided last."""
+    total = torch.zeros(rows.shape[-1], dtype=torch.float64)
+    for row in rows:
+        total = total + row.double()
+    return (total / len(rows)).to(rows.dtype)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 1025])
+@both_dtypes
+@every
+def test_the_mean_is_that_of_the_payloads_in_order(c, d, dtype):
+    # 19 clients: with 8 or more, NumPy would add a contiguous column pairwise.
+    key = Key(4, d)
+    X = spread(19, d, seed=d, dtype=dtype)
+    for layout in (X, X.T.contiguous().T):
+        arrived = over_the_wire(c, layout, key)
+        assert same_bits(c.mean(layout, key=key), in_client_order(arrived.to(dtype)))
+
+
+LAYOUTS = {
+    "contiguous": lambda X: X,
+    "columns": lambda X: X.transpose(-1, -2).contiguous().transpose(-1, -2),
+    "clients first": lambda X: X.transpose(0, -2).contiguous().transpose(0, -2),
+    "strided": lambda X: X.repeat_interleave(2, dim=-1)[..., ::2],
+    "reversed": lambda X: X.flip(-2).flip(-2),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@both_dtypes
+def test_client_mean_adds_in_order_whatever_the_layout(layout, dtype, batch):
+    for n in (1, 2, 8, 9, 200):
+        for d in (1, 2, 3, 17):
+            X = torch.stack([spread(n, d, seed=s, dtype=dtype) for s in range(batch)])
+            expected = torch.stack([in_client_order(x.double()) for x in X])
+            assert same_bits(client_mean(LAYOUTS[layout](X)), expected)
+            assert same_bits(client_mean(LAYOUTS[layout](X)[0]), expected[0])
+    order = in_client_order(spread(200, 1).flip(0)), client_mean(spread(200, 1))
+    assert not torch.equal(*order)  # the order shows in these numbers
+
+
+def count_calls(monkeypatch, c, method):
+    calls = []
+    for cls in {Compressor, type(c)}:
+        original = getattr(cls, method)
+
+        def counted(self, *args, original=original, **options):
+            calls.append(method)
+            return original(self, *args, **options)
+
+        monkeypatch.setattr(cls, method, counted)
+    return calls
+
+
+@every
+def test_compress_does_not_go_client_by_client(c, monkeypatch):
+    by_client = count_calls(monkeypatch, c, "encode"), count_calls(monkeypatch, c, "decode")
+    c.compress(normal(6, 12), key=Key(1))
+    c.mean(normal(6, 12), key=Key(1))
+    assert by_client == ([], [])
+    at_once = count_calls(monkeypatch, c, "quantize")
+    c.compress(normal(2, 12), key=Key(1))
+    few = len(at_once)
+    c.compress(normal(12, 12), key=Key(1))
+    assert len(at_once) == 2 * few
+
+
+# --- which randomness ----------------------------------------------------------------------------
+
+
+@both_dtypes
+@every
+def test_same_key_same_bytes(c, dtype):
+    X = normal(3, 100, dtype=dtype)
+    again = make(c.name, **{f.name: getattr(c, f.name) for f in fields(c)})
+    sent = [p and p.to_bytes() for p, _ in send(c, X, Key(3, 4))]
+    assert [p and p.to_bytes() for p, _ in send(again, X.clone(), Key(3, 4))] == sent
+    assert same_bits(c.compress(X, key=Key(3, 4)), again.compress(X.clone(), key=Key(3, 4)))
+
+
+@every
+def test_another_seed_or_round_rounds_otherwise(c):
+    X = normal(3, 100)
+    keys = [Key(3, 4), Key(3, 5), Key(4, 4), Key(3, 4 + 2**32), Key(3 + 2**32, 4), Key(3).fold(1)]
+    decoded = {c.compress(X, key=key).numpy().tobytes() for key in keys}
+    assert len(decoded) == (1 if c.name in DETERMINISTIC else len(keys))
+
+
+@every
+def test_clients_round_independently(c):
+    X = normal(1, 100).expand(4, 100)
+    rows = {row.numpy().tobytes() for row in c.compress(X, key=Key(6))}
+    assert len(rows) == (1 if c.name in DETERMINISTIC else 4)
+
+
+@every
+def test_only_joint_compressors_see_the_number_of_clients(c):
+    X = normal(5, 40)
+    few, many = c.compress(X[:3], key=Key(7)), c.compress(X, key=Key(7))
+    assert c.joint != torch.equal(few, many[:3])
+
+
+@both_dtypes
+@every
+def test_a_batch_shares_its_randomness(c, dtype):
+    X = torch.stack([spread(4, 1030, seed=s, dtype=dtype) for s in range(3)])
+    X[2] = X[0]
+    key = Key(8)
+    together, mean = c.compress(X, key=key), c.mean(X, key=key)
+    assert together.shape == X.shape and mean.shape == (3, 1030)
+    for b in range(3):
+        assert same_bits(together[b], c.compress(X[b], key=key))
+        assert same_bits(mean[b], c.mean(X[b], key=key))
+
+
+@every
+def test_global_generators_are_untouched(c):
+    X = normal(4, 12)
+    c.compress(X, key=Key(9))  # whatever is imported or compiled at first use
+    with global_generators_untouched():
+        over_the_wire(c, X, Key(9))
+        c.compress(X, key=Key(9))
+        c.mean(X, key=Key(9))
+
+
+# --- inputs --------------------------------------------------------------------------------------
+
+
+@both_dtypes
+@every
+def test_a_zero_vector_is_sent_exactly(c, dtype):
+    X = normal(4, 9, dtype=dtype)
+    X[1], X[2] = 0.0, -0.0
+    for rows in (c.compress(X, key=Key(10)), over_the_wire(c, X, Key(10))):
+        assert not rows[1:3].any()
+        assert not torch.signbit(rows[1]).any()
+    zeros = torch.zeros(3, 5, dtype=dtype)
+    assert same_bits(c.mean(zeros, key=Key(10)), torch.zeros(5, dtype=dtype))
+
+
+@both_dtypes
+@every
+def test_one_hot_vectors(c, dtype):
+    X = torch.cat([torch.eye(5, dtype=dtype), -torch.eye(5, dtype=dtype)]) * 3
+    decoded = c.compress(X, key=Key(11))
+    assert torch.isfinite(decoded).all()
+    assert same_bits(over_the_wire(c, X, Key(11)).to(dtype), decoded)
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [
+        (1e-45, torch.float32),
+        (1e-38, torch.float32),
+        (1e30, torch.float32),
+        (5e-324, torch.float64),
+        (1e-310, torch.float64),
+        (1e-200, torch.float64),
+        (1e30, torch.float64),
+    ],
+)
+@every
+def test_tiny_and_large_vectors(c, size, dtype):
+    X = torch.full((3, 20), size, dtype=dtype)
+    X[1] *= -1
+    X[2, ::2] = 1.0  # each client has its own scale
+    decoded = c.compress(X, key=Key(12))
+    assert torch.isfinite(decoded).all()
+    assert (decoded[:2].abs() <= max(size * 1e3, 1e-37)).all()
+    assert same_bits(over_the_wire(c, X, Key(12)).to(dtype), decoded)
+
+
+@every
+def test_too_large_a_vector_is_refused_by_name(c):
+    X = torch.ones(3, 4, dtype=torch.float64)
+    X[1] = 1e300
+    for call in (c.compress, c.mean):
+        with pytest.raises(ValueError, match=r"client 1\b.*too large"):
+            call(X, key=Key(0))
+        with pytest.raises(ValueError, match=r"client 1\b.*too large"):
+            call(torch.stack([torch.ones(3, 4).double(), X]), key=Key(0))
+    with pytest.raises(ValueError, match=r"client 2\b.*too large"):
+        c.encode(X[1], client=2, n_clients=3, key=Key(0), shared=statistic(c, X[:1]))
+    # At the edge of float32 either the vector arrives or its client is named.
+    X[1] = float(np.finfo(np.float32).max)
+    try:
+        assert torch.isfinite(c.compress(X, key=Key(0))).all()
+    except ValueError as error:
+        assert "client 1" in str(error)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@both_dtypes
+@every
+def test_nan_and_infinity_are_refused_by_name_and_count(c, bad, dtype):
+    X = normal(4, 5, dtype=dtype)
+    shared = statistic(c, X)
+    X[2, [1, 3]] = bad
+    X[3, 0] = bad
+    for call in (c.compress, c.mean):
+        with pytest.raises(ValueError, match="client 2: 2 of 5 entries"):
+            call(X, key=Key(0))
+        with pytest.raises(ValueError, match="client 2: 2 of 5 entries"):
+            call(torch.stack([normal(4, 5, dtype=dtype), X]), key=Key(0))
+    with pytest.raises(ValueError, match="client 7: 2 of 5 entries"):
+        c.encode(X[2], client=7, n_clients=9, key=Key(0), shared=shared)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        torch.zeros(0, 3),
+        torch.zeros(3, 0),
+        torch.zeros(0, 0),
+        torch.zeros(2, 0, 3),
+        torch.zeros(2, 3, 0),
+        torch.zeros(0, 2, 3),
+        torch.zeros(3),
+        torch.zeros(()),
+        torch.zeros(1, 1, 2, 3),
+        torch.ones(2, 3, dtype=torch.int64),
+        torch.ones(2, 3, dtype=torch.bool),
+        torch.ones(2, 3, dtype=torch.float16),
+        torch.ones(2, 3, dtype=torch.bfloat16),
+        torch.ones(2, 3, dtype=torch.complex64),
+        np.ones((2, 3)),
+        [[1.0, 2.0]],
+        None,
+    ],
+    ids=lambda X: f"{getattr(X, 'dtype', X)} {tuple(getattr(X, 'shape', ()))}",
+)
+@every
+def test_wrong_shapes_and_types_are_refused(c, X):
+    for call in (c.compress, c.mean):
+        with pytest.raises(ValueError, match="shape|expected"):
+            call(X, key=Key(0))
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.zeros(0),
+        torch.zeros(()),
+        torch.zeros(1, 3),
+        torch.ones(3, dtype=torch.int32),
+        torch.ones(3, dtype=torch.float16),
+        np.ones(3),
+    ],
+    ids=lambda x: f"{x.dtype} {tuple(x.shape)}",
+)
+@every
+def test_encode_refuses_wrong_shapes_and_types(c, x):
+    with pytest.raises(ValueError, match="shape|expected"):
+        c.encode(x, client=0, n_clients=1, key=Key(0), shared=statistic(c, torch.ones(1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("client", "n"),
+    [(-1, 3), (3, 3), (True, 3), (1.0, 3), ("1", 3), (0, 0), (0, -1), (0, 2**32), (0, 3.0)],
+)
+@every
+def test_wrong_ids_are_refused(c, client, n):
+    X = normal(3, 12)
+    payload, who = first_sent(c, X, Key(0))
+    wrong = who | {"client": client, "n_clients": n}
+    with pytest.raises(ValueError, match="client"):
+        c.encode(X[0], **wrong)
+    with pytest.raises(ValueError, match="client"):
+        c.decode(payload, **wrong)
+
+
+@every
+def test_numpy_integers_are_ids(c):
+    X = normal(3, 12)
+    payload, who = first_sent(c, X, Key(0))
+    for kind in (np.int64, np.uint32, np.uint8):
+        as_numpy = who | {"client": kind(who["client"]), "n_clients": kind(3)}
+        again = c.encode(X[who["client"]], **as_numpy)
+        assert again.to_bytes() == payload.to_bytes()
+        assert same_bits(c.decode(payload, **as_numpy), c.decode(payload, **who))
+
+
+@every
+def test_a_statistic_that_nobody_uses_is_refused(c):
+    if hasattr(c, "stat"):
+        return
+    X = normal(3, 12)
+    payload, who = first_sent(c, X, Key(0))
+    for call in (
+        lambda: c.compress(X, key=Key(0), shared=1.0),
+        lambda: c.mean(X, key=Key(0), shared=1.0),
+        lambda: c.encode(X[0], **who | {"shared": 1.0}),
+        lambda: c.decode(payload, **who | {"shared": 1.0}),
+    ):
+        with pytest.raises(ValueError, match="statistic"):
+            call()
+
+
+@both_dtypes
+@every
+def test_layout_and_gradients_do_not_matter(c, dtype):
+    X = spread(8, 24, dtype=dtype)
+    key = Key(13)
+    expected, mean = c.compress(X, key=key), c.mean(X, key=key)
+    for layout in (*(LAYOUTS[name](X) for name in LAYOUTS), X.clone().requires_grad_()):
+        before = layout.detach().clone()
+        assert same_bits(c.compress(layout, key=key), expected)
+        assert same_bits(c.mean(layout, key=key), mean)
+        assert same_bits(over_the_wire(c, layout, key).to(dtype), expected)
+        assert same_bits(layout.detach(), before)  # inputs are left alone
+    same = X[:1].expand(8, 24)
+    assert same_bits(c.compress(same, key=key), c.compress(same.contiguous(), key=key))
+
+
+@every
+def test_results_are_nobody_elses(c):
+    X = normal(3, 12, dtype=torch.float32)
+    before = X.clone()
+    c.compress(X, key=Key(0)).fill_(9)
+    payload, who = first_sent(c, X, Key(0))
+    sent = payload.to_bytes()
+    c.decode(payload, **who).fill_(9)
+    assert same_bits(X, before)
+    assert payload.to_bytes() == sent
+    payload.scales.fill_(9)
+    payload.codes.fill_(9)
+    assert same_bits(X, before)
+
+
+# --- payloads meant for another ------------------------------------------------------------------
+
+
+@every
+def test_a_payload_for_another_is_refused(c):
+    X = normal(4, 20)
+    payload, who = first_sent(c, X, Key(5, 6))
+    c.decode(payload, **who)
+    i = who["client"]
+    for other in (
+        {"client": (i + 1) % 4},
+        {"client": (i + 3) % 4},
+        {"n_clients": 5},
+        {"n_clients": 2**32 - 1},
+        {"key": Key(5, 7)},
+        {"key": Key(6, 6)},
+        {"key": Key(6, 5)},
+        {"key": Key(5, 6).fold(0)},
+    ):
+        with pytest.raises(PayloadError, match="another"):
+            c.decode(payload, **who | other)
+    for altered in (replace(payload, d=21), replace(payload, tag=payload.tag ^ 1)):
+        with pytest.raises(PayloadError, match="another"):
+            c.decode(altered, **who)
+    for other in CASES:
+        if other != c:
+            with pytest.raises(PayloadError, match="another|is from"):
+                other.decode(payload, **who)
+
+
+@every
+def test_a_payload_of_the_wrong_size_is_refused(c):
+    payload, who = first_sent(c, normal(4, 20), Key(5, 6))
+    codes, scales = payload.codes, payload.scales
+    wrong = [
+        replace(payload, codes=torch.cat([codes, torch.zeros(1, dtype=torch.uint8)])),
+        replace(payload, scales=torch.cat([scales, torch.ones(1)])),
+    ]
+    wrong += [replace(payload, codes=codes[:-1])] if len(codes) else []
+    wrong += [replace(payload, scales=scales[:-1])] if len(scales) else []
+    for altered in wrong:
+        with pytest.raises(PayloadError):
+            c.decode(altered, **who)
+
+
+@pytest.mark.parametrize("d", [2**40, 2**62, 2**63 - 1])
+@every
+def test_no_dimension_is_allocated_unchecked(c, d):
+    # The tag is a check, not a signature: anybody can make a right one.
+    payload, who = first_sent(c, normal(4, 20), Key(5, 6))
+    tag = c.tag(d, client=who["client"], n_clients=4, key=who["key"])
+    hostile = replace(payload, d=d, tag=tag)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PayloadError):
+            c.decode(hostile, **who)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+# --- the object ----------------------------------------------------------------------------------
+
+
+def test_names_are_apart_and_made():
+    assert len(set(names())) == len(names()) > 0
+    for name in names():
+        assert make(name).name == name
+    assert len(set(CASES)) == len(CASES)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    for unknown in ("nope", "", "CQ"):
+        with pytest.raises(ValueError, match=f"{unknown!r}.*{', '.join(names())}"):
+            make(unknown)
+
+
+@every
+def test_an_unknown_option_is_refused_with_the_known_ones(c):
+    listed = ", ".join(f.name for f in fields(c)) or "none"
+    with pytest.raises(ValueError, match=f"'nope' of {c.name}; known: {listed}"):
+        make(c.name, nope=1)
+
+
+def test_an_unknown_value_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="shift, permutation"):
+        make("cq", ranks="affine")
+
+
+@every
+def test_a_compressor_is_a_frozen_value(c):
+    assert isinstance(c.name, str) and isinstance(c.unbiased, bool) and isinstance(c.joint, bool)
+    for attribute in ("name", "anything", *(f.name for f in fields(c))):
+        with pytest.raises(FrozenInstanceError):
+            setattr(c, attribute, 1)
+    again = pickle.loads(pickle.dumps(c))
+    assert again == c and hash(again) == hash(c) and repr(again) == repr(c)
+    X = normal(3, 12)
+    assert same_bits(again.compress(X, key=Key(0)), c.compress(X, key=Key(0)))
+    assert not hasattr(c, "__dict__") or set(vars(c)) == {f.name for f in fields(c)}
+
+
+@every
+def test_constants_have_the_right_kind(c):
+    for n, d in ((1, 1), (4, 16), (16, 16)):
+        assert isinstance(c.bits(d, n), float) and c.bits(d, n) > 0
+        if c.unbiased:
+            assert c.omega(d) >= 0
+        for constants in ("valid", "homogeneous", "paper"):
+            A, B, homogeneous_only = c.ab(n, d, constants=constants)
+            assert A >= B >= 0 and isinstance(homogeneous_only, bool)
+
+
+# --- IQ and CQ -----------------------------------------------------------------------------------
+
+ONE_BIT = [c for c in CASES if c.name in ("iq", "cq")]
+one_bit = pytest.mark.parametrize("c", ONE_BIT, ids=repr)
+
+
+@one_bit
+def test_one_bit_a_coordinate_and_one_float(c):
+    for d in (1, 7, 8, 9, 1024, 1025):
+        payload = c.encode(normal(d), client=0, n_clients=2, key=Key(0))
+        assert payload.bits == 8 * math.ceil(d / 8) + 32
+        assert c.bits(d, 2) == d + 32
+
+
+@one_bit
+def test_values_are_plus_or_minus_the_norm(c):
+    X = spread(6, 100)
+    decoded = c.compress(X, key=Key(14))
+    norms = X.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(decoded.abs(), norms.expand(6, 100), rtol=1.2e-7, atol=0)
+    assert (decoded.abs() >= norms * (1 - 1e-15)).all()  # rounded up
+
+
+@one_bit
+def test_a_coordinate_at_an_end_of_the_range_is_exact(c):
+    # y = 0 or 1: no threshold is below the one or above the other.
+    X = torch.cat([3 * torch.eye(5), -3 * torch.eye(5)])
+    for r in range(20):
+        decoded = c.compress(X, key=Key(15, r))
+        assert torch.equal(decoded[X != 0], X[X != 0])
+        line = normal(50, 1, seed=r, dtype=torch.float32)
+        assert torch.equal(c.compress(line, key=Key(15, r)), line)
+
+
+@one_bit
+def test_omega_is_exact(c):
+    # |C(x) - x|^2 = d R^2 - 2 <C(x), x> + |x|^2, whose expectation is (d - 1) |x|^2.
+    x = normal(1, 12)
+    expected = float((x**2).sum()) * c.omega(12)
+    assert theory.iq_mse(x) == pytest.approx(expected, rel=1e-12)
+    assert theory.cq_mse(x) == pytest.approx(expected, rel=1e-12)
+
+
+@one_bit
+def test_a_padding_bit_is_refused(c):
+    payload, who = first_sent(c, normal(2, 9), Key(0))
+    for bit in range(1, 8):
+        codes = payload.codes.clone()
+        if bit <= 4:  # coordinate 8 is bit 4 of byte 0: L = 2
+            codes[1] |= 1 << (bit + 3)
+        else:
+            codes[0] |= 1 << bit
+        with pytest.raises(PayloadError, match="padding"):
+            c.decode(replace(payload, codes=codes), **who)
+
+
+@pytest.mark.parametrize("c", [c for c in ONE_BIT if c.name == "cq"], ids=repr)
+def test_of_equal_cq_clients_at_most_one_is_undecided(c):
+    for n in (1, 2, 5, 16):
+        x = normal(1, 30, seed=n)
+        y = (1 + x[0] / x.norm()) / 2
+        for r in range(20):
+            ups = (c.compress(x.expand(n, 30), key=Key(16, r)) > 0).sum(dim=0)
+            assert ((ups >= torch.floor(n * y - 1e-6)) & (ups <= torch.ceil(n * y + 1e-6))).all()

@@ -1,0 +1,130 @@
+"""Lint of the notebooks and of their stored outputs. That they run is nbval's part."""
+
+import ast
+import builtins
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from cqlib import book, claims, notebook, paths
+
+NOTEBOOKS = sorted(paths.notebooks().rglob("*.ipynb"))
+TAGS = {"parameters", "nbval-ignore-output", "hide-input", "remove-stderr"}
+MAX_BYTES = 300_000
+FORBIDDEN = ("tqdm", "time.time", "perf_counter", "getcwd", "np.random.seed", "torch.manual_seed")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=[notebook.notebook_name(path) for path in NOTEBOOKS])
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def nb(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def checks(nb: nbformat.NotebookNode) -> Iterator[ast.Call]:
+    """All calls of claims.check."""
+    for cell in code_cells(nb):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "claims.check":
+                yield node
+
+
+def literal_conditions(nb: nbformat.NotebookNode) -> list[str]:
+    """Calls of claims.check whose `holds` does not depend on anything computed."""
+    found = []
+    for call in checks(nb):
+        holds = next((k.value for k in call.keywords if k.arg == "holds"), ast.Constant(None))
+        names = {node.id for node in ast.walk(holds) if isinstance(node, ast.Name)}
+        if not names - set(dir(builtins)):
+            found.append(ast.unparse(call))
+    return found
+
+
+def test_there_are_notebooks() -> None:
+    assert {notebook.notebook_name(p) for p in NOTEBOOKS} == set(book.chapters())
+
+
+def test_is_clean(path: Path, nb: nbformat.NotebookNode) -> None:
+    nbformat.validate(nb)
+    text = path.read_text(encoding="utf-8")
+    assert text == nbformat.writes(notebook.clean(nb)) + "\n", "run: cqlib store NOTEBOOK"
+    assert len(text.encode()) < MAX_BYTES
+    assert nb.metadata.kernelspec.name == "python3"
+    assert str(paths.root()) not in text and str(Path.home()) + "/" not in text
+
+
+def test_starts_with_title_and_parameters(path: Path, nb: nbformat.NotebookNode) -> None:
+    first, *_, last = nb.cells
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    assert "parameters" in code_cells(nb)[0].metadata.tags
+    assert notebook.defaults(path)
+    assert last.cell_type == "markdown", "a closing sentence on what was found"
+
+
+def test_tags_are_known(nb: nbformat.NotebookNode) -> None:
+    assert {tag for cell in nb.cells for tag in cell.metadata.get("tags", [])} <= TAGS
+
+
+def test_every_cell_was_run_without_errors(nb: nbformat.NotebookNode) -> None:
+    counts = [cell.execution_count for cell in code_cells(nb)]
+    assert counts == list(range(1, len(counts) + 1))
+    for cell in code_cells(nb):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr", output.text
+
+
+def test_nothing_that_differs_from_machine_to_machine(nb: nbformat.NotebookNode) -> None:
+    for cell in code_cells(nb):
+        assert not [word for word in FORBIDDEN if word in cell.source]
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not node.value.startswith(("./", "../")), "relative path"
+
+
+def test_only_figures_are_not_compared(nb: nbformat.NotebookNode) -> None:
+    for cell in code_cells(nb):
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            assert [set(o.data) & {"image/svg+xml"} for o in cell.outputs] == [{"image/svg+xml"}]
+
+
+def test_conditions_are_computed(nb: nbformat.NotebookNode) -> None:
+    assert list(checks(nb)) and not literal_conditions(nb)
+
+
+@pytest.mark.parametrize("holds", ["True", "not False", "1 < 2", "bool(1)", "all([True])"])
+def test_a_literal_condition_would_be_found(holds: str) -> None:
+    cell = nbformat.v4.new_code_cell(f"claims.check('theorem-1', 'holds', holds={holds})")
+    assert literal_conditions(nbformat.v4.new_notebook(cells=[cell]))
+
+
+def test_announces_its_claims(nb: nbformat.NotebookNode) -> None:
+    """What is checked is shown: the stored outputs link every verdict to an item."""
+    shown = {
+        output.metadata.cqlib.claim
+        for cell in code_cells(nb)
+        for output in cell.outputs
+        if "claim" in output.get("metadata", {}).get("cqlib", {})
+    }
+    assert shown and shown <= set(claims.ledger())
+
+
+PROFILES = sorted((paths.root() / "profiles").glob("*.yml"))
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.stem)
+def test_profiles_set_parameters_that_exist(profile: Path) -> None:
+    for name, parameters in yaml.safe_load(profile.read_text()).items():
+        notebook.check_parameters(paths.notebooks() / f"{name}.ipynb", parameters)
+    json.dumps(yaml.safe_load(profile.read_text()))  # plain values only

@@ -1,0 +1,580 @@
+"""The normative kernels against slow twins, written from the design in plain Python integers.
+
+The twins work on one coordinate of one client at a time and share no code with the package. The
+statistical tests below make fewer than 50 000 comparisons; see ``helpers`` for their level.
+"""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scipy.stats import chi2
+
+from cqlib import Key, compressors, theory
+from cqlib.kernels import reference
+from cqlib.keys import Stream
+from tests.helpers import LEVEL, Z, philox, standard_error, stream_key
+
+DIMENSIONS = [1, 2, 7, 8, 9, 16, 17, 1023, 1024, 1025, 2500]
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+# --- twins ---------------------------------------------------------------------------------------
+
+
+def place(j, d):
+    """Tile, bit and byte within the tile of coordinate j of d."""
+    tile, in_tile = divmod(j, 1024)
+    coordinates = min(1024, d - 1024 * tile)
+    length = math.ceil(coordinates / 8)
+    bit, byte = divmod(in_tile, length)
+    return tile, bit, byte
+
+
+def word(key, j, d):
+    """Random word of coordinate j of a stream."""
+    tile, bit, byte = place(j, d)
+    return philox((256 * tile + 128 * (bit // 4) + byte, 0, 0, 0), key)[bit % 4]
+
+
+def pack(bits):
+    """Bytes of a list of bits."""
+    d = len(bits)
+    codes = bytearray(math.ceil(d / 8))
+    for j, up in enumerate(bits):
+        tile, bit, byte = place(j, d)
+        codes[128 * tile + byte] |= int(up) << bit
+    return bytes(codes)
+
+
+def tree_sum(values):
+    """Sum of a list whose length is padded to a power of two: the upper half onto the lower."""
+    values = values + [0.0] * (2 ** math.ceil(math.log2(len(values))) - len(values))
+    while len(values) > 1:
+        half = len(values) // 2
+        values = [values[i] + values[half + i] for i in range(half)]
+    return values[0]
+
+
+def l2_scale(x):
+    """Norm of a list of floats, rounded up to float32, at least 2^-126; 0 for zeros."""
+    if not any(x):
+        return 0.0
+    norm = math.sqrt(tree_sum([v * v for v in x]))
+    scale = np.float32(norm)
+    while float(scale) < norm:
+        scale = np.nextafter(scale, np.float32(np.inf))
+    return max(float(scale), 2.0**-126)
+
+
+def grid(x, scale):
+    """Position of one coordinate: 0 at -scale, 2^31 at +scale."""
+    if scale == 0:
+        return 2**30
+    return min(max(math.floor(x * 2**30 / scale), -(2**30)), 2**30) + 2**30
+
+
+def sigma(key, tile, client, n):
+    """Image of one client under the tile's permutation: 32 swap-or-not rounds."""
+    x = client
+    for r in range(32):
+        offset = philox((r // 4, tile, 0, 0), key)[r % 4] * n >> 32
+        partner = (offset - x) % n
+        decider = max(x, partner)
+        words = philox((decider // 128, tile, 1 + r, 0), key)
+        if words[decider // 32 % 4] >> decider % 32 & 1:
+            x = partner
+    return x
+
+
+def shift_rank(seed, round, j, d, client, n):
+    """Rank of one client at one coordinate: (shift + sigma) mod n."""
+    shift = word(stream_key(seed, round, Stream.SHIFT), j, d) * n >> 32
+    return (shift + sigma(stream_key(seed, round, Stream.SIGMA), j // 1024, client, n)) % n
+
+
+def permutation_rank(seed, round, j, client, n):
+    """Rank of one client at one coordinate: clients with a smaller ticket, ties by id."""
+    key = stream_key(seed, round, Stream.PERMUTATION)
+
+    def ticket(i):
+        words = philox((i // 2, j, 0, 0), key)
+        return words[2 * (i % 2)] * 2**32 + words[2 * (i % 2) + 1], i
+
+    return sum(ticket(i) < ticket(client) for i in range(n))
+
+
+def encode(name, x, seed, round, client, n):
+    """Scale and code bytes of one client's vector under IQ or CQ."""
+    d = len(x)
+    scale = l2_scale(x)
+    bits = []
+    for j in range(d):
+        g = grid(x[j], scale)
+        u = word(stream_key(seed, round, Stream.ROUNDING, client), j, d) >> 1
+        if name == "iq":
+            bits.append(u < g)
+        elif name == "cq-shift":
+            bits.append(shift_rank(seed, round, j, d, client, n) * 2**31 + u < n * g)
+        else:
+            bits.append(permutation_rank(seed, round, j, client, n) * 2**31 + u < n * g)
+    return scale, pack(bits)
+
+
+# --- layout --------------------------------------------------------------------------------------
+
+
+def test_tiles_cover_the_vector_once():
+    for d in range(1, 5000, 7):
+        tiles = []
+        for first, count, m in reference.tile_shapes(d):
+            assert first == len(tiles)
+            tiles += [m] * count
+        assert tiles == [min(1024, d - start) for start in range(0, d, 1024)]
+
+
+@pytest.mark.parametrize("d", DIMENSIONS)
+def test_packed_bits(d):
+    bits = np.random.default_rng(d).random((2, 3, d)) < 0.5
+    codes = reference.pack_bits(bits)
+    assert codes.dtype == np.uint8
+    assert codes.shape == (2, 3, math.ceil(d / 8))
+    for index in np.ndindex(2, 3):
+        assert codes[index].tobytes() == pack(bits[index].tolist())
+    unpacked = reference.unpack_bits(codes, d)
+    assert unpacked.dtype == bool
+    np.testing.assert_array_equal(unpacked, bits)
+
+
+@given(st.integers(1, 3000), st.integers(0, 2**32 - 1))
+def test_packing_is_undone(d, seed):
+    bits = np.random.default_rng(seed).random(d) < 0.5
+    np.testing.assert_array_equal(reference.unpack_bits(reference.pack_bits(bits), d), bits)
+
+
+@pytest.mark.parametrize("d", [1, 7, 9, 100, 1023, 1025])
+def test_every_padding_bit_is_refused(d):
+    clear = reference.pack_bits(np.zeros(d, bool))
+    used = int.from_bytes(pack([True] * d), "little")
+    padding = [bit for bit in range(8 * len(clear)) if not used >> bit & 1]
+    assert len(padding) == -d % 8
+    for bit in padding:
+        codes = clear.copy()
+        codes[bit // 8] |= 1 << bit % 8
+        with pytest.raises(ValueError, match="padding"):
+            reference.unpack_bits(codes, d)
+
+
+@pytest.mark.parametrize("d", DIMENSIONS)
+def test_words_of_the_coordinates(d):
+    keys = [(1, 2), (0xFFFFFFFF, 0x80000000)]
+    one = reference.stream_words(keys[0], d)
+    rows = reference.stream_words(tuple(np.array(keys, dtype=np.uint64).T), d)
+    assert one.dtype == rows.dtype == np.int64
+    assert one.shape == (d,) and rows.shape == (2, d)
+    np.testing.assert_array_equal(one, rows[0])
+    step = 1 if d < 1000 else 3  # prime to the layout, so that every bit and byte still occurs
+    for row, key in zip(rows, keys, strict=True):
+        for j in range(0, d, step):
+            assert row[j] == word(key, j, d)
+
+
+def test_no_two_coordinates_share_a_word():
+    for d in DIMENSIONS:
+        words = {
+            (256 * t + 128 * (k // 4) + b, k % 4) for t, k, b in (place(j, d) for j in range(d))
+        }
+        assert len(words) == d
+
+
+# --- scales --------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=70))
+def test_tree_sum_adds_in_one_order(values):
+    found = reference.tree_sum(np.array(values))
+    assert float(found) == tree_sum(values)
+
+
+@pytest.mark.parametrize("d", DIMENSIONS)
+def test_tree_sum_does_not_see_the_layout(d):
+    values = np.exp(20 * np.random.default_rng(d).standard_normal((3, 2, d)))
+    expected = [[tree_sum(v.tolist()) for v in row] for row in values]
+    strided = np.repeat(values, 2, axis=-1)[..., ::2]
+    for layout in (values, np.asfortranarray(values), strided):
+        np.testing.assert_array_equal(reference.tree_sum(layout), expected)
+
+
+FINITE32 = st.floats(-(2.0**60), 2.0**60, width=32)
+FINITE64 = st.floats(-1e38, 1e38)
+
+
+@given(st.lists(FINITE32, min_size=1, max_size=40), st.lists(FINITE64, min_size=1, max_size=40))
+def test_scale_is_the_norm_rounded_up(single, double):
+    for values, dtype in ((single, np.float32), (double, np.float64)):
+        x = np.array(values, dtype=dtype)
+        scale = reference.l2_scale(x)
+        assert scale.dtype == np.float32
+        assert float(scale) == l2_scale(x.tolist())
+        assert (np.abs(x) <= scale).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scale_against_the_exact_norm(dtype):
+    # Rational arithmetic. Random norms are nowhere near a float32, so the float64 sum decides as
+    # the exact one would: smallest float32 that is not below the norm.
+    rng = np.random.default_rng(2)
+    for d in (2, 3, 5, 17, 100, 1025):
+        x = (rng.standard_normal((20, d)) * 10.0 ** rng.integers(-15, 15, (20, 1))).astype(dtype)
+        for row, scale in zip(x, reference.l2_scale(x), strict=True):
+            square = sum(Fraction(float(v)) ** 2 for v in row)
+            below = np.nextafter(scale, np.float32(0))
+            assert Fraction(float(below)) ** 2 < square <= Fraction(float(scale)) ** 2
+
+
+def test_scale_rounds_the_float64_norm():
+    # 1 + 2^-60 is 1 in float64: the scale is below the exact norm, by less than a float64 step,
+    # and still no coordinate exceeds it.
+    x = np.array([1.0, 2.0**-30])
+    assert reference.l2_scale(x) == 1
+    assert reference.l2_scale(np.array([1.0, 2.0**-25])) == np.nextafter(
+        np.float32(1), np.float32(2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "scale"),
+    [
+        ([0.0, -0.0], 0.0),
+        ([3.0, 4.0], 5.0),
+        ([1e-45], 2.0**-126),
+        ([2.0**-126], 2.0**-126),
+        ([5e-324, 0.0], 2.0**-126),
+        ([1e-200, 1e-300], 2.0**-126),
+        ([FLOAT32_MAX], FLOAT32_MAX),
+        ([FLOAT32_MAX, FLOAT32_MAX], math.inf),
+        ([np.nextafter(FLOAT32_MAX, math.inf)], math.inf),
+        ([1e300], math.inf),
+    ],
+)
+def test_scale_at_the_ends_of_the_range(x, scale):
+    found = reference.l2_scale(np.array(x))
+    assert float(found) == scale
+    assert not np.signbit(found)
+
+
+def test_scale_of_a_batch_is_that_of_each_row():
+    x = np.random.default_rng(3).standard_normal((2, 3, 50))
+    x[1, 2] = 0
+    scales = reference.l2_scale(x)
+    assert scales.shape == (2, 3)
+    for index in np.ndindex(2, 3):
+        assert float(scales[index]) == l2_scale(x[index].tolist())
+
+
+# --- the grid and the two decisions --------------------------------------------------------------
+
+
+@given(st.lists(FINITE64, min_size=1, max_size=20))
+@example([0.0, -0.0])
+@example([1e-310, -5e-324])
+@example([-1.0, 2.0**-30, -(2.0**-31)])
+def test_grid(values):
+    x = np.array(values)
+    scale = reference.l2_scale(x)
+    g = reference.grid(x, scale)
+    assert g.dtype == np.int64
+    assert g.tolist() == [grid(v, float(scale)) for v in values]
+    assert ((g >= 0) & (g <= 2**31)).all()
+    radius = Fraction(float(scale))
+    for v, step in zip(values, g.tolist(), strict=True):
+        # Expected value of the decoded coordinate: low by at most one step R 2^-30, but for
+        # the rounding, or underflow, of one float64 division.
+        low = Fraction(v) - radius * Fraction(step - 2**30, 2**30)
+        rounding = abs(Fraction(v)) / 2**52 + radius / 2**1060
+        assert -rounding <= low <= radius / 2**30 + rounding
+
+
+def test_grid_at_its_ends():
+    one = np.float32(1)
+    x = np.array([-1.0, 1.0, 0.0, -0.0, -2.0, 2.0, 2.0**-30, -(2.0**-30), 2.0**-31, -(2.0**-31)])
+    half = 2**30
+    steps = [0, 2**31, half, half, 0, 2**31, half + 1, half - 1, half, half - 1]
+    assert reference.grid(x, one).tolist() == steps
+    assert reference.grid(np.zeros(2), np.float32(0)).tolist() == [half, half]
+
+
+@pytest.mark.parametrize(
+    ("g", "u", "up"),
+    [
+        (0, 0, False),
+        (1, 0, True),
+        (1, 1, False),
+        (2**30, 2**30 - 1, True),
+        (2**30, 2**30, False),
+        (2**31 - 1, 2**31 - 2, True),
+        (2**31 - 1, 2**31 - 1, False),
+        (2**31, 2**31 - 1, True),
+    ],
+)
+def test_iq_decides_at_the_step(g, u, up):
+    words = np.array([2 * u, 2 * u + 1])  # the last bit of a word is not used
+    assert reference.round_independent(np.array([g, g]), words).tolist() == [up, up]
+
+
+@given(st.integers(0, 2**31), st.integers(0, 2**32 - 1))
+def test_iq_decision(g, w):
+    assert bool(reference.round_independent(np.array(g), np.array(w))) == (w // 2 < g)
+
+
+@given(
+    st.one_of(st.integers(1, 50), st.integers(1, 2**32 - 1), st.just(2**32 - 1)),
+    st.floats(0, 1),
+    st.integers(0, 2**32 - 1),
+    st.integers(-2, 2),
+)
+@example(2**32 - 1, 1.0, 2**32 - 1, 2)
+def test_cq_decision_about_the_threshold(n, where, w, steps):
+    rank = min(int(where * n), n - 1)
+    threshold = rank * 2**31 + w // 2
+    # The g nearest to the threshold: a tie, where n divides it, and the steps beside it.
+    g = min(max(threshold // n + steps, 0), 2**31)
+    found = reference.round_correlated(np.array(g), np.array(w), np.array(rank), n)
+    assert bool(found) == (threshold < n * g)
+
+
+def test_cq_ties_round_down():
+    ties = 0  # rank 2^31 + u = n g exactly
+    for n in (1, 2, 3, 5, 8):
+        for rank in range(n):
+            for g in range(rank * 2**31 // n, rank * 2**31 // n + 100):
+                u = n * g - rank * 2**31
+                if 1 <= u < 2**31:
+                    words = np.array([2 * u - 1, 2 * u, 2 * u + 1])
+                    up = reference.round_correlated(np.array(g), words, np.array(rank), n)
+                    assert up.tolist() == [True, False, False]
+                    ties += 1
+    assert ties > 1500
+
+
+@given(st.integers(1, 60), st.integers(0, 2**31), st.integers(0, 2**32 - 1))
+def test_equal_clients_leave_one_undecided(n, g, seed):
+    words = np.random.default_rng(seed).integers(0, 2**32, n)
+    ups = int(reference.round_correlated(np.full(n, g), words, np.arange(n), n).sum())
+    assert n * g // 2**31 <= ups <= -(-n * g // 2**31)
+
+
+# --- sigma ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [*range(1, 41), 127, 128, 129, 1000])
+def test_sigma_is_a_permutation(n):
+    images = reference.sigma(Key(4, n), tiles=3, clients=np.arange(n), n_clients=n)
+    assert images.dtype == np.int64
+    assert images.shape == (3, n)
+    np.testing.assert_array_equal(np.sort(images, axis=1), np.tile(np.arange(n), (3, 1)))
+    for tile in range(3):
+        for client in {0, n // 2, n - 1}:
+            assert images[tile, client] == sigma(stream_key(4, n, Stream.SIGMA), tile, client, n)
+
+
+@pytest.mark.parametrize("n", [4097, 5000, 70_001])
+def test_sigma_pointwise_and_by_table(n):
+    # All clients at once read a table of swap bits; one client of many computes its own words.
+    everyone = reference.sigma(Key(6), tiles=2, clients=np.arange(n), n_clients=n)
+    np.testing.assert_array_equal(np.sort(everyone, axis=1), np.tile(np.arange(n), (2, 1)))
+    for client in (0, 1, n // 3, n - 1):
+        alone = reference.sigma(Key(6), tiles=2, clients=np.array([client]), n_clients=n)
+        np.testing.assert_array_equal(alone[:, 0], everyone[:, client])
+    few = np.array([n - 1, 5, 77])
+    some = reference.sigma(Key(6), tiles=2, clients=few, n_clients=n)
+    np.testing.assert_array_equal(some, everyone[:, few])
+
+
+@pytest.mark.parametrize("n", [2**20 + 7, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1])
+def test_sigma_of_very_many_clients(n):
+    clients = np.array([0, 1, 12345, n // 2, n - 2, n - 1])
+    images = reference.sigma(Key(8), tiles=2, clients=clients, n_clients=n)
+    assert ((images >= 0) & (images < n)).all()
+    key = stream_key(8, 0, Stream.SIGMA)
+    for tile in range(2):
+        assert len(set(images[tile])) == len(clients)
+        assert images[tile].tolist() == [sigma(key, tile, c, n) for c in clients.tolist()]
+
+
+def swap_or_not_pairs(n, rounds):
+    """Exact distribution of (sigma(0), sigma(1)) when offsets and swap bits are ideal."""
+    chance = np.zeros((n, n))
+    chance[0, 1] = 1
+    x, y = np.indices((n, n))
+    for _ in range(rounds):
+        after = np.zeros((n, n))
+        for offset in range(n):
+            to_x, to_y = (offset - x) % n, (offset - y) % n
+            partners = to_x == y  # one bit decides for both; else each has its own
+            for move_x, move_y in np.ndindex(2, 2):
+                weight = np.where(partners, 0.5 * (move_x == move_y), 0.25)
+                target = np.where(move_x, to_x, x), np.where(move_y, to_y, y)
+                np.add.at(after, target, chance * weight / n)
+        chance = after
+    return chance
+
+
+@pytest.mark.parametrize("n", range(2, 17))
+def test_ideal_swap_or_not_is_nearly_uniform_on_pairs(n):
+    def distance(rounds):
+        chance = swap_or_not_pairs(n, rounds)
+        uniform = (1 - np.eye(n)) / (n * (n - 1))
+        assert chance.sum() == pytest.approx(1, abs=1e-12)
+        return np.abs(chance - uniform).sum() / 2
+
+    assert distance(reference.SIGMA_ROUNDS) < 1e-6
+    assert distance(reference.SIGMA_ROUNDS // 2) > 1e-6 or n < 4  # half as many would show
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_sigma_is_uniform_on_pairs(n):
+    tiles = 20_000
+    images = reference.sigma(Key(10), tiles=tiles, clients=np.array([0, n - 1]), n_clients=n)
+    assert_uniform(n * images[:, 0] + images[:, 1], [n * a + b for a, b in ordered_pairs(n)])
+
+
+def ordered_pairs(n):
+    return [(a, b) for a in range(n) for b in range(n) if a != b]
+
+
+def assert_uniform(outcomes, cells):
+    """Chi-square test at LEVEL that independent outcomes are uniform over cells."""
+    values, counts = np.unique(outcomes, return_counts=True)
+    assert set(values.tolist()) <= set(cells)
+    expected = len(outcomes) / len(cells)
+    assert expected > 20
+    missing = len(cells) - len(values)
+    statistic = ((counts - expected) ** 2).sum() / expected + missing * expected
+    assert statistic < chi2.isf(LEVEL, len(cells) - 1)
+
+
+# --- ranks ---------------------------------------------------------------------------------------
+
+RANKS = {"shift": reference.shift_ranks, "permutation": reference.permutation_ranks}
+
+
+def rank_twin(name, seed, round, j, d, client, n):
+    if name == "shift":
+        return shift_rank(seed, round, j, d, client, n)
+    return permutation_rank(seed, round, j, client, n)
+
+
+@pytest.mark.parametrize("name", RANKS)
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 16])
+@pytest.mark.parametrize("d", [1, 9, 1023, 2500])
+def test_ranks_are_a_permutation_at_each_coordinate(name, n, d):
+    clients = np.arange(n)
+    ranks = RANKS[name](Key(11, 12), d=d, clients=clients, n_clients=n)
+    assert ranks.dtype == np.int64
+    np.testing.assert_array_equal(np.sort(ranks, axis=0), np.tile(clients[:, None], (1, d)))
+    for j in sorted({0, d // 2, d - 1, min(1024, d - 1)}):
+        for client in {0, n - 1}:
+            assert ranks[client, j] == rank_twin(name, 11, 12, j, d, client, n)
+    for client in range(n):
+        alone = RANKS[name](Key(11, 12), d=d, clients=np.array([client]), n_clients=n)
+        np.testing.assert_array_equal(alone[0], ranks[client])
+
+
+@pytest.mark.parametrize("n", [2**31 - 1, 2**31 + 5, 2**32 - 1])
+def test_shift_ranks_of_very_many_clients(n):
+    # word * n takes up to 64 bits: one more than a signed integer has.
+    clients = np.array([3, n - 1])
+    ranks = reference.shift_ranks(Key(13), d=12, clients=clients, n_clients=n)
+    for (row, j), rank in np.ndenumerate(ranks):
+        assert rank == shift_rank(13, 0, j, 12, int(clients[row]), n)
+
+
+@pytest.mark.parametrize("name", RANKS)
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_ranks_are_uniform(name, n):
+    # sigma is fixed within a tile, so each (round, tile) gives one independent sample of a pair.
+    tiles, rounds = 100, 12
+    ranks = np.concatenate(
+        [
+            RANKS[name](Key(14, r), d=1024 * tiles, clients=np.array([0, n - 1]), n_clients=n)
+            for r in range(rounds)
+        ],
+        axis=1,
+    )
+    for offset in (0, 1023):
+        first, last = ranks[:, offset::1024]
+        assert_uniform(first, list(range(n)))
+        assert_uniform(last, list(range(n)))
+        assert_uniform(n * first + last, [n * a + b for a, b in ordered_pairs(n)])
+    # One client's ranks at neighbouring coordinates are independent.
+    assert_uniform(n * ranks[0, ::2] + ranks[0, 1::2], list(range(n * n)))
+
+
+def test_sigma_is_redrawn_per_tile_and_round():
+    n, tiles = 16, 40
+    clients = np.arange(n)
+    seen = set()
+    for r in range(3):
+        ranks = reference.shift_ranks(Key(15, r), d=1024 * tiles, clients=clients, n_clients=n)
+        relative = (ranks - ranks[0]) % n  # the shift drops out: sigma(i) - sigma(0)
+        by_tile = relative.reshape(n, tiles, 1024)
+        np.testing.assert_array_equal(by_tile, np.repeat(by_tile[:, :, :1], 1024, axis=2))
+        seen |= {tuple(by_tile[:, t, 0].tolist()) for t in range(tiles)}
+    assert len(seen) == 3 * tiles
+    assert tuple(range(n)) not in seen
+
+
+@pytest.mark.parametrize("name", RANKS)
+def test_a_trend_over_the_clients_would_show_a_missing_sigma(name):
+    # Clients in the order of their values: without sigma neighbours stay neighbours, and the
+    # error is several times what the theory says.
+    n, tiles = 16, 300
+    y = (np.arange(n) + 0.5) / n * 0.6 + 0.1
+    g = np.floor(y * 2**31).astype(np.int64)[:, None]
+    d = 1024 * tiles
+    words = reference.stream_words(Key(16).private(Stream.ROUNDING, np.arange(n)), d)
+
+    def squared_errors(ranks):
+        ups = reference.round_correlated(g, words, ranks, n)
+        return ((ups.mean(axis=0) - y.mean()) ** 2).reshape(tiles, 1024).mean(axis=1)
+
+    errors = squared_errors(RANKS[name](Key(16), d=d, clients=np.arange(n), n_clients=n))
+    expected = theory.cq_variance(y)
+    assert abs(errors.mean() - expected) < Z * standard_error(errors)
+    shift = reference.stream_words(Key(16).shared(Stream.SHIFT), d) * n >> 32
+    without = squared_errors((shift + np.arange(n)[:, None]) % n)
+    assert without.mean() > 3 * expected
+
+
+# --- the whole path ------------------------------------------------------------------------------
+
+COMPRESSORS = {
+    "iq": compressors.make("iq"),
+    "cq-shift": compressors.make("cq"),
+    "cq-permutation": compressors.make("cq", ranks="permutation"),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 10), (2, 7), (3, 64), (5, 33), (2, 1030)])
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_a_client_sends_what_the_design_says(name, n, d, dtype):
+    seed, round = 2**63 + 17, 2**40 + d
+    X = torch.from_numpy(np.random.default_rng(d).standard_normal((n, d))).to(dtype)
+    for client in range(n) if d < 1000 else [n - 1]:  # the twins are slow
+        x = X[client]
+        payload = COMPRESSORS[name].encode(x, client=client, n_clients=n, key=Key(seed, round))
+        scale, codes = encode(name, x.tolist(), seed, round, client, n)
+        assert payload.scales.tolist() == [scale]
+        assert payload.codes.numpy().tobytes() == codes
+        decoded = COMPRESSORS[name].decode(
+            payload, client=client, n_clients=n, key=Key(seed, round)
+        )
+        for j, value in enumerate(decoded.tolist()):
+            tile, bit, byte = place(j, d)
+            assert value == (scale if codes[128 * tile + byte] >> bit & 1 else -scale)
