@@ -253,7 +253,7 @@ def compressor_table() -> str:
     """Return the table of compressors as Markdown: bits and constants for n = d = 64."""
     n = d = 64
     lines = [
-        "| name | options | shared randomness | bits | omega | A valid | A homogeneous | A paper |",
+        r"| name | options | joint | bits | $\omega$ | $A$ valid | $A$ equal | $A$ paper |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in compressor_rows(n, d):
@@ -268,7 +268,7 @@ def compressor_rows(n: int, d: int) -> list[list[str]]:
         c = compressors.make(name)
         options = ", ".join(f"{k}={v!r}" for k, v in vars(c).items()) or "none"
         constants = [
-            f"{c.ab(n, d, constants=kind).A:.6g}" for kind in ("valid", "homogeneous", "paper")
+            f"{c.ab(n, d, constants=kind).A:.4g}" for kind in ("valid", "homogeneous", "paper")
         ]
         omega = f"{c.omega(d):.6g}"
         rows.append(

@@ -1,5 +1,6 @@
 """Settings of the whole suite."""
 
+import torch
 from hypothesis import HealthCheck, settings
 
 # The same examples on every machine, and no clock: a slow machine is not a bug.
@@ -11,3 +12,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("same everywhere")
+
+# The tensors are tiny: a second thread would wait far longer than it works.
+torch.set_num_threads(1)

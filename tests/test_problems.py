@@ -129,7 +129,7 @@ def test_samples_are_split_in_order_and_the_rest_dropped():
 @pytest.mark.parametrize(
     ("name", "n", "m"), [("a9a", 123, 264), ("madelon", 500, 4), ("splice", 60, 16)]
 )
-@pytest.mark.skipif("CQLIB_DATA" not in os.environ, reason="CQLIB_DATA is not set")
+@pytest.mark.skipif(not os.environ.get("CQLIB_DATA"), reason="CQLIB_DATA is not set")
 def test_table_3(name, n, m):
     problem = logistic(data.load(name), n, 0.1)
     assert (problem.n, problem.m, problem.d) == (n, m, n)
