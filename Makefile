@@ -19,7 +19,7 @@ help:
 	@echo 'make lint    ruff and mypy'
 	@echo 'make clean   remove .venv, build and caches; runs and results stay'
 	@echo
-	@echo 'PROFILE=paper                    full scale instead of standard (hours)'
+	@echo 'PROFILE=quick                    seconds instead of minutes, on data that ship in a package'
 	@echo 'TORCH_INDEX=URL                  another build of torch, e.g. https://download.pytorch.org/whl/cpu'
 	@echo 'PYTHON=/path/to/python           the Python for a new .venv, $(PYTHON_MIN) or newer'
 	@echo 'PYTEST_ARGS="-k quantizer -x"    more arguments for pytest'

@@ -24,7 +24,7 @@ _profile = click.option(
     "--profile",
     default="quick",
     show_default=True,
-    help="quick, or a file of profiles/: standard, paper, ...",
+    help="quick, or the name of a file in profiles/ such as standard.",
 )
 
 

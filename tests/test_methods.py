@@ -419,7 +419,7 @@ def test_guarantee_on_breast_cancer(c):
 def test_guarantee_on_unlike_quadratics(c):
     problem = quadratic(n=8, d=16)
     ratio = assert_guarantee(problem, c, problem.infimum())
-    assert ratio > 0.1  # the bound is not idle here: a tenth of the gradient would show
+    assert ratio > 0.3  # the bound is not idle here
 
 
 @pytest.mark.parametrize("c", [c for c in CASES if c.name == "cq"], ids=repr)
@@ -449,4 +449,4 @@ def test_cq_beats_iq_where_clients_are_alike():
                 for seed in range(2)
             ]
         )
-    assert reached["cq"].max() < reached["iq"].min() / 10
+    assert reached["cq"].max() < reached["iq"].min() / 3
