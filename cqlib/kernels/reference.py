@@ -180,7 +180,7 @@ def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[
     shift = ((words * np.uint64(n_clients)) >> 32).astype(np.int64)  # up to 64 bits, unsigned
     tiles = -(-d // TILE)
     permuted = sigma(key, tiles=tiles, clients=clients, n_clients=n_clients)
-    per_coordinate = np.repeat(permuted.T, TILE, axis=1)[:, :d]
+    per_coordinate = permuted.T[:, np.arange(d) // TILE]
     return np.asarray((shift + per_coordinate) % n_clients, dtype=np.int64)
 
 
