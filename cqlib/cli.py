@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,10 @@ from cqlib import __version__, book, claims, data, notebook, paths
 _out = Console()
 _err = Console(stderr=True)
 
-_profile = click.option(
-    "--profile",
-    default="quick",
-    show_default=True,
-    help="quick, or the name of a file in profiles/ such as standard.",
-)
+
+def _profile(default: str) -> Callable[[Any], Any]:
+    text = "quick, or the name of a file in profiles/ such as standard."
+    return click.option("--profile", default=default, show_default=True, help=text)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +43,7 @@ def app() -> None:
     metavar="NAME VALUE",
     help="Set a parameter; the value is read as YAML. Repeat for more.",
 )
-@_profile
+@_profile("quick")
 @click.option(
     "-o",
     "--output",
@@ -96,7 +95,7 @@ def data_command() -> None:
 
 
 @app.command("claims")
-@_profile
+@_profile("standard")
 def claims_command(profile: str) -> None:
     """List every item of the paper with the verdict of a profile's runs."""
     found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}
@@ -124,7 +123,7 @@ def compressors_command(n: int, d: int) -> None:
 
 
 @app.command("book")
-@click.option("--profile", default="standard", show_default=True, help="As for run.")
+@_profile("standard")
 def book_command(profile: str) -> None:
     """Run what is not up to date, build the book, and print the path of its index page."""
     _run_all([notebook.job(_find(name), profile=profile) for name in book.chapters()])
