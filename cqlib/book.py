@@ -21,7 +21,7 @@ import nbformat
 import yaml
 
 from cqlib import claims, compressors, paths
-from cqlib.files import write_atomic
+from cqlib.files import locked, write_atomic
 
 _MARK = "made-from"
 
@@ -50,6 +50,11 @@ def build(profile: str) -> tuple[Path, bool]:
         BookError: if a run is missing, two notebooks disagree, or Sphinx warns.
     """
     out = paths.root() / "build" / profile
+    with locked(out):
+        return _build(profile, out)
+
+
+def _build(profile: str, out: Path) -> tuple[Path, bool]:
     index = out / "book" / "_build" / "html" / "index.html"
     files = source(profile)
     digest = hashlib.sha256(b"\0".join(k.encode() + b"\0" + v for k, v in sorted(files.items())))
@@ -113,7 +118,8 @@ def _chapter(name: str, folder: Path, profile: str) -> dict[str, bytes]:
     executed = (folder / f"{stem}.ipynb").read_bytes()
     results = {path.name: path.read_bytes() for path in sorted((folder / "results").iterdir())}
     nb = nbformat.reads(executed.decode(), as_version=4)
-    nb.cells = [linked for cell in nb.cells for linked in _linked(cell, name)]
+    anchored: set[str] = set()
+    nb.cells = [linked for cell in nb.cells for linked in _linked(cell, name, anchored)]
     nb.cells.append(nbformat.v4.new_markdown_cell(_made_how(name, folder, profile)))
     for number, cell in enumerate(nb.cells):
         cell.id = f"cell-{number}"
@@ -125,12 +131,17 @@ def _chapter(name: str, folder: Path, profile: str) -> dict[str, bytes]:
     }
 
 
-def _linked(cell: Any, name: str) -> list[Any]:
-    """A cell, after anchors for its claims and before links to its figures' data."""
+def _linked(cell: Any, name: str, anchored: set[str]) -> list[Any]:
+    """A cell, after anchors for its claims and before links to its figures' data.
+
+    A second cell on a claim gets no anchor of its own; ``anchored`` is what has one, and grows.
+    """
     before, after = [], []
     for output in cell.get("outputs", []):
         about = output.get("metadata", {}).get("cqlib", {})
-        if item := claims.ledger().get(about.get("claim", "")):
+        item = claims.ledger().get(about.get("claim", ""))
+        if item and item.id not in anchored:
+            anchored.add(item.id)
             label = evidence_label(item.id, name)
             text = f"({label})=\n{{ref}}`Evidence on {item.title} <{claim_label(item.id)}>`:"
             before.append(nbformat.v4.new_markdown_cell(text))
@@ -187,10 +198,7 @@ def ledger_page(evidence: Mapping[str, Iterable[claims.Evidence]]) -> str:
     for notebook, records in evidence.items():
         for record in records:
             found[record.id].append((notebook, record))
-    try:
-        verdicts = {id: claims.verdict(e for _, e in pairs) for id, pairs in found.items()}
-    except ValueError as error:
-        raise BookError(str(error)) from None
+    verdicts = {id: _verdict(id, pairs) for id, pairs in found.items()}
     counts = {v: list(verdicts.values()).count(v) for v in (*claims.VERDICTS, claims.OPEN)}
     tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     head = [
@@ -213,6 +221,15 @@ def ledger_page(evidence: Mapping[str, Iterable[claims.Evidence]]) -> str:
     ]
     entries = [_entry(item, verdicts[item.id], found[item.id]) for item in claims.ledger().values()]
     return "\n".join([*head, *entries])
+
+
+def _verdict(id: str, records: Iterable[tuple[str, claims.Evidence]]) -> str:
+    pairs = list(records)
+    try:
+        return claims.verdict([evidence for _, evidence in pairs])
+    except ValueError:
+        said = "; ".join(f"{notebook}: {evidence.verdict}" for notebook, evidence in pairs)
+        raise BookError(f"notebooks disagree on {id}: {said}") from None
 
 
 def _entry(item: claims.Item, verdict: str, records: Iterable[tuple[str, claims.Evidence]]) -> str:
@@ -262,19 +279,34 @@ def compressor_table() -> str:
 
 
 def compressor_rows(n: int, d: int) -> list[list[str]]:
-    """Return, for each compressor: name, options, joint, bits, omega and its A constants."""
+    """Return, for each compressor: name, options, joint, bits, omega and its A constants.
+
+    A dash stands where the compressor has no such constant, as biased ones do not.
+    """
     rows = []
     for name in compressors.names():
         c = compressors.make(name)
         options = ", ".join(f"{k}={v!r}" for k, v in vars(c).items()) or "none"
-        constants = [
-            f"{c.ab(n, d, constants=kind).A:.4g}" for kind in ("valid", "homogeneous", "paper")
-        ]
-        omega = f"{c.omega(d):.6g}"
-        rows.append(
-            [name, options, "yes" if c.joint else "no", f"{c.bits(d, n):.6g}", omega, *constants]
-        )
+        facts = [name, options, "yes" if c.joint else "no", f"{c.bits(d, n):.6g}"]
+        rows.append([*facts, _omega(c, d), *(_A(c, n, d, kind) for kind in _KINDS)])
     return rows
+
+
+_KINDS: tuple[compressors.Constants, ...] = ("valid", "homogeneous", "paper")
+
+
+def _omega(c: compressors.Compressor, d: int) -> str:
+    try:
+        return f"{c.omega(d):.6g}"
+    except ValueError:
+        return "–"
+
+
+def _A(c: compressors.Compressor, n: int, d: int, kind: compressors.Constants) -> str:
+    try:
+        return f"{c.ab(n, d, constants=kind).A:.4g}"
+    except ValueError:
+        return "–"
 
 
 def versions_page(profile: str, runs: Mapping[str, Path]) -> str:

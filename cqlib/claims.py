@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -117,8 +117,9 @@ def check(
         stated: what the paper states, in a few words.
         measured: what was found, with numbers from this run.
         note: anything a reader should know.
-        datasets: what the finding rests on. With a stand-in among them a verdict about data
-            becomes "not reproduced here (stand-in data)" and ``holds`` is not asked for.
+        datasets: what the finding rests on. A stand-in among them is named in the note, and a
+            verdict about data becomes "not reproduced here (stand-in data)", for which ``holds``
+            is not asked.
 
     Returns:
         The evidence; as a cell's last expression it is displayed.
@@ -136,8 +137,10 @@ def check(
     if not isinstance(holds, (bool, np.bool_)):
         raise ValueError(f"holds must be a boolean, got {type(holds).__name__}")
     stand_ins = [dataset.label for dataset in datasets if not dataset.real]
+    if stand_ins:
+        note = f"{note} Data: {', '.join(stand_ins)}.".strip()
     if stand_ins and verdict in _ON_DATA:
-        verdict, note = STAND_IN, f"{note} Data: {', '.join(stand_ins)}.".strip()
+        verdict = STAND_IN
     elif not holds:
         raise ClaimError(f"{id}: the condition behind {verdict!r} is false; measured {measured}")
     evidence = Evidence(id, verdict, stated, measured, note)
@@ -155,11 +158,11 @@ def read(file: Path) -> list[Evidence]:
     return [Evidence(**json.loads(line)) for line in lines]
 
 
-def verdict(evidence: Iterable[Evidence]) -> str:
+def verdict(evidence: Sequence[Evidence]) -> str:
     """Return the one verdict of all evidence on an item; "open" if there is none.
 
     Raises:
-        ValueError: if two notebooks disagree.
+        ValueError: if two pieces of evidence disagree.
     """
     found = {e.verdict for e in evidence}
     if len(found) > 1:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +72,8 @@ def run(
         raise notebook.ParameterError("--output goes with one notebook")
     overrides = {name: _value(name, text) for name, text in parameter}
     jobs = [
-        notebook.job(_find(name), profile=profile, overrides=overrides, folder=output)
-        for name in notebooks
+        notebook.job(source, profile=profile, overrides=overrides, folder=output)
+        for source in dict.fromkeys(map(_find, notebooks))
     ]
     _run_all(jobs, force=force)
     for job in jobs:
@@ -98,9 +101,10 @@ def data_command() -> None:
 @_profile("standard")
 def claims_command(profile: str) -> None:
     """List every item of the paper with the verdict of a profile's runs."""
+    notebook.check_profile(profile)
     found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}
-    for file in sorted(paths.runs(profile).rglob("claims.jsonl")):
-        for evidence in claims.read(file):
+    for chapter in book.chapters():
+        for evidence in claims.read(paths.runs(profile) / chapter / "claims.jsonl"):
             found[evidence.id].append(evidence)
     table = Table("id", "about", "verdict", "measured")
     for item in claims.ledger().values():
@@ -169,7 +173,7 @@ def _run_all(jobs: list[notebook.Job], *, force: bool = False) -> None:
     columns = (TextColumn("notebooks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, TextColumn("{task.description}"), console=_err) as progress,
-        ProcessPoolExecutor(max_workers=os.cpu_count() or 1) as pool,
+        _workers() as pool,
     ):
         task = progress.add_task("", total=len(jobs), completed=len(jobs) - len(waiting))
         running = {pool.submit(notebook.run, job): job for job in waiting}
@@ -194,11 +198,38 @@ def _run_all(jobs: list[notebook.Job], *, force: bool = False) -> None:
 def main() -> None:
     """Run the command: exit code 0 if all went well, 1 if something failed, 2 for wrong use."""
     try:
-        app()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C
+        app(prog_name="cqlib")
     except notebook.ParameterError as error:
         _fail(error, 2)
     except (RuntimeError, ValueError, OSError) as error:
         _fail(error, 1)
+
+
+@contextmanager
+def _workers() -> Iterator[ProcessPoolExecutor]:
+    """Processes that run notebooks, and end when this one does, however it ends."""
+    pool = ProcessPoolExecutor(
+        max_workers=os.cpu_count() or 1, initializer=_end_with, initargs=(os.getpid(),)
+    )
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        print("cqlib: interrupted; the same command goes on with what is missing", file=sys.stderr)
+        os._exit(130)  # the workers see it, and the kernels see the workers
+    pool.shutdown()
+
+
+def _end_with(parent: int) -> None:
+    """Make a worker leave Ctrl-C to its parent, and end once the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _fail(error: Exception, code: int) -> None:

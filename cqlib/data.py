@@ -163,7 +163,7 @@ def whereabouts() -> dict[str, str]:
     """
     found = {name: _locate(name) for name in _SHAPES}
     return {
-        name: f"{place[1]} {os.lstat(place[1]).st_mtime_ns}" if place else "absent"
+        name: f"{place[1]} {_modified(place[1])}" if place else "absent"
         for name, place in found.items()
     }
 
@@ -189,6 +189,11 @@ def content_sha256(X: Any, y: npt.ArrayLike) -> str:
     X.sort_indices()
     parts = ((labels, "i1"), (X.indptr, "<i4"), (X.indices, "<i4"), (X.data, "<f8"))
     return hashlib.sha256(b"".join(a.astype(t).tobytes() for a, t in parts)).hexdigest()
+
+
+def _modified(path: Path) -> int:
+    """Time of the file that a link leads to; of the link itself if it leads nowhere."""
+    return (path if path.exists() else path.parent).stat().st_mtime_ns
 
 
 class _Refused(DataError):

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ import nbformat
 import yaml
 
 from cqlib import data, paths
-from cqlib.files import write_atomic
+from cqlib.files import locked, write_atomic
 
 _KEPT_CELL_METADATA = ("tags", "mystnb")
 
@@ -101,18 +101,24 @@ def defaults(source: Path) -> dict[str, Any]:
     return found
 
 
+def check_profile(profile: str) -> None:
+    """Refuse a profile that does not exist."""
+    folder = paths.root() / "profiles"
+    known = ["quick", *sorted(path.stem for path in folder.glob("*.yml"))]
+    if profile not in known:
+        raise ParameterError(f"unknown profile {profile!r}; known: {', '.join(known)}")
+
+
 def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
     """Return what a profile sets for a notebook; the quick profile sets nothing.
 
     Raises:
         ParameterError: if there is no such profile.
     """
+    check_profile(profile)
     if profile == "quick":
         return {}
     file = paths.root() / "profiles" / f"{profile}.yml"
-    if not file.is_file():
-        known = ["quick", *sorted(p.stem for p in file.parent.glob("*.yml"))]
-        raise ParameterError(f"unknown profile {profile!r}; known: {', '.join(known)}")
     return dict(yaml.safe_load(file.read_text(encoding="utf-8")).get(notebook_name(source)) or {})
 
 
@@ -145,20 +151,40 @@ def job(
     """
     if not source.is_file():
         raise ParameterError(f"no notebook {source}")
-    parameters = {**profile_parameters(source, profile), **(overrides or {})}
+    known = defaults(source)
+    given = {**profile_parameters(source, profile), **(overrides or {})}
+    parameters = {name: _as_float_if_asked(known.get(name), v) for name, v in given.items()}
     check_parameters(source, parameters)
     if folder is None:
         suffix = f"-{_digest(json.dumps(overrides, sort_keys=True))[:8]}" if overrides else ""
         folder = paths.runs(profile) / (notebook_name(source) + suffix)
+    if folder.exists() and not (folder.is_dir() and (_is_run(folder) or not any(folder.iterdir()))):
+        raise ParameterError(f"{folder} holds something else than a run; name another folder")
     return Job(source.resolve(), parameters, folder.resolve())
+
+
+def _as_float_if_asked(default: Any, value: Any) -> Any:
+    """YAML takes 1e-3 for a text; where the notebook has a float, it is one."""
+    if isinstance(default, float) and isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    return value
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "provenance.json").is_file()
 
 
 def is_current(job: Job) -> bool:
     """Tell whether the job's folder holds a run of just this notebook, parameters and code."""
-    file = job.folder / "provenance.json"
-    return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["key"] == _digest(
-        _code_key(job) + _data_key()
-    )
+    parts = (f"{job.source.stem}.ipynb", "results", "provenance.json")
+    if not all((job.folder / part).exists() for part in parts):
+        return False
+    try:
+        made_from = json.loads((job.folder / parts[-1]).read_text(encoding="utf-8"))["key"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return bool(made_from == _digest(_code_key(job) + _data_key()))
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -169,7 +195,14 @@ def run(job: Job) -> dict[str, Any]:
             an earlier run in the folder stays as it was.
     """
     job.folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=job.folder.parent, prefix=f".{job.folder.name}."))
+    with locked(job.folder):
+        for stale in job.folder.parent.glob(f".{job.folder.name}.work-*"):
+            shutil.rmtree(stale, ignore_errors=True)  # of a run that was killed
+        return _run(job)
+
+
+def _run(job: Job) -> dict[str, Any]:
+    work = Path(tempfile.mkdtemp(dir=job.folder.parent, prefix=f".{job.folder.name}.work-"))
     output = work / f"{job.source.stem}.ipynb"
     failed = job.folder.parent / f"{job.folder.name}.failed.ipynb"
     code_key, started = _code_key(job), time.time()
@@ -317,9 +350,9 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _swap(new: Path, place: Path) -> None:
-    """Put a folder in place of another; a crash in between leaves one of the two to be found."""
+    """Put a run's folder in place of an earlier one; the caller holds the lock."""
     if place.exists():
-        old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.old."))
+        old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.work-"))
         os.replace(place, old / "run")
         os.replace(new, place)
         shutil.rmtree(old, ignore_errors=True)

@@ -91,6 +91,19 @@ def test_a_stand_in_never_counts_as_reproduced(file: Path, verdict: str, holds: 
     assert claims.read(file) == [evidence]
 
 
+def test_a_stand_in_is_named_in_any_verdict() -> None:
+    evidence = claims.check(
+        "definition-6", "implemented", holds=True, stated="", measured="", note="A note.",
+        datasets=[tiny(real=False)],
+    )  # fmt: skip
+    assert evidence.verdict == "implemented" and evidence.note == "A note. Data: a9a (stand-in)."
+    with pytest.raises(claims.ClaimError):
+        claims.check(
+            "definition-6", "implemented", holds=False, stated="", measured="",
+            datasets=[tiny(real=False)],
+        )  # fmt: skip
+
+
 def test_real_data_keep_the_verdict_and_its_condition() -> None:
     real = [tiny(real=True)]
     kept = claims.check("table-3", "reproduced", holds=True, stated="", measured="", datasets=real)

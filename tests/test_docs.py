@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cqlib import Key, Payload, cli, paths
+from cqlib import Key, Payload, book, cli, compressors, paths
 
 PAGES = [paths.root() / "README.md", *sorted((paths.root() / "book").glob("*.md"))]
 
@@ -79,3 +79,16 @@ def test_every_command_is_documented() -> None:
     assert isinstance(cli.app, click.Group)
     for name in cli.app.commands:
         assert f"cqlib {name}" in text
+
+
+def test_the_tables_take_the_compressor_of_the_how_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A biased compressor has no constants; the command and the book show dashes."""
+    (block,) = blocks(paths.root() / "book" / "new_compressor.md", "python")
+    module = type(sys)("scaled_sign")
+    monkeypatch.setitem(sys.modules, "scaled_sign", module)
+    exec(block, module.__dict__)
+    registered = (*compressors._CLASSES, module.ScaledSign)
+    monkeypatch.setattr(compressors, "_CLASSES", registered)
+    result = CliRunner().invoke(cli.app, ["compressors"])
+    assert result.exit_code == 0
+    assert "| `scaled_sign` | none | no | 96 | – | – | – | – |" in book.compressor_table()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -112,8 +113,9 @@ case "$*" in
 esac
 """
 
+PYTHON = shlex.quote(sys.executable)
 OLD_PYTHON = f"""#!/bin/sh
-exec {sys.executable} -c 'import sys; sys.version_info = (3, 9, 2); exec(sys.argv[1])' "$2"
+exec {PYTHON} -c 'import sys; sys.version_info = (3, 9, 2); exec(sys.argv[1])' "$2"
 """
 
 BROKEN_SHIM = """#!/bin/sh
@@ -122,7 +124,7 @@ exit 127
 """
 
 REAL_PYTHON = f"""#!/bin/sh
-exec {sys.executable} "$@"
+exec {PYTHON} "$@"
 """
 
 

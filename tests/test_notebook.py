@@ -76,6 +76,7 @@ def test_parameters_cells_that_are_no_profile(
         ("name", 7, "is a str"),
         ("sizes", "1,2", "is a list"),
         ("fast", 1, "is a bool"),
+        ("rate", "much", "is a float like 0.5, got 'much'"),
     ],
 )
 def test_wrong_parameters_are_refused(tmp_path: Path, name: str, value: Any, message: str) -> None:
@@ -87,6 +88,32 @@ def test_wrong_parameters_are_refused(tmp_path: Path, name: str, value: Any, mes
 def test_a_whole_number_does_for_a_float(tmp_path: Path) -> None:
     job = plan(write(tmp_path / "a.ipynb"), tmp_path / "run", rate=2)
     assert job.parameters == {"rate": 2}
+    text = plan(write(tmp_path / "a.ipynb"), tmp_path / "run", rate="1e-3")  # YAML's idea of it
+    assert text.parameters == {"rate": 0.001}
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb")
+    (tmp_path / "home").mkdir()
+    assert plan(source, tmp_path / "home").folder == tmp_path / "home"  # empty: fine
+    (tmp_path / "home" / "thesis.tex").touch()
+    for folder in (tmp_path / "home", tmp_path / "home" / "thesis.tex"):
+        with pytest.raises(notebook.ParameterError, match="holds something else than a run"):
+            plan(source, folder)
+
+
+def test_a_damaged_run_is_not_current(tmp_path: Path) -> None:
+    job = plan(write(tmp_path / "a.ipynb"), tmp_path / "run")
+    notebook.run(job)
+    made = job.folder / "provenance.json"
+    for content in ("{}", "{", "[]"):
+        good = made.read_text()
+        made.write_text(content)
+        assert not notebook.is_current(job)
+        made.write_text(good)
+    assert notebook.is_current(job)
+    (job.folder / "results").rmdir()
+    assert not notebook.is_current(job)
 
 
 def test_unknown_profile_and_missing_notebook(tmp_path: Path) -> None:

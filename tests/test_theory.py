@@ -378,7 +378,7 @@ def test_smoothness_matters():
 def test_optimal_p_refuses_wrong_arguments(wrong):
     arguments = {"A": 0.25, "B": 0.1, "d": 10, "bits": 42.0}
     theory.optimal_p(**arguments)
-    with pytest.raises(ValueError, match="need A >= B >= 0"):
+    with pytest.raises(ValueError, match="A >= B >= 0"):
         theory.optimal_p(**arguments | wrong)
 
 
@@ -445,3 +445,32 @@ def test_expected_bits():
         d = 123
         expected = 32 * d * p + (d + 32) * (1 - p)
         assert theory.expected_bits(p, d=d, bits=d + 32) == pytest.approx(expected, rel=1e-14)
+
+
+def test_optimal_p_of_no_compression_is_gradient_descent() -> None:
+    assert theory.optimal_p(A=0, d=1000, bits=32000) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("A", [math.inf, math.nan])
+def test_infinite_constants_are_refused(A: float) -> None:
+    with pytest.raises(ValueError, match="A >= B >= 0"):
+        theory.optimal_p(A=A, d=10, bits=42)
+    with pytest.raises(ValueError, match="A >= B >= 0"):
+        theory.marina_stepsize(0.5, A, 0, 1, 1, 1)
+
+
+def test_extreme_but_finite_arguments() -> None:
+    assert theory.optimal_p(A=1e300, d=10, bits=42).p == 1
+    assert theory.marina_stepsize(5e-324, 0, 0, 1, 1, 1) == 1
+    assert theory.marina_stepsize(0.5, 1, 0, 1e200, 1e200, 1) == pytest.approx(0.5e-200)
+    X = np.ones((2, 4))
+    for scale in (1e-100, 1e100):
+        assert theory.cq_mse(scale * X) == pytest.approx(4 * scale**2)
+        assert theory.iq_mse(scale * X) == pytest.approx(6 * scale**2)
+
+
+@pytest.mark.parametrize("wrong", [[0.5, 2.0], [-0.1], [math.nan], [], [[0.5]]])
+def test_positions_outside_their_range_are_refused(wrong: list) -> None:
+    for variance in (theory.iq_variance, theory.cq_variance):
+        with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
+            variance(np.array(wrong))

@@ -7,7 +7,7 @@ To write a new one, make a file beside this one with a frozen dataclass derived 
     vectors to symbols and scales, for any set of clients at once;
 ``dequantize``
     symbols and scales back to vectors;
-``bits``, ``omega``, ``ab``
+``bits``, ``omega``, ``ab_constants``
     what the compressor costs and what is known about its error.
 
 ``pack`` and ``unpack`` turn symbols into bytes; the default is one bit a coordinate.
@@ -22,7 +22,7 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -95,15 +95,8 @@ class Compressor(ABC):
         r"""Smallest known omega with E|C(x) - x|^2 <= omega |x|^2 (Definition 1)."""
 
     @abstractmethod
-    def ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
-        """Constants of the AB-inequality (Assumption 5).
-
-        Args:
-            n: number of clients.
-            d: dimension.
-            constants: "valid" for constants that hold for all inputs, "homogeneous" for those
-                that hold when all clients have the same vector, "paper" for those of the paper.
-        """
+    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
+        """Return the constants that :meth:`ab` gives, for arguments that it has checked."""
 
     def pack(self, codes: Array) -> NDArray[np.uint8]:
         """Pack one client's codes, shape (symbols,), into bytes; one bit each by default."""
@@ -120,6 +113,25 @@ class Compressor(ABC):
         return 1
 
     # --- what every compressor offers ------------------------------------------------------------
+
+    def ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
+        """Constants of the AB-inequality (Assumption 5).
+
+        Args:
+            n: number of clients, at least 1.
+            d: dimension, at least 1.
+            constants: "valid" for constants that hold for all inputs, "homogeneous" for those
+                that hold when all clients have the same vector, "paper" for those of the paper.
+
+        Raises:
+            ValueError: for other arguments, or if the compressor has no such constants.
+        """
+        if constants not in get_args(Constants):
+            known = ", ".join(get_args(Constants))
+            raise ValueError(f"unknown constants {constants!r}; known: {known}")
+        if n < 1 or d < 1:
+            raise ValueError(f"n and d must be at least 1, got {n} and {d}")
+        return self.ab_constants(n, d, constants)
 
     def encode(
         self, x: Tensor, *, client: int, n_clients: int, key: Key, shared: object = None

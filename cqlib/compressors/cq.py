@@ -52,15 +52,15 @@ class CQ(OneBit):
         ranks = _RANKS[self.ranks](key, d=g.shape[-1], clients=clients, n_clients=n)
         return reference.round_correlated(g, words, ranks, n)
 
-    def ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
+    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
         r"""Return A and B = 0.
 
         Valid: $A=(d-1)/n$ for all inputs, since no two clients' errors are positively correlated.
         Homogeneous: $A=\min(d/n^2,(d-1)/n)$.
         Paper: $A=d/(4n^2)$, homogeneous (after Corollary 2), too small for the range $\pm\|a\|$.
         """
-        if constants == "paper":
+        if kind == "paper":
             return AB(d / (4 * n**2), 0.0, homogeneous_only=True)
-        if constants == "homogeneous":
+        if kind == "homogeneous":
             return AB(min(d / n**2, (d - 1) / n), 0.0, homogeneous_only=True)
         return AB((d - 1) / n, 0.0, homogeneous_only=False)

@@ -57,6 +57,6 @@ class Identity(Compressor):
         """Return 0: there is no error beyond float32 rounding."""
         return 0.0
 
-    def ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
+    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
         """Return A = B = 0 (Table 4)."""
         return AB(0.0, 0.0, homogeneous_only=False)

@@ -35,11 +35,11 @@ class IQ(OneBit):
         """Round up where the private word falls below the coordinate (Definition 5)."""
         return reference.round_independent(g, words)
 
-    def ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
+    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
         r"""Return A and B = 0.
 
         Valid: $A=(d-1)/n$, with equality for all inputs, equal ones included.
         Paper: $A=d/(4n)$ (after Corollary 1), too small for the range $\pm\|a\|$.
         """
-        A = d / (4 * n) if constants == "paper" else (d - 1) / n
+        A = d / (4 * n) if kind == "paper" else (d - 1) / n
         return AB(A, 0.0, homogeneous_only=False)

@@ -17,6 +17,8 @@ from cqlib.problems.base import Smoothness
 class Logistic:
     r"""Logistic loss of m samples per client, plus a regulariser that is not convex.
 
+    The regulariser's form is the usual one of this literature; the paper's formula was not read.
+
     $f_i(x)=\frac1m\sum_{k=1}^m\log(1+e^{-y_{ik}z_{ik}^\top x})+\lambda\sum_j\frac{x_j^2}{1+x_j^2}$
 
     Args:

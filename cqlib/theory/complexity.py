@@ -54,6 +54,9 @@ def improvement_factor(A: float, d: int, *, p: float | None = None) -> Improveme
         d: dimension.
         p: probability of a full round, in (0, 1]; the best one if not given.
 
+    Raises:
+        ValueError: if A, d or p is outside its range.
+
     Source: Appendix B.2, Section 4.4.
 
     >>> round(improvement_factor(A=123 / (4 * 123**2), d=123).factor, 4)  # CQ on a9a, n = d
@@ -85,14 +88,17 @@ def optimal_p(
     Returns:
         p, and the minimum divided by gradient descent's $32dL_-$; at most 1.
 
+    Raises:
+        ValueError: if a constant is outside its range.
+
     Source: Appendix D.2.1.
 
     >>> p, factor = optimal_p(A=0.25, d=10**9, bits=10**9)  # IQ with n = d, d to infinity
     >>> round(p, 7), round(factor, 7)
     (0.0210541, 0.2277298)
     """
-    if not (A >= B >= 0 and d >= 1 and bits >= 0):
-        raise ValueError(f"need A >= B >= 0, d >= 1, bits >= 0; got {A=}, {B=}, {d=}, {bits=}")
+    if not (np.inf > A >= B >= 0 and d >= 1 and np.inf > bits >= 0):
+        raise ValueError(f"need finite A >= B >= 0, d >= 1, bits >= 0; got {A}, {B}, {d}, {bits}")
     constants = smoothness or Smoothness(L_minus=1.0, L_plus=1.0, L_pm=0.0)
 
     def objective(log_p: float) -> float:
@@ -105,9 +111,9 @@ def optimal_p(
     refined = minimize_scalar(
         objective, bounds=(low, high), method="bounded", options={"xatol": 1e-12}
     )
-    candidates = [(1.0, 1.0), (float(refined.fun), float(np.exp(refined.x)))]
-    factor, p = min(candidates)
-    return OptimalP(p, factor)
+    if refined.fun > 1 - 1e-12:  # no gain beyond rounding: gradient descent
+        return OptimalP(1.0, 1.0)
+    return OptimalP(float(np.exp(refined.x)), float(refined.fun))
 
 
 def _factor(p: float, *, A: float, B: float, d: int, bits: float, smoothness: Smoothness) -> float:

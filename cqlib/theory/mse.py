@@ -32,9 +32,9 @@ def iq_mse(X: Vectors) -> float:
     >>> iq_mse(np.ones((2, 4)))  # |a|^2 = 4: 3 (4 + 4) / 4
     6.0
     """
-    rows = _rows(X)
+    rows, unit = _rows(X)
     n, d = rows.shape
-    return float((d - 1) * np.sum(rows**2) / n**2)
+    return float((d - 1) * np.sum(rows**2) / n**2) * unit * unit
 
 
 def cq_mse(X: Vectors) -> float:
@@ -55,12 +55,12 @@ def cq_mse(X: Vectors) -> float:
     >>> cq_mse(np.ones((2, 4)))  # = |a|^2: four times what Corollary 2's constant allows
     4.0
     """
-    rows = _rows(X)
+    rows, unit = _rows(X)
     n = rows.shape[0]
     norms = np.sqrt(np.sum(rows**2, axis=1, keepdims=True))
     y = 0.5 * (1 + np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
     weights = 2 * np.broadcast_to(norms, rows.shape)
-    return float(np.sum(_weighted_count_variance(y, weights)) / n**2)
+    return float(np.sum(_weighted_count_variance(y, weights)) / n**2) * unit * unit
 
 
 def iq_variance(y: NDArray[Any]) -> float:
@@ -76,7 +76,7 @@ def iq_variance(y: NDArray[Any]) -> float:
     >>> iq_variance(np.full(4, 0.5))  # = 1 / (4 n), the bound of Proposition 3
     0.0625
     """
-    y = np.asarray(y, dtype=np.float64)
+    y = _positions(y)
     return float(np.sum(y * (1 - y)) / y.size**2)
 
 
@@ -96,7 +96,7 @@ def cq_variance(y: NDArray[Any]) -> float:
     >>> cq_variance(np.full(4, 0.5))  # even n: nobody is
     0.0
     """
-    y = np.asarray(y, dtype=np.float64)[:, None]
+    y = _positions(y)[:, None]
     return float(_weighted_count_variance(y, np.ones_like(y))[0]) / y.size**2
 
 
@@ -123,6 +123,13 @@ def cq_covariance(y: float, z: float, n: int) -> float:
     return float((y * z - h_y @ h_z / n) / (n - 1))
 
 
+def _positions(y: NDArray[Any]) -> NDArray[np.float64]:
+    positions = np.asarray(y, dtype=np.float64)
+    if positions.ndim != 1 or not ((positions >= 0) & (positions <= 1)).all() or not len(positions):
+        raise ValueError(f"y must be one or more numbers in [0, 1], got {y!r}")
+    return positions
+
+
 def _weighted_count_variance(y: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
     """Variance of sum_i w_i 1{U_i < y_i} per column of y, w of shape (n, d)."""
     n, d = y.shape
@@ -146,8 +153,12 @@ def _weighted_count_variance(y: NDArray[Any], weights: NDArray[Any]) -> NDArray[
     return np.asarray(np.maximum(variance, 0.0))  # rounding may take it below
 
 
-def _rows(X: Vectors) -> NDArray[np.float64]:
+def _rows(X: Vectors) -> tuple[NDArray[np.float64], float]:
+    """The vectors over their largest entry, and that entry: squares neither over- nor underflow."""
     rows = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(f"X must have shape (n, d) with n, d >= 1, got {rows.shape}")
-    return rows.astype(np.float64)
+    if not np.isfinite(rows).all():
+        raise ValueError("X holds NaN or infinity")
+    unit = float(np.abs(rows).max()) or 1.0
+    return rows.astype(np.float64) / unit, unit
