@@ -29,7 +29,6 @@ from tests.helpers import (
 
 VARIANTS = [("cq", {"ranks": "permutation"})]
 CASES = [make(name) for name in names()] + [make(name, **options) for name, options in VARIANTS]
-DETERMINISTIC = {"identity", "top_k"}
 EXACT_OPTIONS = {"ranks"}  # options that leave the exact error of the mean as it is
 
 every = pytest.mark.parametrize("c", CASES, ids=repr)
@@ -371,14 +370,14 @@ def test_another_seed_or_round_rounds_otherwise(c):
     X = normal(3, 100)
     keys = [Key(3, 4), Key(3, 5), Key(4, 4), Key(3, 4 + 2**32), Key(3 + 2**32, 4), Key(3).fold(1)]
     decoded = {c.compress(X, key=key).numpy().tobytes() for key in keys}
-    assert len(decoded) == (1 if c.name in DETERMINISTIC else len(keys))
+    assert len(decoded) == (1 if c.deterministic else len(keys))
 
 
 @every
 def test_clients_round_independently(c):
     X = normal(1, 100).expand(4, 100)
     rows = {row.numpy().tobytes() for row in c.compress(X, key=Key(6))}
-    assert len(rows) == (1 if c.name in DETERMINISTIC else 4)
+    assert len(rows) == (1 if c.deterministic else 4)
 
 
 @every
@@ -724,9 +723,14 @@ def test_constants_have_the_right_kind(c):
         assert isinstance(c.bits(d, n), float) and c.bits(d, n) > 0
         if c.unbiased:
             assert c.omega(d) >= 0
-        for constants in ("valid", "homogeneous", "paper"):
-            A, B, homogeneous_only = c.ab(n, d, constants=constants)
-            assert A >= B >= 0 and isinstance(homogeneous_only, bool)
+            for constants in ("valid", "homogeneous", "paper"):
+                A, B, homogeneous_only = c.ab(n, d, constants=constants)
+                assert A >= B >= 0 and isinstance(homogeneous_only, bool)
+        else:
+            with pytest.raises(ValueError, match="biased"):
+                c.omega(d)
+            with pytest.raises(ValueError, match="biased"):
+                c.ab(n, d)
 
 
 # --- IQ and CQ -----------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ class Compressor(ABC):
     name: ClassVar[str]
     unbiased: ClassVar[bool] = True
     joint: ClassVar[bool] = False  # needs randomness shared among the clients
+    deterministic: ClassVar[bool] = False  # uses no randomness at all
 
     # --- what a new compressor implements --------------------------------------------------------
 
@@ -156,7 +157,8 @@ class Compressor(ABC):
         rows = _as_rows(x, ndim=(1,), what="x must have shape (d,)")[None]
         clients = np.array([client])
         _check_finite(rows, clients)
-        codes, scales = self.quantize(rows, clients=clients, n_clients=n_clients, key=key)
+        with np.errstate(over="ignore"):  # what overflows float32 is refused below
+            codes, scales = self.quantize(rows, clients=clients, n_clients=n_clients, key=key)
         check_scales(scales, clients)
         d = rows.shape[-1]
         return Payload(
@@ -217,7 +219,8 @@ class Compressor(ABC):
         n_clients, d = rows.shape[-2:]
         clients = np.arange(n_clients)
         _check_finite(rows, clients)
-        symbols = self.quantize(rows, clients=clients, n_clients=n_clients, key=key)
+        with np.errstate(over="ignore"):
+            symbols = self.quantize(rows, clients=clients, n_clients=n_clients, key=key)
         check_scales(symbols.scales, clients)
         values = self.dequantize(symbols, d=d, clients=clients, n_clients=n_clients, key=key)
         return torch.from_numpy(values).to(device=X.device, dtype=X.dtype)
