@@ -72,6 +72,8 @@ class Payload:
             raise PayloadError(f"compressor name must be an ASCII word, got {self.compressor!r}")
         if not 1 <= len(self.compressor) <= 255:
             raise PayloadError("compressor name must have 1 to 255 characters")
+        if type(self.d) is not int or type(self.tag) is not int:
+            raise PayloadError(f"d and tag must be integers, got {self.d!r} and {self.tag!r}")
         if not 1 <= self.d < 2**63:
             raise PayloadError(f"d must be in [1, 2^63), got {self.d}")
         if not 0 <= self.tag < 2**32:

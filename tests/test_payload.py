@@ -302,3 +302,11 @@ def test_a_payload_is_frozen():
 
 def test_its_error_is_a_value_error():
     assert issubclass(PayloadError, ValueError)
+
+
+@pytest.mark.parametrize("field", ["d", "tag"])
+@pytest.mark.parametrize("wrong", [2.5, True, "3", None])
+def test_numbers_must_be_integers(field, wrong):
+    given = {"d": 9, "tag": 0, field: wrong}
+    with pytest.raises(PayloadError, match="must be integers"):
+        Payload("cq", **given, codes=torch.zeros(2, dtype=torch.uint8), scales=torch.ones(1))
