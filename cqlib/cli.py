@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cqlib import __version__, book, claims, data, notebook, paths
+from cqlib import __version__, book, claims, data, notebook, pages, paths
 
 _out = Console()
 _err = Console(stderr=True)
@@ -121,7 +121,7 @@ def compressors_command(n: int, d: int) -> None:
     """List the compressors: options, bits per client per round, constants for n clients."""
     headers = ["name", "options", "joint", "bits", "omega", "A valid", "A equal", "A paper"]
     table = Table(*headers, title=f"n = {n} clients, d = {d} coordinates")
-    for row in book.compressor_rows(n, d):
+    for row in pages.compressor_rows(n, d):
         table.add_row(*row)
     _out.print(table)
 

@@ -7,26 +7,21 @@ A run is a folder: the executed notebook, its claims (``claims.jsonl``), its fig
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import os
-import platform
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import yaml
 
-from cqlib import data, paths
+from cqlib import paths, provenance
 from cqlib.files import locked, write_atomic
 
 _KEPT_CELL_METADATA = ("tags", "mystnb")
@@ -156,7 +151,9 @@ def job(
     parameters = {name: _as_float_if_asked(known.get(name), v) for name, v in given.items()}
     check_parameters(source, parameters)
     if folder is None:
-        suffix = f"-{_digest(json.dumps(overrides, sort_keys=True))[:8]}" if overrides else ""
+        suffix = (
+            f"-{provenance.digest(json.dumps(overrides, sort_keys=True))[:8]}" if overrides else ""
+        )
         folder = paths.runs(profile) / (notebook_name(source) + suffix)
     if folder.exists() and not (folder.is_dir() and (_is_run(folder) or not any(folder.iterdir()))):
         raise ParameterError(f"{folder} holds something else than a run; name another folder")
@@ -184,7 +181,7 @@ def is_current(job: Job) -> bool:
         made_from = json.loads((job.folder / parts[-1]).read_text(encoding="utf-8"))["key"]
     except (ValueError, KeyError, TypeError):
         return False
-    return bool(made_from == _digest(_code_key(job) + _data_key()))
+    return bool(made_from == provenance.key(provenance.code_key(job.source, job.parameters)))
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -205,7 +202,7 @@ def _run(job: Job) -> dict[str, Any]:
     work = Path(tempfile.mkdtemp(dir=job.folder.parent, prefix=f".{job.folder.name}.work-"))
     output = work / f"{job.source.stem}.ipynb"
     failed = job.folder.parent / f"{job.folder.name}.failed.ipynb"
-    code_key, started = _code_key(job), time.time()
+    code_key, started = provenance.code_key(job.source, job.parameters), time.time()
     try:
         (work / "results").mkdir()
         places = {"CQLIB_CLAIMS": work / "claims.jsonl", "CQLIB_RESULTS": work / "results"}
@@ -213,18 +210,18 @@ def _run(job: Job) -> dict[str, Any]:
             _execute(job.source, output, parameters=job.parameters)
         nb = nbformat.read(output, as_version=4)
         write_atomic(output, nbformat.writes(clean(nb)) + "\n")
-        provenance = {
+        facts = {
             "notebook": job.name,
             "parameters": {**defaults(job.source), **job.parameters},
-            "key": _digest(code_key + _data_key()),  # a run may have fetched data
+            "key": provenance.key(code_key),
             "seconds": round(time.time() - started, 2),
-            **_machine(),
+            **provenance.machine(),
         }
-        write_atomic(work / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+        write_atomic(work / "provenance.json", json.dumps(facts, indent=2) + "\n")
         work.chmod(0o755)
         _swap(work, job.folder)
         failed.unlink(missing_ok=True)
-        return provenance
+        return facts
     except _CellFailed as failure:
         os.replace(output, failed)
         told = f"{job.name}: {failure} (partly executed notebook: {failed})"
@@ -274,64 +271,6 @@ def _execute(source: Path, output: Path, **options: Any) -> None:
     except PapermillExecutionError as error:
         told = f"cell {error.cell_index} failed with {error.ename}: {error.evalue}"
         raise _CellFailed(told) from None
-
-
-def _code_key(job: Job) -> str:
-    """Digest of what decides a run's results: notebook, parameters, code, versions."""
-    nb = nbformat.read(job.source, as_version=4)
-    parts = [
-        *(f"{cell.cell_type}\n{cell.source}" for cell in nb.cells),
-        json.dumps(job.parameters, sort_keys=True),
-        *(f"{p.name}\n{p.read_text(encoding='utf-8')}" for p in _sources()),
-        (paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"),
-        json.dumps(_versions()),
-    ]
-    return _digest("\0".join(parts))
-
-
-def _data_key() -> str:
-    """Digest of which data files are at hand: real data must replace a stand-in."""
-    return _digest(json.dumps(data.whereabouts()))
-
-
-def _sources() -> list[Path]:
-    return sorted(Path(__file__).parent.rglob("*.py"))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    names = ("numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "torch")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
-
-
-def _machine() -> dict[str, Any]:
-    git = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    ]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "commit": commit or "unknown",
-        "versions": _versions(),
-        "device": _processor(),
-        "system": f"{platform.system()} {platform.release()}",
-        "interpreter": sys.implementation.name,
-    }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
 
 
 @contextmanager

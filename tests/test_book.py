@@ -17,7 +17,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from cqlib import book, claims, paths
+from cqlib import book, claims, pages, paths
 
 PROFILE = os.environ.get("PROFILE", "standard")
 HTML = paths.root() / "build" / PROFILE / "book" / "_build" / "html"
@@ -164,14 +164,14 @@ def test_the_ledger_shows_every_item_and_links_to_its_evidence() -> None:
     assert {e.id for _, e in found} >= set(first)
     evident = {e.id: e.verdict for _, e in found}
     for item in claims.ledger().values():
-        assert book.claim_label(item.id) in anchors(ledger)
+        assert pages.claim_label(item.id) in anchors(ledger)
         (row,) = [
             r for r in soup(ledger).select("tbody tr") if r.td.get_text(strip=True) == item.title
         ]
         assert row.find_all("td")[-1].get_text(strip=True) == evident.get(item.id, claims.OPEN)
     links = {a["href"] for a in soup(ledger).find_all("a", href=True)}
     for name, evidence in found:
-        label = book.evidence_label(evidence.id, name)
+        label = pages.evidence_label(evidence.id, name)
         assert f"../../notebooks/{name}.html#{label}" in links
         assert label in anchors(HTML / "notebooks" / f"{name}.html")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cqlib import Key, Payload, book, cli, compressors, paths
+from cqlib import Key, Payload, cli, compressors, pages, paths
 
 PAGES = [paths.root() / "README.md", *sorted((paths.root() / "book").glob("*.md"))]
 
@@ -91,4 +91,4 @@ def test_the_tables_take_the_compressor_of_the_how_to(monkeypatch: pytest.Monkey
     monkeypatch.setattr(compressors, "_CLASSES", registered)
     result = CliRunner().invoke(cli.app, ["compressors"])
     assert result.exit_code == 0
-    assert "| `scaled_sign` | none | no | 96 | – | – | – | – |" in book.compressor_table()
+    assert "| `scaled_sign` | none | no | 96 | – | – | – | – |" in pages.compressor_table()
