@@ -185,8 +185,8 @@ def _run_all(jobs: list[notebook.Job], *, force: bool = False) -> None:
             try:
                 seconds = future.result()["seconds"]
                 progress.console.print(f"{job.name}: {seconds:.0f} s", highlight=False)
-            except notebook.NotebookError as error:
-                failures.append(str(error))
+            except Exception as error:  # a dead kernel or worker too: the others go on
+                failures.append(str(error) or type(error).__name__)
                 elapsed = time.monotonic() - started
                 progress.console.print(f"{job.name}: failed after {elapsed:.0f} s")
             names = ", ".join(other.name for other in left.values())
@@ -217,7 +217,8 @@ def _workers() -> Iterator[ProcessPoolExecutor]:
     except KeyboardInterrupt:
         print("cqlib: interrupted; the same command goes on with what is missing", file=sys.stderr)
         os._exit(130)  # the workers see it, and the kernels see the workers
-    pool.shutdown()
+    finally:
+        pool.shutdown()
 
 
 def _end_with(parent: int) -> None:

@@ -151,11 +151,11 @@ def job(
     parameters = {name: _as_float_if_asked(known.get(name), v) for name, v in given.items()}
     check_parameters(source, parameters)
     if folder is None:
-        suffix = (
-            f"-{provenance.digest(json.dumps(overrides, sort_keys=True))[:8]}" if overrides else ""
-        )
-        folder = paths.runs(profile) / (notebook_name(source) + suffix)
-    if folder.exists() and not (folder.is_dir() and (_is_run(folder) or not any(folder.iterdir()))):
+        folder = paths.runs(profile) / notebook_name(source)
+        if overrides:
+            digest = provenance.digest(json.dumps(overrides, sort_keys=True))
+            folder = folder.with_name(f"{folder.name}-{digest[:8]}")
+    elif not _is_free(folder):
         raise ParameterError(f"{folder} holds something else than a run; name another folder")
     return Job(source.resolve(), parameters, folder.resolve())
 
@@ -168,8 +168,11 @@ def _as_float_if_asked(default: Any, value: Any) -> Any:
     return value
 
 
-def _is_run(folder: Path) -> bool:
-    return (folder / "provenance.json").is_file()
+def _is_free(folder: Path) -> bool:
+    """Whether a run may replace what a user named: nothing, an empty folder, an earlier run."""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and ((folder / "provenance.json").is_file() or not any(folder.iterdir()))
 
 
 def is_current(job: Job) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from cqlib import notebook
+from cqlib import notebook, paths
 
 PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 
@@ -204,3 +204,16 @@ def test_store_writes_clean_outputs_into_the_notebook(tmp_path: Path) -> None:
     with pytest.raises(notebook.NotebookError, match="ZeroDivisionError"):
         notebook.store(source)
     assert source.read_bytes() == before
+
+
+def test_a_damaged_run_of_our_own_folder_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "runs", lambda profile: tmp_path / profile)
+    source = write(tmp_path / "a.ipynb")
+    notebook.run(notebook.job(source))
+    (tmp_path / "quick" / "a" / "provenance.json").unlink()
+    again = notebook.job(source)
+    assert not notebook.is_current(again)
+    notebook.run(again)
+    assert notebook.is_current(again)
