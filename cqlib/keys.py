@@ -26,6 +26,13 @@ class Stream(IntEnum):
     SIGMA = 2  # shared: one permutation of the clients per tile of 1024 coordinates
     PERMUTATION = 3  # shared: one literal permutation of the clients per coordinate
     COIN = 4  # shared: does this round send full gradients?
+    SUBSET = 5  # private: which coordinates a client keeps
+    COLUMNS = 6  # shared: one permutation of the coordinates
+    ROWS = 7  # shared: one permutation of the clients, into blocks
+    ROTATION = 8  # private: a client's own rotation
+    COMMON_ROTATION = 9  # shared: one rotation for all clients
+    LEVELS = 10  # shared: where the levels of k-level CQ lie, per coordinate
+    DRAW = 11  # shared: which clients send
     FOLD = 0xF01D  # derives the keys of tensors and buckets
 
 

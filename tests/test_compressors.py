@@ -1,11 +1,10 @@
 """The contract that every compressor keeps.
 
 All tests marked ``every`` run over the whole registry: a new compressor is tested by its line in
-``cqlib/compressors/__init__.py``; a variant of its options is one line in VARIANTS. The
-statistical tests make fewer than 50 000 comparisons in all; see ``helpers`` for their level.
+``cqlib/compressors/__init__.py``; a variant of its options is one line in ``cases.py``. How wrong
+compressors are is the subject of ``test_errors.py``.
 """
 
-import functools
 import math
 import pickle
 import tracemalloc
@@ -18,32 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cqlib import Key, Payload, PayloadError, theory
-from cqlib.compressors import AB, Compressor, client_mean, make, names
+from cqlib.compressors import Compressor, client_mean, make, names
+from tests.cases import CASES, affordable, normal, spread
 from tests.helpers import (
     Z,
-    bernstein_radius,
     global_generators_untouched,
     same_bits,
     standard_error,
 )
 
-VARIANTS = [("cq", {"ranks": "permutation"})]
-CASES = [make(name) for name in names()] + [make(name, **options) for name, options in VARIANTS]
-EXACT_OPTIONS = {"ranks"}  # options that leave the exact error of the mean as it is
+every = pytest.mark.parametrize("c", CASES, ids=str)
 
-every = pytest.mark.parametrize("c", CASES, ids=repr)
-every_unbiased = pytest.mark.parametrize("c", [c for c in CASES if c.unbiased], ids=repr)
+
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-
-
-def normal(*shape, seed=0, dtype=torch.float64):
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape)).to(dtype)
-
-
-def spread(n, d, seed=0, dtype=torch.float64, base=64.0):
-    """Rows of very different size, so that the order in which they are added shows."""
-    size = base ** (torch.arange(n) % 7 - 3)[:, None]
-    return normal(n, d, seed=seed, dtype=dtype) * size.to(dtype)
 
 
 def statistic(c, X):
@@ -74,195 +60,40 @@ def over_the_wire(c, X, key):
     return torch.stack(rows)
 
 
-# --- statistics ----------------------------------------------------------------------------------
-
-ROUNDS = 1000
-ROUNDING = 1e-6  # relative: float32 scales and the grid of the decision
-
-
-def trend(n, d):
-    """Unit vectors that turn from client to client: neighbours are alike."""
-    angle = torch.linspace(-1, 1, n, dtype=torch.float64)
-    X = torch.cos(angle[:, None] * torch.arange(1, d + 1) + torch.arange(d))
-    return X / X.norm(dim=1, keepdim=True)
-
-
-INPUTS = {
-    "random": spread(4, 12, base=4.0),
-    "trend": trend(8, 4),
-    "equal": normal(1, 10, seed=2).expand(5, 10),
-    "line": torch.tensor([[1.0], [-2.0], [0.25]], dtype=torch.float64),
-}
-each_input = pytest.mark.parametrize("which", INPUTS)
-
-
-@functools.cache
-def errors(c, which):
-    """C(X) - X in each round, shape (ROUNDS, n, d)."""
-    X = INPUTS[which]
-    decoded = torch.stack([c.compress(X, key=Key(2024, r)) for r in range(ROUNDS)])
-    return (decoded - X).numpy()
-
-
-@each_input
-@every_unbiased
-def test_each_coordinate_is_unbiased(c, which):
-    found, X = errors(c, which), INPUTS[which].numpy()
-    # The widest range that a client's coordinates took stands for the range that they can take.
-    width = np.ptp(found, axis=0).max(axis=-1, keepdims=True)
-    size = np.linalg.norm(X, axis=-1, keepdims=True)
-    assert (np.abs(found.mean(axis=0)) <= bernstein_radius(found, width) + ROUNDING * size).all()
-
-
-@each_input
-@every_unbiased
-def test_sums_of_coordinates_are_unbiased(c, which):
-    # A small error that many coordinates share shows in their sums: along the vector itself, where
-    # a wrong scale goes, along patterns of signs, and over all clients.
-    found, X = errors(c, which), INPUTS[which].numpy()
-    n, d = X.shape
-    along = X / np.linalg.norm(X, axis=1, keepdims=True)
-    signs = np.random.default_rng(3).choice([-1.0, 1.0], (20, n, d))
-    per_client = np.einsum("rnd,snd->rsn", found, np.concatenate([along[None], signs]))
-    everyone = per_client.sum(axis=2, keepdims=True)
-    sums = np.concatenate([per_client, everyone], axis=2)
-    size = np.abs(X).sum()
-    assert (np.abs(sums.mean(axis=0)) <= Z * standard_error(sums) + ROUNDING * size).all()
-
-
-def exact_mse(c):
-    """The theory's exact error of the mean for any inputs, where it has one."""
-    altered = {f.name for f in fields(c) if getattr(c, f.name) != f.default}
-    return getattr(theory, f"{c.name}_mse", None) if altered <= EXACT_OPTIONS else None
-
-
-every_exact = pytest.mark.parametrize("c", [c for c in CASES if exact_mse(c)], ids=repr)
-
-
-@each_input
-@every_exact
-def test_error_of_the_mean_is_the_exact_one(c, which):
-    X = INPUTS[which]
-    found = (errors(c, which).mean(axis=1) ** 2).sum(axis=-1)
-    expected = exact_mse(c)(X)
-    slack = Z * standard_error(found) + ROUNDING * float((X**2).sum())
-    assert abs(found.mean() - expected) <= slack
-
-
-def bound(c, X, constants="valid"):
-    """Right-hand side of the AB-inequality."""
-    n, d = X.shape
-    A, B, _ = c.ab(n, d, constants=constants)
-    return A * float((X**2).sum()) / n - B * float((X.mean(dim=0) ** 2).sum())
-
-
-@each_input
-@every_unbiased
-def test_error_of_the_mean_is_within_the_ab_inequality(c, which):
-    X = INPUTS[which]
-    found = (errors(c, which).mean(axis=1) ** 2).sum(axis=-1)
-    slack = Z * standard_error(found) + ROUNDING * float((X**2).sum())
-    assert found.mean() <= bound(c, X) + slack
-    if which == "equal":
-        assert found.mean() <= bound(c, X, "homogeneous") + slack
-
-
-@each_input
-@every_unbiased
-def test_error_of_a_client_is_within_omega(c, which):
-    X = INPUTS[which].numpy()
-    found = (errors(c, which) ** 2).sum(axis=-1) / (X**2).sum(axis=-1)
-    slack = Z * standard_error(found) + ROUNDING
-    assert (found.mean(axis=0) <= c.omega(X.shape[1]) + slack).all()
-
-
-def adversarial(n, d):
-    """Inputs on which a bound is most likely to fail."""
-    one_hot = torch.zeros(n, d, dtype=torch.float64)
-    one_hot[:, 0] = 1
-    signs = (1 - 2 * (torch.arange(n) % 2))[:, None]
-    single = torch.zeros(n, d, dtype=torch.float64)
-    single[n // 2] = normal(d, seed=d)
-    yield from (torch.zeros(n, d), torch.ones(n, d), signs * torch.ones(n, d), one_hot)
-    yield from (signs * one_hot, single, spread(n, d), trend(n, d))
-    yield torch.eye(max(n, d), dtype=torch.float64)[:n, :d]
-    for seed in range(5):
-        yield normal(n, d, seed=seed)
-        yield normal(n, d, seed=seed) ** 3
-        yield normal(1, d, seed=seed).sign().expand(n, d)
-        yield normal(1, d, seed=seed) + 0.1 * normal(n, d, seed=seed + 100)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 17])
-@every_exact
-def test_ab_inequality_on_adversarial_inputs(c, n):
-    for d in (1, 2, 3, 4, 16, 64):
-        for X in adversarial(n, d):
-            assert exact_mse(c)(X) <= bound(c, X) * (1 + 1e-12) + 1e-12
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 17, 64])
-@every_exact
-def test_homogeneous_constants_on_equal_inputs(c, n):
-    assert not c.ab(n, 4).homogeneous_only
-    for d in (1, 2, 3, 4, 16, 64):
-        for X in adversarial(1, d):
-            X = X.expand(n, d)
-            assert exact_mse(c)(X) <= bound(c, X, "homogeneous") * (1 + 1e-12) + 1e-12
-
-
-def test_the_papers_constant_for_cq_is_violated():
-    # n = 2, d = 4, a = (1, 1, 1, 1): the error is |a|^2 in every single round, not only in the
-    # mean, where d / (4 n^2) allows a quarter of that.
-    X = torch.ones(2, 4, dtype=torch.float64)
-    paper = bound(make("cq"), X, "paper")
-    assert paper == 1.0
-    assert theory.cq_mse(X) == 4.0 == bound(make("cq"), X, "homogeneous")
-    for c in (make("cq"), make("cq", ranks="permutation")):
-        for r in range(50):
-            error = c.mean(X, key=Key(0, r)) - X.mean(dim=0)
-            assert float((error**2).sum()) == 4.0
-
-
-def test_the_papers_constant_for_iq_is_violated():
-    # n = d = 16: 0.9375 for every input, where d / (4 n) = 0.25.
-    X = normal(16, 16)
-    relative = theory.iq_mse(X) / float((X**2).sum() / 16)
-    assert relative == pytest.approx(0.9375, rel=1e-12)
-    assert make("iq").ab(16, 16) == AB(0.9375, 0.0, False)
-    assert make("iq").ab(16, 16, constants="paper") == AB(0.25, 0.0, False)
-
-
 # --- what is sent --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 7), (4, 64), (3, 100), (2, 1024)])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 7), (4, 100), (2, 1024), (5, 3)])
 @every
 def test_bits_on_the_wire(c, n, d):
+    d = affordable(c, d)
     rounds = []
-    for r in range(10):
+    for r in range(10 if c.joint else 2):
         sent = send(c, normal(n, d, seed=r), Key(5, r))
         rounds.append(sum(payload.bits for payload, _ in sent if payload is not None) / n)
     excess = np.array(rounds) - c.bits(d, n)
-    noise = Z * standard_error(excess)  # none where the length is fixed
-    # Codes fill whole bytes; symbols that are not bits may leave a 64th of each byte empty.
-    assert -noise <= excess.mean() <= 8 + d / 64 + noise
+    noise = Z * standard_error(excess) + 1e-9  # none where the length is fixed
+    # Each part fills whole bytes; trits may leave a 64th of theirs empty.
+    parts = {"compose": 2, "iscc": getattr(c, "tau", 1)}.get(c.name, 1)
+    assert -noise <= excess.mean() <= 8 * parts + d / 64 + noise
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 8])
-@pytest.mark.parametrize("d", [1, 7, 64, 1023, 1025, 2500])
+@pytest.mark.parametrize("n", [1, 3, 8])
+@pytest.mark.parametrize("d", [1, 7, 64, 1025, 2500])
 @both_dtypes
 @every
 def test_what_arrives_is_what_compress_says(c, d, n, dtype):
+    d = affordable(c, d)
     X = spread(n, d, seed=d, dtype=dtype)
     key = Key(2**40 + 1, 2**33)
     assert same_bits(over_the_wire(c, X, key).to(dtype), c.compress(X, key=key))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.integers(1, 9), st.integers(1, 1100), st.integers(0, 2**64 - 1), st.booleans(), st.data())
 @every
 def test_any_shape(c, n, d, seed, double, data):
+    d = affordable(c, d)
     X = spread(n, d, seed=seed % 1000, dtype=torch.float64 if double else torch.float32)
     key = Key(seed, seed // 3)
     decoded = c.compress(X, key=key)
@@ -288,13 +119,14 @@ def in_client_order(rows):
     return (total / len(rows)).to(rows.dtype)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 5, 1025])
+@pytest.mark.parametrize("d", [1, 3, 1025])
 @both_dtypes
 @every
 def test_the_mean_is_that_of_the_payloads_in_order(c, d, dtype):
-    # 19 clients: with 8 or more, NumPy would add a contiguous column pairwise.
+    # 9 clients: with 8 or more, NumPy would add a contiguous column pairwise.
     key = Key(4, d)
-    X = spread(19, d, seed=d, dtype=dtype)
+    d = affordable(c, d)
+    X = spread(9, d, seed=d, dtype=dtype)
     for layout in (X, X.T.contiguous().T):
         arrived = over_the_wire(c, layout, key)
         assert same_bits(c.mean(layout, key=key), in_client_order(arrived.to(dtype)))
@@ -376,8 +208,8 @@ def test_another_seed_or_round_rounds_otherwise(c):
 @every
 def test_clients_round_independently(c):
     X = normal(1, 100).expand(4, 100)
-    rows = {row.numpy().tobytes() for row in c.compress(X, key=Key(6))}
-    assert len(rows) == (1 if c.deterministic else 4)
+    rows = [row.numpy().tobytes() for row in c.compress(X, key=Key(6)) if row.any()]
+    assert len(set(rows)) == (1 if c.deterministic else len(rows)) > 0
 
 
 @every
@@ -390,11 +222,12 @@ def test_only_joint_compressors_see_the_number_of_clients(c):
 @both_dtypes
 @every
 def test_a_batch_shares_its_randomness(c, dtype):
-    X = torch.stack([spread(4, 1030, seed=s, dtype=dtype) for s in range(3)])
+    d = affordable(c, 1030)
+    X = torch.stack([spread(4, d, seed=s, dtype=dtype) for s in range(3)])
     X[2] = X[0]
     key = Key(8)
     together, mean = c.compress(X, key=key), c.mean(X, key=key)
-    assert together.shape == X.shape and mean.shape == (3, 1030)
+    assert together.shape == X.shape and mean.shape == (3, d)
     for b in range(3):
         assert same_bits(together[b], c.compress(X[b], key=key))
         assert same_bits(mean[b], c.mean(X[b], key=key))
@@ -457,21 +290,32 @@ def test_tiny_and_large_vectors(c, size, dtype):
     assert same_bits(over_the_wire(c, X, Key(12)).to(dtype), decoded)
 
 
+def key_where_all_speak(c, X, clients):
+    """A round in which none of these clients is silent."""
+    for r in range(1000):
+        sent = send(c, torch.ones_like(X), Key(0, r))
+        if all(sent[i][0] is not None for i in clients):
+            return Key(0, r)
+    raise AssertionError(f"{c} never speaks")
+
+
 @every
 def test_too_large_a_vector_is_refused_by_name(c):
     X = torch.ones(3, 4, dtype=torch.float64)
     X[1] = 1e300
+    key = key_where_all_speak(c, X, {1})
     for call in (c.compress, c.mean):
         with pytest.raises(ValueError, match=r"client 1\b.*too large"):
-            call(X, key=Key(0))
+            call(X, key=key)
         with pytest.raises(ValueError, match=r"client 1\b.*too large"):
-            call(torch.stack([torch.ones(3, 4).double(), X]), key=Key(0))
+            call(torch.stack([torch.ones(3, 4).double(), X]), key=key)
+    key = key_where_all_speak(c, X, {2})
     with pytest.raises(ValueError, match=r"client 2\b.*too large"):
-        c.encode(X[1], client=2, n_clients=3, key=Key(0), shared=statistic(c, X[:1]))
+        c.encode(X[1], client=2, n_clients=3, key=key, shared=statistic(c, X[:1]))
     # At the edge of float32 either the vector arrives or its client is named.
     X[1] = float(np.finfo(np.float32).max)
     try:
-        assert torch.isfinite(c.compress(X, key=Key(0))).all()
+        assert torch.isfinite(c.compress(X, key=key_where_all_speak(c, X, {1}))).all()
     except ValueError as error:
         assert "client 1" in str(error)
 
@@ -722,20 +566,20 @@ def test_constants_have_the_right_kind(c):
     for n, d in ((1, 1), (4, 16), (16, 16)):
         assert isinstance(c.bits(d, n), float) and c.bits(d, n) > 0
         if c.unbiased:
-            assert c.omega(d) >= 0
+            assert c.omega(d, n) >= 0
             for constants in ("valid", "homogeneous", "paper"):
                 A, B, homogeneous_only = c.ab(n, d, constants=constants)
                 assert A >= B >= 0 and isinstance(homogeneous_only, bool)
         else:
             with pytest.raises(ValueError, match="biased"):
-                c.omega(d)
+                c.omega(d, n)
             with pytest.raises(ValueError, match="biased"):
                 c.ab(n, d)
 
 
 # --- IQ and CQ -----------------------------------------------------------------------------------
 
-ONE_BIT = [c for c in CASES if c.name in ("iq", "cq")]
+ONE_BIT = [make("iq"), make("cq"), make("cq", ranks="permutation")]
 one_bit = pytest.mark.parametrize("c", ONE_BIT, ids=repr)
 
 
@@ -799,7 +643,7 @@ def test_of_equal_cq_clients_at_most_one_is_undecided(c):
             assert ((ups >= torch.floor(n * y - 1e-6)) & (ups <= torch.ceil(n * y + 1e-6))).all()
 
 
-@pytest.mark.parametrize("c", CASES, ids=str)
+@every
 def test_unknown_constants_and_sizes_are_refused(c):
     with pytest.raises(ValueError, match="unknown constants 'papr'; known: valid, homog"):
         c.ab(3, 3, constants="papr")

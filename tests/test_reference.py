@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from cqlib import Key, compressors, theory
-from cqlib.kernels import reference
+from cqlib.kernels import packing, reference
 from cqlib.keys import Stream
 from tests.helpers import LEVEL, Z, philox, standard_error, stream_key
 
@@ -131,7 +131,7 @@ def encode(name, x, seed, round, client, n):
 def test_tiles_cover_the_vector_once():
     for d in range(1, 5000, 7):
         tiles = []
-        for first, count, m in reference.tile_shapes(d):
+        for first, count, m in packing.tile_shapes(d):
             assert first == len(tiles)
             tiles += [m] * count
         assert tiles == [min(1024, d - start) for start in range(0, d, 1024)]
@@ -140,12 +140,12 @@ def test_tiles_cover_the_vector_once():
 @pytest.mark.parametrize("d", DIMENSIONS)
 def test_packed_bits(d):
     bits = np.random.default_rng(d).random((2, 3, d)) < 0.5
-    codes = reference.pack_bits(bits)
+    codes = packing.pack_bits(bits)
     assert codes.dtype == np.uint8
     assert codes.shape == (2, 3, math.ceil(d / 8))
     for index in np.ndindex(2, 3):
         assert codes[index].tobytes() == pack(bits[index].tolist())
-    unpacked = reference.unpack_bits(codes, d)
+    unpacked = packing.unpack_bits(codes, d)
     assert unpacked.dtype == bool
     np.testing.assert_array_equal(unpacked, bits)
 
@@ -153,12 +153,12 @@ def test_packed_bits(d):
 @given(st.integers(1, 3000), st.integers(0, 2**32 - 1))
 def test_packing_is_undone(d, seed):
     bits = np.random.default_rng(seed).random(d) < 0.5
-    np.testing.assert_array_equal(reference.unpack_bits(reference.pack_bits(bits), d), bits)
+    np.testing.assert_array_equal(packing.unpack_bits(packing.pack_bits(bits), d), bits)
 
 
 @pytest.mark.parametrize("d", [1, 7, 9, 100, 1023, 1025])
 def test_every_padding_bit_is_refused(d):
-    clear = reference.pack_bits(np.zeros(d, bool))
+    clear = packing.pack_bits(np.zeros(d, bool))
     used = int.from_bytes(pack([True] * d), "little")
     padding = [bit for bit in range(8 * len(clear)) if not used >> bit & 1]
     assert len(padding) == -d % 8
@@ -166,7 +166,7 @@ def test_every_padding_bit_is_refused(d):
         codes = clear.copy()
         codes[bit // 8] |= 1 << bit % 8
         with pytest.raises(ValueError, match="padding"):
-            reference.unpack_bits(codes, d)
+            packing.unpack_bits(codes, d)
 
 
 @pytest.mark.parametrize("d", DIMENSIONS)

@@ -8,28 +8,75 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from cqlib.compressors.base import AB, Compressor, Constants, Symbols, client_mean
+from cqlib.compressors.base import (
+    AB,
+    Compressor,
+    Constants,
+    Context,
+    Sizes,
+    Symbols,
+    client_mean,
+)
+from cqlib.compressors.composition import Composition, compose
 from cqlib.compressors.cq import CQ
+from cqlib.compressors.drive import Drive
+from cqlib.compressors.drive_plus import DrivePlus
 from cqlib.compressors.identity import Identity
 from cqlib.compressors.iq import IQ
+from cqlib.compressors.iscc import ISCC
+from cqlib.compressors.natural_compression import NaturalCompression
+from cqlib.compressors.natural_dithering import NaturalDithering
+from cqlib.compressors.perm_k import PermK
+from cqlib.compressors.permk_cq import PermKCQ
+from cqlib.compressors.rand_k import RandK
+from cqlib.compressors.standard_dithering import StandardDithering
+from cqlib.compressors.terngrad import TernGrad
+from cqlib.compressors.top_k import TopK
 
 __all__ = [
     "AB",
     "CQ",
     "IQ",
+    "ISCC",
+    "Composition",
     "Compressor",
     "Constants",
+    "Context",
+    "Drive",
+    "DrivePlus",
     "Identity",
+    "NaturalCompression",
+    "NaturalDithering",
+    "PermK",
+    "PermKCQ",
+    "RandK",
+    "Sizes",
+    "StandardDithering",
     "Symbols",
+    "TernGrad",
+    "TopK",
     "client_mean",
+    "compose",
     "make",
     "names",
 ]
 
 _CLASSES: tuple[type[Compressor], ...] = (
     Identity,
+    RandK,
+    TopK,
+    PermK,
+    StandardDithering,
+    NaturalDithering,
+    NaturalCompression,
+    TernGrad,
     IQ,
     CQ,
+    Drive,
+    DrivePlus,
+    PermKCQ,
+    ISCC,
+    Composition,
 )
 
 
@@ -53,10 +100,10 @@ def make(name: str, **options: Any) -> Compressor:
         ValueError: for an unknown name or option, naming the known ones.
 
     >>> make("cq", ranks="permutation")
-    CQ(ranks='permutation')
+    CQ(levels=1, ranks='permutation', range='l2', rotate=False)
     >>> make("cq", rank="shift")
     Traceback (most recent call last):
-    ValueError: unknown option 'rank' of cq; known: ranks
+    ValueError: unknown option 'rank' of cq; known: levels, ranks, range, rotate
     """
     known = {cls.name: cls for cls in _CLASSES}
     if name not in known:

@@ -4,17 +4,19 @@ To write a new one, make a file beside this one with a frozen dataclass derived 
 :class:`Compressor` and fill in
 
 ``quantize``
-    vectors to symbols and scales, for any set of clients at once;
+    vectors to symbols and floats, for any set of clients at once;
 ``dequantize``
-    symbols and scales back to vectors;
-``bits``, ``omega``, ``ab_constants``
+    symbols and floats back to vectors;
+``bits``, ``omega``
     what the compressor costs and what is known about its error.
 
-``pack`` and ``unpack`` turn symbols into bytes; the default is one bit a coordinate.
-Then name the class in ``cqlib/compressors/__init__.py``. ``encode`` and ``compress`` both go
-through ``quantize`` and ``dequantize``, so the wire and the simulator cannot disagree. Shapes
-below: n clients, c of them at hand (one in ``encode``, all n in ``compress``), d coordinates, and
-any leading batch axes, which share their randomness.
+The rest has defaults: one symbol of two a coordinate and one float (``alphabet``, ``n_codes``,
+``n_scales``), all clients speak (``sizes``), their errors are independent (``ab_constants``), and
+no exact error is known (``variance``, ``mse``). Then name the class in
+``cqlib/compressors/__init__.py``. ``encode`` and ``compress`` both go through ``quantize`` and
+``dequantize``, so the wire and the simulator cannot disagree. Shapes below: n clients, c of them at
+hand (one in ``encode``, all n in ``compress``), d coordinates, and any leading batch axes, which
+share their randomness.
 """
 
 from __future__ import annotations
@@ -29,12 +31,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.kernels import reference
+from cqlib.kernels import packing
 from cqlib.keys import Key
 from cqlib.payload import Payload, PayloadError
+from cqlib.theory.vectors import Vectors
 
 Array = NDArray[Any]
 Constants = Literal["valid", "homogeneous", "paper"]
+_MOST_COORDINATES = 2**48
 
 
 class AB(NamedTuple):
@@ -49,11 +53,38 @@ class AB(NamedTuple):
     homogeneous_only: bool
 
 
+class TooLargeError(ValueError):
+    """A client's vector, as it would arrive, exceeds the largest float32."""
+
+    def __init__(self, client: int) -> None:
+        self.client = client
+        super().__init__(
+            f"client {client}: the vector is too large to send, a value or its norm exceeds "
+            f"the largest float32, {np.finfo(np.float32).max:.4g}"
+        )
+
+
+class Context(NamedTuple):
+    """What both ends know before anything is sent."""
+
+    d: int  # dimension of the vectors
+    clients: NDArray[np.int64]  # ids of the c clients at hand, in [0, n)
+    n: int  # number of clients
+    key: Key  # of the round, the only source of randomness
+
+
 class Symbols(NamedTuple):
-    """What a client tells the server, before packing."""
+    """What clients tell the server, before packing; a client's own come first in its row."""
 
     codes: Array  # shape (..., c, symbols)
     scales: NDArray[np.float32]  # shape (..., c, floats)
+
+
+class Sizes(NamedTuple):
+    """How much of a row of :class:`Symbols` each client sends; one that sends nothing is silent."""
+
+    codes: NDArray[np.int64]  # shape (c,)
+    scales: NDArray[np.int64]  # shape (c,)
 
 
 @dataclass(frozen=True)
@@ -64,54 +95,112 @@ class Compressor(ABC):
     """
 
     name: ClassVar[str]
-    unbiased: ClassVar[bool] = True
-    joint: ClassVar[bool] = False  # needs randomness shared among the clients
-    deterministic: ClassVar[bool] = False  # uses no randomness at all
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether E C_i(x) = x for every client and every x (Assumption 4)."""
+        return True
+
+    @property
+    def joint(self) -> bool:
+        """Whether the clients need each other: shared randomness, or their number."""
+        return False
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether no randomness is used at all."""
+        return False
 
     # --- what a new compressor implements --------------------------------------------------------
 
     @abstractmethod
-    def quantize(self, x: Array, *, clients: Array, n_clients: int, key: Key) -> Symbols:
-        """Turn vectors into symbols.
-
-        Args:
-            x: shape (..., c, d), float32 or float64, finite.
-            clients: ids of the c clients, in [0, n_clients).
-            n_clients: n.
-            key: the round's key, the only source of randomness.
-        """
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
+        """Turn vectors of shape (..., c, d), float32 or float64 and finite, into symbols."""
 
     @abstractmethod
-    def dequantize(
-        self, symbols: Symbols, *, d: int, clients: Array, n_clients: int, key: Key
-    ) -> NDArray[np.float32]:
-        """Turn symbols back into vectors: float32, shape (..., c, d)."""
+    def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Turn symbols back into vectors of shape (..., c, d).
+
+        Raises:
+            ValueError: for symbols or floats that no client sends.
+        """
 
     @abstractmethod
     def bits(self, d: int, n: int) -> float:
         """Expected bits that a client sends in a compressed round; one float counts 32."""
 
     @abstractmethod
-    def omega(self, d: int) -> float:
-        r"""Smallest known omega with E|C(x) - x|^2 <= omega |x|^2 (Definition 1)."""
+    def omega(self, d: int, n: int | None = None) -> float:
+        r"""Smallest known omega with E|C_i(x) - x|^2 <= omega |x|^2 for all i, x (Definition 1).
 
-    @abstractmethod
+        Args:
+            d: dimension, at least 1.
+            n: number of clients; without it, a value for any number.
+
+        Raises:
+            ValueError: if the compressor is biased, or no omega serves any number of clients.
+        """
+
+    # --- what it may replace ---------------------------------------------------------------------
+
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
-        """Return the constants that :meth:`ab` gives, for arguments that it has checked."""
+        """Return the constants that :meth:`ab` gives, for arguments that it has checked.
 
-    def pack(self, codes: Array) -> NDArray[np.uint8]:
-        """Pack one client's codes, shape (symbols,), into bytes; one bit each by default."""
-        return reference.pack_bits(codes)
+        By default those of Proposition 1: A = omega / n, B = 0 for independent clients, and
+        A = omega + 1, B = 1 for clients that depend on each other in whatever way.
+        """
+        omega = self.omega(d, n)
+        return AB(omega + 1, 1.0, False) if self.joint else AB(omega / n, 0.0, False)
 
-    def unpack(self, data: NDArray[np.uint8], d: int) -> Array:
-        """Undo :meth:`pack`; raises ``ValueError`` if the bytes cannot stand for d coordinates."""
-        if len(data) != -(-d // 8):
-            raise ValueError(f"d = {d} takes {-(-d // 8)} code bytes, got {len(data)}")
-        return reference.unpack_bits(data, d)
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        """Exact E|C_i(a_i) - a_i|^2 of each client, shape (n,), for X of shape (n, d).
+
+        Raises:
+            ValueError: if no closed form is known.
+        """
+        raise ValueError(f"{self.name}: no closed form of the error is known for these options")
+
+    def mse(self, X: Vectors) -> float:
+        r"""Exact mean squared error of the mean, $\mathbb E\|\frac1n\sum_iC_i(a_i)-\bar a\|^2$.
+
+        Args:
+            X: shape (n, d), one row a client.
+
+        Raises:
+            ValueError: if no closed form is known.
+        """
+        if self.joint or not self.unbiased:
+            raise ValueError(f"{self.name}: no closed form of the error is known for these options")
+        return float(np.sum(self.variance(X))) / len(X) ** 2
+
+    def alphabet(self, d: int) -> int:
+        """Return how many different symbols there are."""
+        return 2
+
+    def n_codes(self, d: int) -> int:
+        """Symbols that a client sends."""
+        return d
 
     def n_scales(self, d: int) -> int:
-        """Floats that a client sends beside its codes."""
+        """Floats that a client sends beside its symbols."""
         return 1
+
+    def sizes(self, ctx: Context) -> Sizes:
+        """Symbols and floats that each client sends in this round; at constant cost per client."""
+        c = len(ctx.clients)
+        return Sizes(np.full(c, self.n_codes(ctx.d)), np.full(c, self.n_scales(ctx.d)))
+
+    def code_bytes(self, count: int, ctx: Context) -> int:
+        """Bytes that a client's ``count`` symbols take."""
+        return packing.code_bytes(count, self.alphabet(ctx.d))
+
+    def pack(self, codes: Array, ctx: Context) -> NDArray[np.uint8]:
+        """Pack one client's symbols, shape (count,), into bytes."""
+        return packing.pack(codes, self.alphabet(ctx.d))
+
+    def unpack(self, data: NDArray[np.uint8], count: int, ctx: Context) -> Array:
+        """Undo :meth:`pack`; raises ``ValueError`` if the bytes cannot stand for that many."""
+        return packing.unpack(data, count, self.alphabet(ctx.d))
 
     # --- what every compressor offers ------------------------------------------------------------
 
@@ -155,18 +244,20 @@ class Compressor(ABC):
         self._refuse_statistic(shared)
         client, n_clients = _checked_ids(client, n_clients)
         rows = _as_rows(x, ndim=(1,), what="x must have shape (d,)")[None]
-        clients = np.array([client])
-        _check_finite(rows, clients)
+        ctx = Context(rows.shape[-1], np.array([client]), n_clients, key)
+        _check_finite(rows, ctx.clients)
+        n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
         with np.errstate(over="ignore"):  # what overflows float32 is refused below
-            codes, scales = self.quantize(rows, clients=clients, n_clients=n_clients, key=key)
-        check_scales(scales, clients)
-        d = rows.shape[-1]
+            codes, scales = self.quantize(rows, ctx)
+        check_scales(scales, ctx.clients)
+        if n_codes == n_scales == 0:
+            return None
         return Payload(
             compressor=self.name,
-            d=d,
-            tag=self.tag(d, client=client, n_clients=n_clients, key=key),
-            codes=torch.from_numpy(self.pack(codes[0])).to(x.device),
-            scales=torch.from_numpy(np.ascontiguousarray(scales[0])).to(x.device),
+            d=ctx.d,
+            tag=self.tag(ctx.d, client=client, n_clients=n_clients, key=key),
+            codes=torch.from_numpy(self.pack(codes[0, :n_codes], ctx)).to(x.device),
+            scales=torch.from_numpy(scales[0, :n_scales].copy()).to(x.device),
         )
 
     def decode(
@@ -188,16 +279,23 @@ class Compressor(ABC):
                 f"payload was made with other options, or for another d, n, client or round than "
                 f"d = {d}, n = {n_clients}, client = {client}, {key}"
             )
-        if payload.scales.numel() != self.n_scales(d):
-            raise PayloadError(f"expected {self.n_scales(d)} scales, got {payload.scales.numel()}")
+        if d >= _MOST_COORDINATES:
+            raise PayloadError(f"no vector has d = {d} coordinates")
+        ctx = Context(d, np.array([client]), n_clients, key)
+        scales = payload.scales.detach().cpu().numpy()
         try:
-            codes = self.unpack(payload.codes.detach().cpu().numpy(), d)
+            n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
+            if n_codes == n_scales == 0:
+                raise ValueError(f"client {client} is silent in this round")
+            if len(scales) != n_scales:
+                raise ValueError(f"expected {n_scales} scales, got {len(scales)}")
+            codes = self.unpack(payload.codes.detach().cpu().numpy(), n_codes, ctx)
+            with np.errstate(over="ignore"):
+                values = self.dequantize(Symbols(codes[None], scales[None]), ctx)
         except ValueError as error:
             raise PayloadError(str(error)) from None
-        symbols = Symbols(codes[None], payload.scales.detach().cpu().numpy()[None])
-        values = self.dequantize(
-            symbols, d=d, clients=np.array([client]), n_clients=n_clients, key=key
-        )
+        if not np.isfinite(values).all():
+            raise PayloadError("payload stands for values beyond the largest float32")
         return torch.from_numpy(values[0]).to(payload.codes.device)
 
     def compress(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
@@ -217,12 +315,12 @@ class Compressor(ABC):
         self._refuse_statistic(shared)
         rows = _as_rows(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
         n_clients, d = rows.shape[-2:]
-        clients = np.arange(n_clients)
-        _check_finite(rows, clients)
+        ctx = Context(d, np.arange(n_clients), n_clients, key)
+        _check_finite(rows, ctx.clients)
         with np.errstate(over="ignore"):
-            symbols = self.quantize(rows, clients=clients, n_clients=n_clients, key=key)
-        check_scales(symbols.scales, clients)
-        values = self.dequantize(symbols, d=d, clients=clients, n_clients=n_clients, key=key)
+            symbols = self.quantize(rows, ctx)
+        check_scales(symbols.scales, ctx.clients)
+        values = self.dequantize(symbols, ctx)
         return torch.from_numpy(values).to(device=X.device, dtype=X.dtype)
 
     def mean(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
@@ -293,12 +391,14 @@ def _check_finite(rows: Array, clients: Array) -> None:
         )
 
 
-def check_scales(scales: NDArray[np.float32], clients: Array) -> None:
-    """Refuse scales of shape (..., c, floats) beyond float32, naming the client."""
+def check_norms(scales: NDArray[np.float32]) -> None:
+    """Refuse negative floats where only norms are sent."""
+    if (scales < 0).any():
+        raise ValueError(f"a norm cannot be negative, got {scales.min()}")
+
+
+def check_scales(scales: Array, clients: Array) -> None:
+    """Refuse floats of shape (..., c, floats) beyond float32, naming the client."""
     bad = ~np.isfinite(scales)
     if bad.any():
-        row = np.argwhere(bad)[0]
-        raise ValueError(
-            f"client {clients[row[-2]]}: the vector is too large to send, a value or its norm "
-            f"exceeds the largest float32, {np.finfo(np.float32).max:.4g}"
-        )
+        raise TooLargeError(int(clients[np.argwhere(bad)[0][-2]]))

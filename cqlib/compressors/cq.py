@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Constants
-from cqlib.compressors.onebit import OneBit
-from cqlib.kernels import reference
-from cqlib.keys import Key
+from cqlib.compressors.base import AB, Array, Constants, Context, Symbols, check_norms, check_scales
+from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
+from cqlib.kernels import packing, reference, rotation
+from cqlib.keys import Stream
+from cqlib.theory import mse
+from cqlib.theory.rotation import padded
+from cqlib.theory.vectors import Vectors, squared_norms
 
-_RANKS = {"shift": reference.shift_ranks, "permutation": reference.permutation_ranks}
+RANKS = {"shift": reference.shift_ranks, "permutation": reference.permutation_ranks}
+_NORMS = {"l2": 2.0, "linf": math.inf}
+_MOST_LEVELS = 2**15
 
 
 @dataclass(frozen=True)
@@ -22,45 +28,146 @@ class CQ(OneBit):
 
     At each coordinate the clients' ranks $\pi_i$ are a shared random permutation of $0..n-1$, and
     client $i$ rounds up if its threshold $U_i=(\pi_i+u_i)/n$, $u_i\in[0,1)$ private, lies below
-    $y_{ij}=\frac12(1+a_{ij}/\|a_i\|)$. Each $U_i$ is uniform, so CQ is unbiased; together they
-    hit each of the n cells of [0, 1) once, so at most one of several equal clients is undecided.
+    $y_{ij}=\frac12(1+a_{ij}/R_i)$, $R_i=\|a_i\|$. Each $U_i$ is uniform, so CQ is unbiased;
+    together they hit each of the n cells of [0, 1) once, so at most one of several equal clients is
+    undecided.
 
     Args:
+        levels: 1 for the paper's one bit; k >= 3 for k levels, which lie
+            $\beta=\frac{k+1}{k(k-1)}$ apart from a shared random $c_1\in[-\frac1k,0)$ on; $y$
+            is rounded to a neighbouring one by the same thresholds.
         ranks: "shift" draws a shared cyclic shift per coordinate of a shared permutation of the
             clients per 1024 coordinates, at constant cost; "permutation" draws a permutation per
             coordinate, literally, at cost O(n). Bias, MSE and covariance are the same.
+        range: "l2" for $R_i=\|a_i\|_2$, the paper's; "linf" for $R_i=\|a_i\|_\infty$.
+        rotate: quantize after a randomised Hadamard rotation that the clients share, of dimension
+            $D=2^{\lceil\log_2d\rceil}$.
 
     Source: Suresh, Sun, Ro, Yu, "Correlated quantization for distributed mean estimation and
-    optimization", ICML 2022, Algorithm 1; the paper's Algorithm 2.
+    optimization", ICML 2022, Algorithms 1 to 3; the paper's Algorithm 2.
 
     >>> CQ().ab(n=16, d=16, constants="homogeneous")
     AB(A=0.0625, B=0.0, homogeneous_only=True)
+    >>> CQ(levels=4).bits(d=100, n=16)  # two bits a coordinate
+    232.0
     """
 
     name: ClassVar[str] = "cq"
-    joint: ClassVar[bool] = True
+    levels: int = 1
     ranks: Literal["shift", "permutation"] = "shift"
+    range: Literal["l2", "linf"] = "l2"
+    rotate: bool = False
 
     def __post_init__(self) -> None:
-        if self.ranks not in _RANKS:
-            raise ValueError(f"ranks must be one of {', '.join(_RANKS)}, got {self.ranks!r}")
+        if type(self.levels) is not int or not (
+            self.levels == 1 or 3 <= self.levels < _MOST_LEVELS
+        ):
+            raise ValueError(f"levels must be 1 or in [3, {_MOST_LEVELS}), got {self.levels!r}")
+        for option, known in (("ranks", RANKS), ("range", _NORMS), ("rotate", (False, True))):
+            if getattr(self, option) not in known:
+                listed = ", ".join(map(str, known))
+                raise ValueError(f"{option} must be one of {listed}, got {getattr(self, option)!r}")
 
-    def decide(
-        self, g: NDArray[np.int64], words: NDArray[np.int64], clients: Array, n: int, key: Key
-    ) -> NDArray[np.bool_]:
+    @property
+    def joint(self) -> bool:
+        return True
+
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the stratified threshold falls below the coordinate (Algorithm 2)."""
-        ranks = _RANKS[self.ranks](key, d=g.shape[-1], clients=clients, n_clients=n)
-        return reference.round_correlated(g, words, ranks, n)
+        D = self.n_codes(ctx.d)
+        if self.rotate:
+            x = np.pad(x.astype(np.float64), [(0, 0)] * (x.ndim - 1) + [(0, D - ctx.d)])
+            x = rotation.hadamard_rotate(x, ctx.key.shared(Stream.COMMON_ROTATION))
+        g, scales = on_the_grid(x, ctx, _NORMS[self.range])
+        check_scales(scales * self._headroom(D), ctx.clients)
+        below: Array = np.zeros((), dtype=np.int64)
+        if self.levels > 1:
+            words = reference.stream_words(ctx.key.shared(Stream.LEVELS), D)
+            below, g = reference.k_level_grid(g, words, self.levels)
+        ranks = RANKS[self.ranks](ctx.key, d=D, clients=ctx.clients, n_clients=ctx.n)
+        up = reference.round_correlated(g, rounding_words(ctx, D), ranks, ctx.n)
+        return Symbols(up if self.levels == 1 else below + up, scales)
+
+    def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Return the ends of the range, or the levels between, rotated back."""
+        if self.levels == 1 and not self.rotate:
+            return super().dequantize(symbols, ctx)
+        check_norms(symbols.scales)
+        D = self.n_codes(ctx.d)
+        y = symbols.codes.astype(np.float64)
+        if self.levels > 1:
+            words = reference.stream_words(ctx.key.shared(Stream.LEVELS), D)
+            y = reference.k_level_offset(words, self.levels) + y * self._step
+        values = symbols.scales * (2 * y - 1)
+        if self.rotate:
+            values = rotation.hadamard_rotate_back(values, ctx.key.shared(Stream.COMMON_ROTATION))
+        return values[..., : ctx.d].astype(np.float32) + np.float32(0.0)
+
+    def alphabet(self, d: int) -> int:
+        """Return two ends or k levels."""
+        return max(self.levels, 2)
+
+    def n_codes(self, d: int) -> int:
+        """Return d, with a rotation the next power of two."""
+        return padded(d) if self.rotate else d
+
+    def bits(self, d: int, n: int) -> float:
+        """Return d + 32 (Table 4), with k levels ceil(log2 k) a coordinate, log2 3 for three."""
+        return self.n_codes(d) * packing.symbol_bits(self.alphabet(d)) + 32.0
+
+    def omega(self, d: int, n: int | None = None) -> float:
+        r"""Return omega, the A of a single client.
+
+        One bit: D - 1, since $\mathbb E|C(x)-x|^2=DR^2-|x|^2$; after a rotation and with range
+        "linf", where $\mathbb ER^2\le\frac{2\ln(2D)+2}D|x|^2$, also $2\ln(2D)+1$. With k
+        levels the step $2R\beta$ bounds a coordinate's variance by $R^2\beta^2$.
+        """
+        return self.ab_constants(1, d, "valid").A
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
         r"""Return A and B = 0.
 
-        Valid: $A=(d-1)/n$ for all inputs, since no two clients' errors are positively correlated.
-        Homogeneous: $A=\min(d/n^2,(d-1)/n)$.
-        Paper: $A=d/(4n^2)$, homogeneous (after Corollary 2), too small for the range $\pm\|a\|$.
+        Valid: $A=\omega/n$ for all inputs, since no two clients' errors are positively
+        correlated. Homogeneous: also $A=\beta^2\frac{r}{n^2}$, where $\beta=1$ for one bit and
+        $r$ bounds $D\,\mathbb ER^2/\|a\|^2$: $D$, or $2\ln(2D)+2$ with rotation and range
+        "linf". Paper: $A=d/(4n^2)$, homogeneous (after Corollary 2), too small for the range
+        $\pm\|a\|$; it prints no constants for other options.
         """
-        if kind == "paper":
+        if kind == "paper" and self._is_the_papers:
             return AB(d / (4 * n**2), 0.0, homogeneous_only=True)
+        D = self.n_codes(d)
+        r = min(D, 2 * math.log(2 * D) + 2) if self.rotate and self.range == "linf" else float(D)
+        one_bit = self.levels == 1
+        valid = (r - 1) / n if one_bit else self._step**2 * r / n
         if kind == "homogeneous":
-            return AB(min(d / n**2, (d - 1) / n), 0.0, homogeneous_only=True)
-        return AB((d - 1) / n, 0.0, homogeneous_only=False)
+            beta = 1.0 if one_bit else self._step
+            return AB(min(beta**2 * r / n**2, valid), 0.0, homogeneous_only=True)
+        return AB(valid, 0.0, homogeneous_only=False)
+
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        r"""Return $dR_i^2-\|a_i\|^2$ for one bit without rotation."""
+        if self.levels > 1 or self.rotate:
+            return super().variance(X)
+        rows = np.asarray(X, dtype=np.float64)
+        R = np.linalg.norm(rows, ord=_NORMS[self.range], axis=1)
+        return np.asarray(rows.shape[1] * R**2 - squared_norms(X))
+
+    def mse(self, X: Vectors) -> float:
+        """Return the exact error for one bit without rotation, from all covariances."""
+        if self.levels > 1 or self.rotate:
+            return super().mse(X)
+        return mse.cq_mse(X, norm=_NORMS[self.range])
+
+    @property
+    def _step(self) -> float:
+        """Distance of neighbouring levels, beta."""
+        return (self.levels + 1) / (self.levels * (self.levels - 1))
+
+    @property
+    def _is_the_papers(self) -> bool:
+        return self.levels == 1 and self.range == "l2" and not self.rotate
+
+    def _headroom(self, D: int) -> float:
+        """How far a decoded value may exceed the range."""
+        outer = 1.0 if self.levels == 1 else 1 + 2 / self.levels
+        return outer * (math.sqrt(D) if self.rotate else 1.0)

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Compressor, Constants, Symbols
-from cqlib.keys import Key
+from cqlib.compressors.base import Array, Compressor, Context, Symbols
+from cqlib.theory.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,22 @@ class Identity(Compressor):
     """
 
     name: ClassVar[str] = "identity"
-    deterministic: ClassVar[bool] = True
 
-    def quantize(self, x: Array, *, clients: Array, n_clients: int, key: Key) -> Symbols:
-        """Return no codes and the coordinates as scales."""
+    @property
+    def deterministic(self) -> bool:
+        return True
+
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
+        """Return no codes and the coordinates as floats."""
         return Symbols(np.zeros((*x.shape[:-1], 0), dtype=bool), x.astype(np.float32))
 
-    def dequantize(
-        self, symbols: Symbols, *, d: int, clients: Array, n_clients: int, key: Key
-    ) -> NDArray[np.float32]:
-        """Return the scales: they are the vector."""
+    def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Return the floats: they are the vector."""
         return symbols.scales.copy()  # what the receiver does to it leaves the payload alone
 
-    def pack(self, codes: Array) -> NDArray[np.uint8]:
-        """Return no bytes: everything is in the scales."""
-        return np.zeros(0, dtype=np.uint8)
-
-    def unpack(self, data: NDArray[np.uint8], d: int) -> Array:
-        """Accept no code bytes."""
-        if len(data):
-            raise ValueError(f"identity sends no code bytes, got {len(data)}")
-        return np.zeros(0, dtype=bool)
+    def n_codes(self, d: int) -> int:
+        """Return 0: everything is in the floats."""
+        return 0
 
     def n_scales(self, d: int) -> int:
         """Return d: every coordinate is a float."""
@@ -53,10 +48,10 @@ class Identity(Compressor):
         """Return 32 d (Table 4)."""
         return 32.0 * d
 
-    def omega(self, d: int) -> float:
+    def omega(self, d: int, n: int | None = None) -> float:
         """Return 0: there is no error beyond float32 rounding."""
         return 0.0
 
-    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
-        """Return A = B = 0 (Table 4)."""
-        return AB(0.0, 0.0, homogeneous_only=False)
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        """Return zeros."""
+        return np.zeros(len(X))

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Constants
-from cqlib.compressors.onebit import OneBit
+from cqlib.compressors.base import AB, Array, Constants, Context, Symbols
+from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
 from cqlib.kernels import reference
-from cqlib.keys import Key
+from cqlib.theory.vectors import Vectors, squared_norms
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,10 @@ class IQ(OneBit):
 
     name: ClassVar[str] = "iq"
 
-    def decide(
-        self, g: NDArray[np.int64], words: NDArray[np.int64], clients: Array, n: int, key: Key
-    ) -> NDArray[np.bool_]:
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the private word falls below the coordinate (Definition 5)."""
-        return reference.round_independent(g, words)
+        g, scales = on_the_grid(x, ctx)
+        return Symbols(reference.round_independent(g, rounding_words(ctx, ctx.d)), scales)
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
         r"""Return A and B = 0.
@@ -43,3 +42,7 @@ class IQ(OneBit):
         """
         A = d / (4 * n) if kind == "paper" else (d - 1) / n
         return AB(A, 0.0, homogeneous_only=False)
+
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        """Return (d - 1) |a_i|^2, the same for all vectors of that norm."""
+        return (X.shape[1] - 1) * squared_norms(X)

@@ -1,12 +1,12 @@
-"""The normative kernels, in NumPy: how one-bit rounding turns coordinates into bits.
+"""The normative kernels, in NumPy: how rounding turns coordinates into symbols.
 
 Every other implementation must give the same bits as this one. Decisions are taken on an integer
 grid, so no fused multiply-add, no compiler and no order of summation can change them.
 
-Layout. A vector is cut into tiles of up to 1024 coordinates. A tile of m coordinates has
-L = ceil(m / 8) bytes, and bit k of byte l belongs to coordinate L k + l of the tile
-(bit-transposed, so that plain loops over l vectorise). The random word of that coordinate is
-word k mod 4 of Philox block 256 t + 128 (k div 4) + l, t being the tile.
+Random words follow the layout of one-bit codes (``packing``). A vector is cut into tiles of up to
+1024 coordinates; a tile of m coordinates has L = ceil(m / 8) bytes, and bit k of byte l belongs
+to its coordinate L k + l. The random word of that coordinate is word k mod 4 of Philox block
+256 t + 128 (k div 4) + l, t being the tile.
 """
 
 from __future__ import annotations
@@ -16,69 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cqlib.kernels.packing import TILE, tile_shapes
 from cqlib.keys import Key, Stream
 from cqlib.philox import Words, philox4x32
 
-TILE = 1024
 GRID_BITS = 30  # a range [-R, R] is cut into 2^31 steps of R 2^-30
 SIGMA_ROUNDS = 32  # swap-or-not rounds; fewer leave a measurable distance from uniform
 _SMALLEST_SCALE = 2.0**-126  # the smallest normal float32
 
 Array = NDArray[Any]
-
-
-# --- layout ------------------------------------------------------------------------------------
-
-
-def tile_shapes(d: int) -> list[tuple[int, int, int]]:
-    """Return the tiles of a vector as (first tile, number of equal tiles, coordinates in each).
-
-    >>> tile_shapes(2500)
-    [(0, 2, 1024), (2, 1, 452)]
-    """
-    full, rest = divmod(d, TILE)
-    shapes = [(0, full, TILE)] if full else []
-    return shapes + ([(full, 1, rest)] if rest else [])
-
-
-def pack_bits(bits: Array) -> NDArray[np.uint8]:
-    """Pack booleans of shape (..., d) into bytes of shape (..., ceil(d / 8)), bit-transposed.
-
-    >>> pack_bits(np.array([1, 0, 0, 0, 0, 0, 0, 0, 0, 1], bool))  # L = 2: coordinate 9 is bit 4
-    array([ 1, 16], dtype=uint8)
-    """
-    parts, start = [], 0
-    for _, count, m in tile_shapes(bits.shape[-1]):
-        length = -(-m // 8)
-        tiles = bits[..., start : start + count * m].reshape(*bits.shape[:-1], count, m)
-        if 8 * length != m:
-            tiles = np.pad(tiles, [(0, 0)] * (tiles.ndim - 1) + [(0, 8 * length - m)])
-        tiles = tiles.reshape(*bits.shape[:-1], count, 8, length)
-        packed = np.packbits(tiles, axis=-2, bitorder="little")
-        parts.append(packed.reshape(*bits.shape[:-1], count * length))
-        start += count * m
-    return np.concatenate(parts, axis=-1)
-
-
-def unpack_bits(codes: NDArray[np.uint8], d: int) -> NDArray[np.bool_]:
-    """Undo :func:`pack_bits`: bytes of shape (..., ceil(d / 8)) to booleans of shape (..., d).
-
-    Raises:
-        ValueError: if a padding bit of the last tile is set.
-    """
-    parts, start = [], 0
-    for _, count, m in tile_shapes(d):
-        length = -(-m // 8)
-        tiles = codes[..., start : start + count * length]
-        tiles = tiles.reshape(*codes.shape[:-1], count, 1, length)
-        bits = np.unpackbits(tiles, axis=-2, bitorder="little").reshape(
-            *codes.shape[:-1], count, 8 * length
-        )
-        if bits[..., m:].any():
-            raise ValueError("padding bits of the last tile are not zero")
-        parts.append(bits[..., :m].reshape(*codes.shape[:-1], count * m))
-        start += count * length
-    return np.concatenate(parts, axis=-1).astype(bool)
 
 
 # --- random words ------------------------------------------------------------------------------
@@ -110,11 +56,13 @@ def stream_words(stream_key: tuple[Words, Words], d: int) -> NDArray[np.int64]:
     return np.concatenate(parts, axis=-1).astype(np.int64)
 
 
-def sigma(key: Key, *, tiles: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
+def sigma(
+    key: Key, *, tiles: int, clients: Array, n_clients: int, stream: Stream = Stream.SIGMA
+) -> NDArray[np.int64]:
     """Evaluate a shared random permutation of the clients, a fresh one per tile.
 
     Each of 32 swap-or-not rounds r draws K_r in [0, n) and swaps x with K_r - x mod n where the
-    round's random bit of the larger of the two says so. Stream SIGMA: K_r of tile t is word
+    round's random bit of the larger of the two says so. In the stream: K_r of tile t is word
     r mod 4 of Philox((r div 4, t, 0, 0)) scaled to [0, n); the bit of x is bit x mod 32 of word
     (x div 32) mod 4 of Philox((x div 128, t, 1 + r, 0)).
 
@@ -123,13 +71,14 @@ def sigma(key: Key, *, tiles: int, clients: Array, n_clients: int) -> NDArray[np
         tiles: number of tiles.
         clients: ids to map, shape (c,), in [0, n_clients).
         n_clients: n, in [1, 2^32).
+        stream: the shared stream to draw from.
 
     Returns:
         int64 array of shape (tiles, c): sigma_t(client).
 
     Source: Hoang, Morris, Rogaway, "An enciphering scheme based on a card shuffle", CRYPTO 2012.
     """
-    stream_key = key.shared(Stream.SIGMA)
+    stream_key = key.shared(stream)
     t = np.arange(tiles, dtype=np.uint64)
     zero = np.zeros((), dtype=np.uint64)
     offset_blocks = np.arange(SIGMA_ROUNDS // 4, dtype=np.uint64)
@@ -141,7 +90,13 @@ def sigma(key: Key, *, tiles: int, clients: Array, n_clients: int) -> NDArray[np
     for r in range(SIGMA_ROUNDS):
         partner = (offsets[:, r, None] - x) % n_clients
         x = np.where(swaps(r, np.maximum(x, partner)), partner, x)
-    return x
+    return np.asarray(x, dtype=np.int64)
+
+
+def permuted_clients(key: Key, clients: Array, n_clients: int) -> NDArray[np.int64]:
+    """Return the clients' places in one random order of all n, the same for everybody."""
+    places = sigma(key, tiles=1, clients=clients, n_clients=n_clients, stream=Stream.ROWS)
+    return np.asarray(places[0])
 
 
 def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evaluations: int) -> Any:
@@ -230,10 +185,36 @@ def l2_scale(x: Array) -> NDArray[np.float32]:
     """
     with np.errstate(over="ignore", under="ignore"):
         norm = np.sqrt(tree_sum(np.square(x, dtype=np.float64)))
-        scale = norm.astype(np.float32)
-        scale = np.where(scale < norm, np.nextafter(scale, np.float32(np.inf)), scale)
-    scale = np.maximum(scale, np.float32(_SMALLEST_SCALE))
+    scale = np.maximum(_round_up(norm), np.float32(_SMALLEST_SCALE))
     return np.where((x != 0).any(axis=-1), scale, np.float32(0.0))
+
+
+def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
+    """p-norm over the last axis as float32, not below it; 0 for a zero vector, as :func:`l2_scale`.
+
+    The largest entry is never above it, so that |x| / R stays in [0, 1]. For p other than 1, 2 and
+    infinity the powers are the platform's own; a relative margin of 2^-40 covers their error.
+    """
+    if p == 2:
+        return l2_scale(x)
+    absolute = np.abs(x).astype(np.float64)
+    largest = absolute.max(axis=-1)
+    norm = largest
+    if p != np.inf:
+        unit = np.where(largest > 0, largest, 1.0)
+        with np.errstate(under="ignore"):
+            powers = absolute / unit[..., None]
+            powers = powers if p == 1 else powers**p
+        total = tree_sum(powers)
+        norm = unit * (total if p == 1 else total ** (1 / p)) * (1 + 2.0**-40)
+    scale = np.maximum(_round_up(np.maximum(norm, largest)), np.float32(_SMALLEST_SCALE))
+    return np.where(largest > 0, scale, np.float32(0.0))
+
+
+def _round_up(norm: Array) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", under="ignore"):
+        scale = norm.astype(np.float32)
+        return np.where(scale < norm, np.nextafter(scale, np.float32(np.inf)), scale)
 
 
 def grid(x: Array, scale: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -264,3 +245,73 @@ def round_correlated(
     The threshold is U = (rank + u 2^-31) / n with private u; y = g 2^-31; both times n 2^31.
     """
     return np.asarray((ranks << 31) + (words >> 1) < n_clients * g)
+
+
+def round_linear(y: Array, words: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
+    """Round y in [0, 1] to a neighbouring multiple of 1/s without bias (Definition 2).
+
+    On the grid g = floor(y s 2^31) the level below is g div 2^31, and the rest is the chance, in
+    steps of 2^-31, of the level above.
+
+    Args:
+        y: float64, shape (..., c, d).
+        words: private random words, shape (c, d), in [0, 2^32).
+        levels: s, at least 1.
+
+    Returns:
+        The level, int64 in [0, s].
+    """
+    top = levels << 31
+    g = np.minimum(np.floor(y * top), top).astype(np.int64)
+    return np.asarray((g >> 31) + ((words >> 1) < (g & 0x7FFFFFFF)))
+
+
+def round_exponential(y: Array, words: NDArray[np.int64], lowest: int) -> NDArray[np.int64]:
+    """Round y >= 0 to a neighbour among 0 and 2^lowest, 2^(lowest+1), ... without bias.
+
+    With y = 2^e (1 + f) the chance of the level above is f, below 2^lowest it is y / 2^lowest,
+    both rounded down to a multiple of 2^-31 (Definition 3; natural compression).
+
+    Args:
+        y: float64, shape (..., c, d).
+        words: private random words, shape (c, d), in [0, 2^32).
+        lowest: exponent of the smallest level that is not 0.
+
+    Returns:
+        The level, int64: 0, or 1 + e - lowest for 2^e.
+    """
+    mantissa, exponent = np.frexp(y)  # mantissa in [1/2, 1)
+    above = (exponent > lowest) & (y > 0)
+    level = np.where(above, exponent - lowest, 0).astype(np.int64)
+    with np.errstate(over="ignore", under="ignore"):
+        chance = np.where(above, 2 * mantissa - 1, np.ldexp(y, -lowest))
+    return np.asarray(level + ((words >> 1) < np.floor(chance * 2.0**31).astype(np.int64)))
+
+
+def k_level_offset(words: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Return the lowest level c_1 of k-level CQ: -(word + 1) / (k 2^32), in [-1/k, 0)."""
+    return -(words + 1) / (k * 2.0**32)
+
+
+def k_level_grid(
+    g: NDArray[np.int64], words: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split y = g 2^-31 into the level below and the place between that and the next.
+
+    Levels c_m = c_1 + m b, m = 0 .. k - 1, are b = (k + 1) / (k (k - 1)) apart, so that
+    (y - c_1) / b = (2 k g + word + 1) (k - 1) / ((k + 1) 2^32), an exact fraction of integers.
+
+    Args:
+        g: coordinates on the grid, shape (..., c, d), in [0, 2^31].
+        words: shared random words, shape (d,), in [0, 2^32).
+        k: number of levels, in [3, 2^15].
+
+    Returns:
+        m and the place in [0, 2^31], rounded down, as int64.
+
+    Source: Suresh et al. 2022, Algorithm 2 (OneDimKLevelsCQ).
+    """
+    numerator = (2 * k * g + words + 1) * (k - 1)
+    unit = (k + 1) << 32
+    m = np.minimum(numerator // unit, k - 1)
+    return m, (numerator - m * unit) // (2 * (k + 1))

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-Vectors = NDArray[Any] | torch.Tensor
+from cqlib.theory.vectors import Vectors, rows_and_unit
 
 
 def iq_mse(X: Vectors) -> float:
@@ -32,20 +31,21 @@ def iq_mse(X: Vectors) -> float:
     >>> iq_mse(np.ones((2, 4)))  # |a|^2 = 4: 3 (4 + 4) / 4
     6.0
     """
-    rows, unit = _rows(X)
+    rows, unit = rows_and_unit(X)
     n, d = rows.shape
     return float((d - 1) * np.sum(rows**2) / n**2) * unit * unit
 
 
-def cq_mse(X: Vectors) -> float:
+def cq_mse(X: Vectors, norm: float = 2) -> float:
     r"""Exact total MSE of the mean of CQ (Definition 7), for any inputs.
 
-    Per coordinate, with $w_i=2\|a_i\|$ and $y_i=\frac12(1+a_{ij}/\|a_i\|)$,
+    Per coordinate, with $w_i=2R_i$ and $y_i=\frac12(1+a_{ij}/R_i)$, $R_i=\|a_i\|$,
     $\frac1{n^2}[\sum_iw_i^2y_i(1-y_i)+\sum_{i\ne k}w_iw_k\mathrm{Cov}_{ik}]$, where
     :func:`cq_covariance` gives $\mathrm{Cov}_{ik}$. The double sum takes O(n) operations here.
 
     Args:
         X: shape (n, d), one row a client; zero rows are sent exactly.
+        norm: index of the norm that sets the range; the paper's is 2.
 
     Returns:
         The MSE, in the square of X's unit.
@@ -55,9 +55,9 @@ def cq_mse(X: Vectors) -> float:
     >>> cq_mse(np.ones((2, 4)))  # = |a|^2: four times what Corollary 2's constant allows
     4.0
     """
-    rows, unit = _rows(X)
+    rows, unit = rows_and_unit(X)
     n = rows.shape[0]
-    norms = np.sqrt(np.sum(rows**2, axis=1, keepdims=True))
+    norms = np.linalg.norm(rows, ord=norm, axis=1, keepdims=True)
     y = 0.5 * (1 + np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
     weights = 2 * np.broadcast_to(norms, rows.shape)
     return float(np.sum(_weighted_count_variance(y, weights)) / n**2) * unit * unit
@@ -151,14 +151,3 @@ def _weighted_count_variance(y: NDArray[Any], weights: NDArray[Any]) -> NDArray[
     spread = np.sum((mass - mean_mass) ** 2, axis=0) / n
     variance = independent - (spread - own) / (n - 1)
     return np.asarray(np.maximum(variance, 0.0))  # rounding may take it below
-
-
-def _rows(X: Vectors) -> tuple[NDArray[np.float64], float]:
-    """The vectors over their largest entry, and that entry: squares neither over- nor underflow."""
-    rows = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
-    if rows.ndim != 2 or 0 in rows.shape:
-        raise ValueError(f"X must have shape (n, d) with n, d >= 1, got {rows.shape}")
-    if not np.isfinite(rows).all():
-        raise ValueError("X holds NaN or infinity")
-    unit = float(np.abs(rows).max()) or 1.0
-    return rows.astype(np.float64) / unit, unit

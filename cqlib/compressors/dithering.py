@@ -1,0 +1,82 @@
+"""What dithering compressors share: signs, a norm, and rounding to one of s + 1 levels."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.compressors.base import Array, Compressor, Context, Symbols, check_norms, check_scales
+from cqlib.compressors.onebit import rounding_words
+from cqlib.kernels import packing, reference
+
+
+@dataclass(frozen=True)
+class Dithering(Compressor):
+    """A compressor that sends a norm R, and each sign with the level that |x| / R is rounded to.
+
+    Level l of a positive coordinate is symbol 2 l - 1, of a negative one 2 l; zero is 0.
+    """
+
+    @property
+    @abstractmethod
+    def norm_index(self) -> float:
+        """Index of the norm, in [1, inf]."""
+
+    @property
+    @abstractmethod
+    def n_levels(self) -> int:
+        """Number of levels above 0."""
+
+    @abstractmethod
+    def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Round y in [0, 1] to the number of a neighbouring level, without bias."""
+
+    @abstractmethod
+    def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the levels of these numbers, in [0, 1]."""
+
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
+        """Round absolute values over the norm to levels (Definitions 2 and 3)."""
+        scales = reference.norm_scale(x, self.norm_index)[..., None]
+        check_scales(scales, ctx.clients)
+        radius = np.where(scales > 0, scales, np.float32(1.0)).astype(np.float64)
+        levels = self.round_levels(np.abs(x) / radius, rounding_words(ctx, ctx.d))
+        return Symbols(with_sign(levels, x < 0), scales)
+
+    def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Return sign times level times norm."""
+        check_norms(symbols.scales)
+        levels, negative = without_sign(symbols.codes)
+        values = self.level_values(levels) * symbols.scales.astype(np.float64)
+        with np.errstate(under="ignore"):
+            return np.where(negative, -values, values).astype(np.float32) + np.float32(0.0)
+
+    def alphabet(self, d: int) -> int:
+        """Return 2 s + 1 signed levels."""
+        return 2 * self.n_levels + 1
+
+    def bits(self, d: int, n: int) -> float:
+        """Return 32 + d ceil(log2(2 s + 1)), and 32 + d log2 3 for s = 1."""
+        return d * packing.symbol_bits(self.alphabet(d)) + 32.0
+
+
+def with_sign(levels: NDArray[np.int64], negative: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return one symbol for level and sign: 2 l - 1 if positive, 2 l if negative, 0 for zero."""
+    return np.where(levels > 0, 2 * levels - ~negative, 0)
+
+
+def without_sign(symbols: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Undo :func:`with_sign`; zero is not negative."""
+    return (symbols + 1) // 2, (symbols % 2 == 0) & (symbols > 0)
+
+
+def check_norm_and_levels(p: float, s: int, most: int) -> None:
+    """Refuse a norm index below 1 and a number of levels outside [1, most]."""
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or math.isnan(p) or p < 1:
+        raise ValueError(f"p must be in [1, inf], got {p!r}")
+    if type(s) is not int or not 1 <= s <= most:
+        raise ValueError(f"s must be an integer in [1, {most}], got {s!r}")

@@ -1,0 +1,295 @@
+"""ISCC: importance sampling of independent compressors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.compressors.base import (
+    AB,
+    Array,
+    Compressor,
+    Constants,
+    Context,
+    Sizes,
+    Symbols,
+    TooLargeError,
+    check_scales,
+)
+from cqlib.compressors.drive import Drive
+from cqlib.kernels.subsets import words64
+from cqlib.keys import Stream
+from cqlib.theory import sparsification
+from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms
+
+_INNER = 2**64 - 2  # which part of the round's randomness belongs to the inner compressor
+
+
+@dataclass(frozen=True)
+class ISCC(Compressor):
+    r"""Importance sampling combinatorial compressor, Lemma 4.
+
+    In each of tau independent draws one client is chosen, client i with probability $q_i$, and
+    sends $\mathcal C(\frac{a_i}{\tau q_i})$, compressed afresh; all others are silent. The mean
+    over all n clients, silent ones counting zero, is unbiased.
+
+    Args:
+        inner: the compressor of a chosen client; draw t acts as client t of tau.
+        tau: number of draws in a round.
+        probabilities: $q_i>0$ of sum 1, one for each client; None for $\frac1n$. With
+            $q_i=L_i/\sum_jL_j$ Theorem 3 applies.
+
+    Source: Appendix C.2; the case of tau draws is derived.
+
+    >>> from cqlib.compressors import IQ
+    >>> ISCC(inner=IQ()).ab(n=8, d=16)  # A = omega + 1, B = 1
+    AB(A=16.0, B=1.0, homogeneous_only=False)
+    >>> ISCC().bits(d=64, n=8)  # one of eight clients sends 64 bits and a float
+    12.0
+    """
+
+    name: ClassVar[str] = "iscc"
+    inner: Compressor = field(default_factory=Drive)
+    tau: int = 1
+    probabilities: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inner, Compressor):
+            raise ValueError(f"inner must be a compressor, got {self.inner!r}")
+        if type(self.tau) is not int or self.tau < 1:
+            raise ValueError(f"tau must be a positive integer, got {self.tau!r}")
+        if self.probabilities is not None:
+            q = tuple(float(p) for p in self.probabilities)
+            if not q or not all(0 < p <= 1 for p in q) or abs(math.fsum(q) - 1) > 1e-9:
+                raise ValueError(f"probabilities must be positive and add up to 1, got {q}")
+            object.__setattr__(self, "probabilities", q)
+
+    @property
+    def unbiased(self) -> bool:
+        return self.inner.unbiased
+
+    @property
+    def joint(self) -> bool:
+        return True
+
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
+        """Compress the vectors of the clients at hand that are drawn, once for each draw."""
+        rows, draws, offsets, sizes = self._sendings(ctx)
+        if not len(draws):
+            nothing = np.zeros((*x.shape[:-1], 0))
+            return Symbols(nothing.astype(np.int64), nothing.astype(np.float32))
+        inner = self._inner(ctx, draws)
+        scaled = x[..., rows, :].astype(np.float64) / self._weight(ctx)[rows][:, None]
+        try:
+            codes, scales = self.inner.quantize(scaled, inner)
+            check_scales(scales, draws)
+        except TooLargeError as error:  # it names the draw
+            row = rows[np.flatnonzero(draws == error.client)[0]]
+            raise TooLargeError(int(ctx.clients[row])) from None
+        totals = self.sizes(ctx)
+        return Symbols(
+            _laid_out(codes, rows, offsets.codes, sizes.codes, totals.codes),
+            _laid_out(scales, rows, offsets.scales, sizes.scales, totals.scales),
+        )
+
+    def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Add up what each client sent; zero for the silent ones."""
+        rows, draws, offsets, sizes = self._sendings(ctx)
+        batch = symbols.scales.shape[:-2]
+        total = np.zeros((*batch, len(ctx.clients), ctx.d))
+        if len(draws):
+            inner = Symbols(
+                _picked(symbols.codes, rows, offsets.codes, sizes.codes),
+                _picked(symbols.scales, rows, offsets.scales, sizes.scales),
+            )
+            values = self.inner.dequantize(inner, self._inner(ctx, draws))
+            np.add.at(np.moveaxis(total, -2, 0), rows, np.moveaxis(values, -2, 0))
+        return total.astype(np.float32)
+
+    def sizes(self, ctx: Context) -> Sizes:
+        """Return what the inner compressor sends, for each time that a client is drawn."""
+        rows, _, _, sizes = self._sendings(ctx)
+        codes, scales = np.zeros((2, len(ctx.clients)), dtype=np.int64)
+        np.add.at(codes, rows, sizes.codes)
+        np.add.at(scales, rows, sizes.scales)
+        return Sizes(codes, scales)
+
+    def code_bytes(self, count: int, ctx: Context) -> int:
+        """Return the bytes of all messages of one client."""
+        _, draws, _, sizes = self._sendings(ctx)
+        return sum(
+            self.inner.code_bytes(int(size), self._inner(ctx, draws[[i]]))
+            for i, size in enumerate(sizes.codes)
+        )
+
+    def pack(self, codes: Array, ctx: Context) -> NDArray[np.uint8]:
+        """Pack one message after the other."""
+        _, draws, offsets, sizes = self._sendings(ctx)
+        parts = [np.zeros(0, dtype=np.uint8)]
+        for i, (start, size) in enumerate(zip(offsets.codes, sizes.codes, strict=True)):
+            parts.append(self.inner.pack(codes[start : start + size], self._inner(ctx, draws[[i]])))
+        return np.concatenate(parts)
+
+    def unpack(self, data: NDArray[np.uint8], count: int, ctx: Context) -> Array:
+        """Undo :meth:`pack`."""
+        _, draws, _, sizes = self._sendings(ctx)
+        parts = []
+        for i, size in enumerate(sizes.codes):
+            inner = self._inner(ctx, draws[[i]])
+            cut = self.inner.code_bytes(int(size), inner)
+            last = i == len(draws) - 1
+            parts.append(self.inner.unpack(data if last else data[:cut], int(size), inner))
+            data = data[cut:]
+        return np.concatenate(parts)
+
+    def bits(self, d: int, n: int) -> float:
+        """Return tau / n messages of the inner compressor, on average over the clients."""
+        return self.tau * self.inner.bits(d, self.tau) / n
+
+    def omega(self, d: int, n: int | None = None) -> float:
+        r"""Return $\frac1\tau(\frac{1+\omega}{q}-1)$ for the client of smallest $q_i=q$.
+
+        Raises:
+            ValueError: without n, which $q\le\frac1n$ depends on.
+        """
+        if n is None and self.probabilities is None:
+            raise ValueError("omega of iscc grows with the number of clients: give n")
+        inner = self.inner.omega(d, self.tau)
+        q = self._smallest_probability(len(self.probabilities or ()) if n is None else n)
+        if self.inner.joint and self.tau > 1:  # a client's own messages may be correlated
+            return (1 + inner) * (1 / q + self.tau - 1) / self.tau - 1
+        return ((1 + inner) / q - 1) / self.tau
+
+    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
+        r"""Return $A=\frac{1+\omega}{\tau nq}$ and $B=\frac1\tau$, with the smallest $q_i=q$.
+
+        The weighted inequality (Assumption 6) has $A=\frac{1+\omega}\tau$, $B=\frac1\tau$ with
+        weights $q_i$ (Lemma 4 for tau = 1): :meth:`weighted_ab`.
+        """
+        A, B, _ = self.weighted_ab(n, d, constants=kind)
+        return AB(A / (n * self._smallest_probability(n)), B, homogeneous_only=False)
+
+    def weighted_ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
+        r"""Return the constants of the weighted AB-inequality with weights $q_i$ (Lemma 4).
+
+        $A=\frac{1+\omega}\tau$ and $B=\frac1\tau$; $A=\frac1\tau+\omega$ where tau > 1 inner
+        compressors depend on each other.
+
+        Raises:
+            ValueError: if the inner compressor has no omega.
+        """
+        if constants == "paper":
+            omega = self.inner.ab(1, d, constants="paper").A
+        else:
+            omega = self.inner.omega(d, self.tau)
+        tau = self.tau
+        A = 1 / tau + (omega if self.inner.joint and tau > 1 else omega / tau)
+        return AB(A, 1 / tau, homogeneous_only=False)
+
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        r"""Return $\tau q_iv_i+\frac1\tau(\frac1{q_i}-1)\|a_i\|^2$.
+
+        $v_i$ is the inner compressor's exact error at $\frac{a_i}{\tau q_i}$.
+        """
+        q = self._probabilities(len(X))
+        sampling = squared_norms(X) * (1 / q - 1) / self.tau
+        return np.asarray(self.tau * q * self._inner_variance(X, q) + sampling)
+
+    def mse(self, X: Vectors) -> float:
+        r"""Return the error of sampling, plus $\frac\tau{n^2}\sum_iq_iv_i$."""
+        q = self._probabilities(len(X))
+        sampling = sparsification.importance_sampling_mse(X, tuple(q), self.tau)
+        return sampling + self.tau * float(q @ self._inner_variance(X, q)) / len(X) ** 2
+
+    def _inner_variance(self, X: Vectors, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.inner.joint:  # its messages of one round may depend on each other
+            return super().variance(X)
+        rows, unit = rows_and_unit(X)
+        return self.inner.variance(rows * unit / (self.tau * q)[:, None])
+
+    def _probabilities(self, n: int) -> NDArray[np.float64]:
+        if self.probabilities is None:
+            return np.full(n, 1 / n)
+        if len(self.probabilities) != n:
+            raise ValueError(f"there are {len(self.probabilities)} probabilities for {n} clients")
+        return np.array(self.probabilities)
+
+    def _smallest_probability(self, n: int) -> float:
+        return 1 / n if self.probabilities is None else float(self._probabilities(n).min())
+
+    def _weight(self, ctx: Context) -> NDArray[np.float64]:
+        """Return tau q_i of the clients at hand, shape (c,)."""
+        if self.probabilities is None:
+            return np.full(len(ctx.clients), self.tau / ctx.n)
+        return self.tau * self._probabilities(ctx.n)[ctx.clients]
+
+    def _drawn(self, ctx: Context) -> NDArray[np.int64]:
+        """Return the clients that are drawn, shape (tau,), the same for everybody."""
+        u = (words64(ctx.key.shared(Stream.DRAW), self.tau) >> np.uint64(11)) / 2.0**53
+        if self.probabilities is None:
+            return np.minimum((u * ctx.n).astype(np.int64), ctx.n - 1)
+        ends = np.cumsum(self._probabilities(ctx.n))
+        return np.minimum(np.searchsorted(ends, u, side="right"), ctx.n - 1)
+
+    def _sendings(self, ctx: Context) -> tuple[NDArray[np.int64], NDArray[np.int64], Sizes, Sizes]:
+        """Return, for each draw that hits a client at hand: its row, the draw, where, how much."""
+        drawn = self._drawn(ctx)
+        order = np.argsort(ctx.clients, kind="stable")
+        place = np.minimum(np.searchsorted(ctx.clients[order], drawn), len(order) - 1)
+        rows = order[place]
+        draws = np.flatnonzero(ctx.clients[rows] == drawn)
+        rows = rows[draws]
+        nothing = Sizes(draws, draws)
+        sizes = self.inner.sizes(self._inner(ctx, draws)) if len(draws) else nothing
+        return rows, draws, Sizes(*(_offsets(rows, size) for size in sizes)), sizes
+
+    def _inner(self, ctx: Context, draws: NDArray[np.int64]) -> Context:
+        return Context(ctx.d, draws, self.tau, ctx.key.fold(_INNER))
+
+
+def _offsets(rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each message begins among those of its row: the earlier ones come first."""
+    order = np.argsort(rows, kind="stable")
+    ends = np.cumsum(sizes[order])
+    starts = ends - sizes[order]
+    first = np.searchsorted(rows[order], rows[order])
+    offsets = np.empty_like(starts)
+    offsets[order] = starts - starts[first]
+    return offsets
+
+
+def _columns(
+    offsets: NDArray[np.int64], sizes: NDArray[np.int64], width: int, outside: int
+) -> NDArray[np.int64]:
+    column = np.arange(width)
+    return np.where(column < sizes[:, None], offsets[:, None] + column, outside)
+
+
+def _laid_out(
+    messages: Array,
+    rows: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    totals: NDArray[np.int64],
+) -> Array:
+    """Put messages of shape (..., draws, width) into the rows of their clients, in turn."""
+    longest = int(totals.max())
+    out = np.zeros((*messages.shape[:-2], len(totals), longest + 1), dtype=messages.dtype)
+    columns = _columns(offsets, sizes, messages.shape[-1], longest)
+    out[..., rows[:, None], columns] = messages
+    return out[..., :-1]
+
+
+def _picked(
+    table: Array, rows: NDArray[np.int64], offsets: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> Array:
+    """Undo :func:`_laid_out`."""
+    width = int(sizes.max())
+    padded = np.concatenate([table, np.zeros_like(table[..., :1])], axis=-1)
+    if not table.shape[-1]:
+        padded = np.zeros((*table.shape[:-1], 1), dtype=table.dtype)
+    return padded[..., rows[:, None], _columns(offsets, sizes, width, table.shape[-1])]

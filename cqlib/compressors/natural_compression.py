@@ -1,0 +1,70 @@
+"""Natural compression: every coordinate becomes a neighbouring power of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.compressors.base import Array, Compressor, Context, Symbols, check_scales
+from cqlib.compressors.dithering import with_sign, without_sign
+from cqlib.compressors.onebit import rounding_words
+from cqlib.kernels import reference
+from cqlib.theory.dithering import SMALLEST_POWER, natural_compression_variance
+from cqlib.theory.vectors import Vectors
+
+_LARGEST_POWER = 127  # of two among the 32-bit floats
+_N_POWERS = _LARGEST_POWER - SMALLEST_POWER + 1
+
+
+@dataclass(frozen=True)
+class NaturalCompression(Compressor):
+    r"""Round each coordinate to one of the two powers of two next to it, without bias.
+
+    Sign and exponent take nine bits, and there is no norm to send. Below $2^{-126}$, the smallest
+    normal 32-bit float, the neighbours are 0 and that; beyond $2^{127}$ a vector is refused.
+
+    Source: Horváth, Ho, Horváth, Sahu, Canini, Richtárik, "Natural compression for distributed
+    deep learning", MSML 2022.
+
+    >>> NaturalCompression().bits(d=100, n=1), NaturalCompression().omega(d=100)
+    (900.0, 0.125)
+    """
+
+    name: ClassVar[str] = "natural_compression"
+
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
+        """Round absolute values to powers of two."""
+        y = np.abs(x).astype(np.float64)
+        check_scales(np.where(y > 2.0**_LARGEST_POWER, np.inf, 0.0), ctx.clients)
+        levels = reference.round_exponential(y, rounding_words(ctx, ctx.d), SMALLEST_POWER)
+        return Symbols(with_sign(levels, x < 0), np.zeros((*x.shape[:-1], 0), dtype=np.float32))
+
+    def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Return the signed powers of two."""
+        levels, negative = without_sign(symbols.codes)
+        powers = np.ldexp(np.float32(1.0), levels - 1 + SMALLEST_POWER)
+        values = np.where(levels > 0, powers, np.float32(0.0))
+        return np.where(negative, -values, values)
+
+    def alphabet(self, d: int) -> int:
+        """Return 0 and 254 powers of either sign: nine bits."""
+        return 2 * _N_POWERS + 1
+
+    def n_scales(self, d: int) -> int:
+        """Return 0."""
+        return 0
+
+    def bits(self, d: int, n: int) -> float:
+        """Return 9 d."""
+        return 9.0 * d
+
+    def omega(self, d: int, n: int | None = None) -> float:
+        """Return 1/8, attained between two powers of two."""
+        return 0.125
+
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        """Return the exact error from the coordinates' places between powers of two."""
+        return natural_compression_variance(X)

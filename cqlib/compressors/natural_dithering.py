@@ -1,0 +1,69 @@
+"""Natural dithering: levels that are powers of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.compressors.base import Array
+from cqlib.compressors.dithering import Dithering, check_norm_and_levels
+from cqlib.kernels import reference
+from cqlib.theory import dithering
+from cqlib.theory.vectors import Vectors
+
+MOST_LEVELS = 127  # the smallest level is 2^-126 then
+
+
+@dataclass(frozen=True)
+class NaturalDithering(Dithering):
+    r"""Natural dithering, Definition 3 of Panferov et al. 2025.
+
+    Standard dithering with the levels $0,2^{1-s},\dots,\frac12,1$.
+
+    Args:
+        p: index of the norm, in [1, inf].
+        s: number of levels above 0, in [1, 127].
+
+    Source: Horváth, Ho, Horváth, Sahu, Canini, Richtárik, "Natural compression for distributed
+    deep learning", MSML 2022.
+
+    >>> NaturalDithering(s=7).bits(d=100, n=1)
+    432.0
+    >>> NaturalDithering(s=7).omega(d=64)  # 1/8 + (8/64)^2
+    0.140625
+    """
+
+    name: ClassVar[str] = "natural_dithering"
+    p: float = 2.0
+    s: int = 7
+
+    def __post_init__(self) -> None:
+        check_norm_and_levels(self.p, self.s, MOST_LEVELS)
+        object.__setattr__(self, "p", float(self.p))  # 2 and 2.0 are one option on the wire
+
+    @property
+    def norm_index(self) -> float:
+        return self.p
+
+    @property
+    def n_levels(self) -> int:
+        return self.s
+
+    def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Round to a neighbouring power of two, or to 0 below the smallest."""
+        return reference.round_exponential(y, words, 1 - self.s)
+
+    def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return 2^(l - s), and 0 for l = 0."""
+        return np.where(levels > 0, np.ldexp(1.0, levels - self.s), 0.0)
+
+    def omega(self, d: int, n: int | None = None) -> float:
+        """Return the bound of :func:`cqlib.theory.natural_dithering_omega`."""
+        return dithering.natural_dithering_omega(d, self.p, self.s)
+
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        """Return the exact error from the coordinates' places between their levels."""
+        return dithering.natural_dithering_variance(X, self.p, self.s)

@@ -1,0 +1,141 @@
+"""PermK+CQ: blocks of clients share the coordinates out, and run CQ within a block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.compressors.base import AB, Array, Constants, Context, Sizes, Symbols
+from cqlib.compressors.cq import RANKS
+from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
+from cqlib.compressors.sparsifier import Kept, gather, scatter
+from cqlib.kernels import reference
+from cqlib.kernels.subsets import random_permutation
+from cqlib.keys import Stream
+from cqlib.theory import mse, sparsification
+from cqlib.theory.vectors import Vectors, squared_norms
+
+
+@dataclass(frozen=True)
+class PermKCQ(OneBit):
+    r"""Permutation sparsification with correlated quantization, Algorithm 3.
+
+    The clients are cut at random into b blocks of n / b, the coordinates into b blocks whose sizes
+    $d_k$ differ by at most one. A client keeps the coordinates of its block, multiplied by b, and
+    the clients of a block run CQ among themselves, with the norm of what they keep as the range.
+    b = 1 is CQ, bit for bit; b = n is PermK followed by one-bit rounding.
+
+    Args:
+        b: number of blocks, a divisor of n. Otherwise blocks of different numbers of clients would
+            need different scales, and the factor b would be biased.
+        ranks: as for CQ, within a block.
+
+    >>> PermKCQ(b=4).bits(d=64, n=8)  # d / b + 32
+    48.0
+    >>> PermKCQ(b=2).ab(n=3, d=3)
+    Traceback (most recent call last):
+    ValueError: b = 2 blocks must divide n = 3 clients: otherwise scaling by b is biased
+    """
+
+    name: ClassVar[str] = "permk_cq"
+    b: int = 1
+    ranks: Literal["shift", "permutation"] = "shift"
+
+    def __post_init__(self) -> None:
+        if type(self.b) is not int or self.b < 1:
+            raise ValueError(f"b must be a positive integer, got {self.b!r}")
+        if self.ranks not in RANKS:
+            raise ValueError(f"ranks must be one of {', '.join(RANKS)}, got {self.ranks!r}")
+
+    @property
+    def joint(self) -> bool:
+        return True
+
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
+        """Keep a block, scale by b, and round it as CQ among the clients of the block."""
+        block, member = self._seats(ctx)
+        places = self._places(ctx, block)
+        kept = gather(x, Kept(places, np.full((len(ctx.clients), 1), float(self.b))))
+        g, scales = on_the_grid(kept, ctx)
+        width = places.shape[-1]
+        ranks = RANKS[self.ranks](ctx.key, d=width, clients=member, n_clients=ctx.n // self.b)
+        up = reference.round_correlated(g, rounding_words(ctx, width), ranks, ctx.n // self.b)
+        return Symbols(up, scales)
+
+    def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Return plus or minus the range at the block's coordinates, zeros elsewhere."""
+        values = super().dequantize(symbols, ctx)
+        places = self._places(ctx, self._seats(ctx)[0])
+        return scatter(values, places[..., : values.shape[-1]], ctx.d)
+
+    def sizes(self, ctx: Context) -> Sizes:
+        """Return the block's size and one float; a client of an empty block is silent."""
+        small, more = divmod(ctx.d, self.b)
+        size = small + (self._seats(ctx)[0] < more)
+        return Sizes(size, (size > 0).astype(np.int64))
+
+    def bits(self, d: int, n: int) -> float:
+        """Return d / b + 32 (Corollary 3); with more blocks than coordinates some are silent."""
+        self._check(n)
+        return d / self.b + 32.0 * min(1.0, d / self.b)
+
+    def omega(self, d: int, n: int | None = None) -> float:
+        r"""Return $\frac bd\sum_kd_k^2-1$: d - 1 where b divides d."""
+        return sparsification.permk_cq_rounding(d, self.b) + self.b - 1
+
+    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
+        r"""Return A and B.
+
+        Valid: $A=\frac1n(\frac bd\sum_kd_k^2-b)+\frac{b-1}{n-1}$, $B=\frac{b-1}{n-1}$ for all
+        inputs. Homogeneous: also $A=\frac{b^2}{dn^2}\sum_kd_k^2$, $B=0$, which is
+        $\frac{bd}{n^2}$ where b divides d. Paper: $\frac{bd}{4n^2}$, homogeneous (Corollary 3).
+        """
+        self._check(n)
+        if kind == "paper":
+            return AB(self.b * d / (4 * n**2), 0.0, homogeneous_only=True)
+        rounding = sparsification.permk_cq_rounding(d, self.b)
+        if kind == "homogeneous":
+            correlated = self.b * (rounding + self.b) / n**2
+            return AB(min(correlated, rounding / n), 0.0, homogeneous_only=True)
+        return AB(*sparsification.permk_cq_constants(n, d, self.b), homogeneous_only=False)
+
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        """Return omega |a_i|^2, an equality for every vector."""
+        return self.omega(X.shape[1]) * squared_norms(X)
+
+    def mse(self, X: Vectors) -> float:
+        """Return CQ's for b = 1, and IQ's for b = n: alone in a block, CQ is IQ."""
+        self._check(len(X))
+        if self.b == 1:
+            return mse.cq_mse(X)
+        if self.b == len(X):
+            return sparsification.permk_iq_mse(X, self.b)
+        return super().mse(X)
+
+    def _seats(self, ctx: Context) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the clients' blocks and their numbers within the block, both of shape (c,)."""
+        self._check(ctx.n)
+        if self.b == 1:
+            return np.zeros(len(ctx.clients), dtype=np.int64), ctx.clients
+        row = reference.permuted_clients(ctx.key, ctx.clients, ctx.n)
+        return np.divmod(row, ctx.n // self.b)
+
+    def _places(self, ctx: Context, block: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the coordinates of each client's block, shape (c, ceil(d / b)); d if empty."""
+        if self.b == 1:
+            return np.broadcast_to(np.arange(ctx.d), (len(block), ctx.d))
+        order = random_permutation(ctx.key.shared(Stream.COLUMNS), ctx.d)
+        small, more = divmod(ctx.d, self.b)
+        slot = np.arange(-(-ctx.d // self.b))
+        start = block * small + np.minimum(block, more)
+        place = order[np.minimum(start[:, None] + slot, ctx.d - 1)]
+        return np.where(slot < (small + (block < more))[:, None], place, ctx.d)
+
+    def _check(self, n: int) -> None:
+        if n % self.b:
+            raise ValueError(
+                f"b = {self.b} blocks must divide n = {n} clients: otherwise scaling by b is biased"
+            )

@@ -1,0 +1,58 @@
+"""TernGrad: every coordinate becomes -R, 0 or R."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.compressors.base import Array
+from cqlib.compressors.dithering import Dithering
+from cqlib.kernels import reference
+from cqlib.theory import dithering
+from cqlib.theory.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class TernGrad(Dithering):
+    r"""Standard dithering with the largest absolute value as the norm, and one level.
+
+    Coordinate $x_j$ becomes $R\,\mathrm{sign}(x_j)$ with probability $|x_j|/R$, else 0,
+    $R=\|x\|_\infty$. On the wire five coordinates share a byte.
+
+    Source: Wen et al., "TernGrad", NeurIPS 2017; Definition 2 with p = infinity, s = 1.
+
+    >>> TernGrad().omega(d=81)  # (sqrt(d) - 1) / 2
+    4.0
+    >>> round(TernGrad().bits(d=100, n=1), 1)  # 32 + d log2 3
+    190.5
+    """
+
+    name: ClassVar[str] = "terngrad"
+
+    @property
+    def norm_index(self) -> float:
+        return math.inf
+
+    @property
+    def n_levels(self) -> int:
+        return 1
+
+    def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Round to 0 or 1."""
+        return reference.round_linear(y, words, 1)
+
+    def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return 0 or 1."""
+        return levels.astype(np.float64)
+
+    def omega(self, d: int, n: int | None = None) -> float:
+        r"""Return $\frac12(\sqrt d-1)$, which some vector attains."""
+        return dithering.standard_dithering_omega(d, math.inf, 1)
+
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        r"""Return $\|a_i\|_\infty\|a_i\|_1-\|a_i\|_2^2$."""
+        return dithering.standard_dithering_variance(X, math.inf, 1)

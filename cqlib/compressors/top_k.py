@@ -1,0 +1,100 @@
+"""TopK: the k coordinates of largest size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.compressors.base import Array, Context
+from cqlib.compressors.sparsifier import Kept, Sparsifier, checked_count, count_of
+from cqlib.kernels import packing
+from cqlib.theory.vectors import Vectors, rows_and_unit
+
+
+@dataclass(frozen=True)
+class TopK(Sparsifier):
+    r"""Keep the k coordinates of largest absolute value, as they are: biased, no randomness.
+
+    The places depend on the vector and are sent, ascending, at $\lceil\log_2d\rceil$ bits each. Of
+    equal values the first are kept. $\|C(x)-x\|^2\le(1-\frac kd)\|x\|^2$.
+
+    Args:
+        k: how many, in [1, d]; None for a tenth of the coordinates, $\lceil d/10\rceil$.
+
+    >>> TopK(k=2).bits(d=1000, n=4)  # two floats and two places of ten bits
+    84.0
+    """
+
+    name: ClassVar[str] = "top_k"
+    k: int | None = None
+
+    def __post_init__(self) -> None:
+        checked_count(self.k)
+
+    @property
+    def unbiased(self) -> bool:
+        return False
+
+    @property
+    def deterministic(self) -> bool:
+        return True
+
+    def slots(self, d: int, n: int) -> int:
+        """Return k."""
+        return count_of(self.k, d)
+
+    def keep(self, x: Array, ctx: Context) -> Kept:
+        """Choose the largest, the first of equal ones."""
+        order = np.argsort(-np.abs(x), axis=-1, kind="stable")
+        places = np.sort(order[..., : count_of(self.k, ctx.d)], axis=-1)
+        return Kept(places, np.ones((len(ctx.clients), 1)))
+
+    def sent(self, places: NDArray[np.int64]) -> Array:
+        """Return the places themselves."""
+        return places
+
+    def kept(self, codes: Array, ctx: Context) -> NDArray[np.int64]:
+        """Return the places that were sent."""
+        if (codes >= ctx.d).any() or (np.diff(codes, axis=-1) <= 0).any():
+            raise ValueError(f"places must ascend and be below d = {ctx.d}")
+        return codes
+
+    def n_codes(self, d: int) -> int:
+        """Return k places."""
+        return count_of(self.k, d)
+
+    def code_bytes(self, count: int, ctx: Context) -> int:
+        """Return what places of ceil(log2 d) bits take."""
+        return packing.integer_bytes(count, _width(ctx.d))
+
+    def pack(self, codes: Array, ctx: Context) -> NDArray[np.uint8]:
+        """Pack the places at ceil(log2 d) bits each."""
+        return packing.pack_integers(codes, _width(ctx.d))
+
+    def unpack(self, data: NDArray[np.uint8], count: int, ctx: Context) -> Array:
+        """Undo :meth:`pack`."""
+        packing.check_length(data, self.code_bytes(count, ctx))
+        return packing.unpack_integers(data, count, _width(ctx.d))
+
+    def bits(self, d: int, n: int) -> float:
+        """Return k floats and k places of ceil(log2 d) bits."""
+        return count_of(self.k, d) * (32.0 + _width(d))
+
+    def omega(self, d: int, n: int | None = None) -> float:
+        """Raise ValueError: TopK is biased."""
+        raise ValueError("top_k is biased: it has no omega and no AB constants")
+
+    def mse(self, X: Vectors) -> float:
+        """Return the error of the mean, which involves no chance."""
+        rows, unit = rows_and_unit(X)
+        order = np.argsort(-np.abs(rows), axis=1, kind="stable")
+        dropped = rows.copy()
+        np.put_along_axis(dropped, order[:, : count_of(self.k, rows.shape[1])], 0.0, axis=1)
+        return float(np.sum(dropped.mean(axis=0) ** 2)) * unit * unit
+
+
+def _width(d: int) -> int:
+    return (d - 1).bit_length()

@@ -1,0 +1,225 @@
+"""The normative layout of codes: how symbols become bytes.
+
+Symbols of an alphabet of q are packed by the smallest of three codes.
+
+* q = 2, bits. A vector is cut into tiles of up to 1024 bits. A tile of m bits has L = ceil(m / 8)
+  bytes, and bit k of byte l is its bit L k + l (bit-transposed, so that plain loops over l
+  vectorise).
+* q = 3, trits. A tile of up to 1280 trits has L = ceil(m / 5) bytes, and digit k of byte l in
+  base 3 is its trit L k + l: 1.6 bits a symbol, where log2 3 = 1.585 is the least.
+* any other q: integers of w = ceil(log2 q) bits. A tile of m <= 1024 symbols is a string of w m
+  bits, plane by plane from the lowest bit, and that string is packed as bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TILE = 1024
+TRIT_TILE = 1280
+_POWERS = 3 ** np.arange(5)
+
+Array = NDArray[Any]
+
+
+def tile_shapes(d: int, tile: int = TILE) -> list[tuple[int, int, int]]:
+    """Return the tiles of a vector as (first tile, number of equal tiles, symbols in each).
+
+    >>> tile_shapes(2500)
+    [(0, 2, 1024), (2, 1, 452)]
+    """
+    full, rest = divmod(d, tile)
+    shapes = [(0, full, tile)] if full else []
+    return shapes + ([(full, 1, rest)] if rest else [])
+
+
+# --- bits ----------------------------------------------------------------------------------------
+
+
+def pack_bits(bits: Array) -> NDArray[np.uint8]:
+    """Pack booleans of shape (..., d) into bytes of shape (..., ceil(d / 8)), bit-transposed.
+
+    >>> pack_bits(np.array([1, 0, 0, 0, 0, 0, 0, 0, 0, 1], bool))  # L = 2: coordinate 9 is bit 4
+    array([ 1, 16], dtype=uint8)
+    """
+    parts, start = [np.zeros((*bits.shape[:-1], 0), dtype=np.uint8)], 0
+    for _, count, m in tile_shapes(bits.shape[-1]):
+        length = -(-m // 8)
+        tiles = bits[..., start : start + count * m].reshape(*bits.shape[:-1], count, m)
+        if 8 * length != m:
+            tiles = np.pad(tiles, [(0, 0)] * (tiles.ndim - 1) + [(0, 8 * length - m)])
+        tiles = tiles.reshape(*bits.shape[:-1], count, 8, length)
+        packed = np.packbits(tiles, axis=-2, bitorder="little")
+        parts.append(packed.reshape(*bits.shape[:-1], count * length))
+        start += count * m
+    return np.concatenate(parts, axis=-1)
+
+
+def unpack_bits(codes: NDArray[np.uint8], d: int) -> NDArray[np.bool_]:
+    """Undo :func:`pack_bits`: bytes of shape (..., ceil(d / 8)) to booleans of shape (..., d).
+
+    Raises:
+        ValueError: if a padding bit of the last tile is set.
+    """
+    parts, start = [np.zeros((*codes.shape[:-1], 0), dtype=bool)], 0
+    for _, count, m in tile_shapes(d):
+        length = -(-m // 8)
+        tiles = codes[..., start : start + count * length]
+        tiles = tiles.reshape(*codes.shape[:-1], count, 1, length)
+        bits = np.unpackbits(tiles, axis=-2, bitorder="little").reshape(
+            *codes.shape[:-1], count, 8 * length
+        )
+        if bits[..., m:].any():
+            raise ValueError("padding bits of the last tile are not zero")
+        parts.append(bits[..., :m].reshape(*codes.shape[:-1], count * m).astype(bool))
+        start += count * length
+    return np.concatenate(parts, axis=-1)
+
+
+# --- trits ---------------------------------------------------------------------------------------
+
+
+def pack_trits(trits: Array) -> NDArray[np.uint8]:
+    """Pack symbols 0, 1, 2 of shape (d,) five to a byte.
+
+    >>> pack_trits(np.array([1, 2, 0, 0, 0, 2, 1]))  # L = 2: the bytes are 1, 0, 0, 1 and 2, 0, 2
+    array([28, 20], dtype=uint8)
+    """
+    parts = [np.zeros(0, dtype=np.uint8)]
+    for tiles in _tiles(trits, TRIT_TILE):
+        count, m = tiles.shape
+        length = -(-m // 5)
+        digits = np.pad(tiles.astype(np.int64), ((0, 0), (0, 5 * length - m)))
+        packed = np.einsum("k,ckl->cl", _POWERS, digits.reshape(count, 5, length))
+        parts.append(packed.astype(np.uint8).reshape(-1))
+    return np.concatenate(parts)
+
+
+def unpack_trits(codes: NDArray[np.uint8], d: int) -> NDArray[np.int64]:
+    """Undo :func:`pack_trits`.
+
+    Raises:
+        ValueError: if a byte exceeds 242 = 3^5 - 1 or a padding digit is not zero.
+    """
+    if (codes > 242).any():
+        raise ValueError(f"a byte of five trits is at most 242, got {codes.max()}")
+    parts, start = [np.zeros(0, dtype=np.int64)], 0
+    for _, count, m in tile_shapes(d, TRIT_TILE):
+        length = -(-m // 5)
+        data = codes[start : start + count * length].astype(np.int64).reshape(count, 1, length)
+        digits = (data // _POWERS[:, None] % 3).reshape(count, 5 * length)
+        if digits[:, m:].any():
+            raise ValueError("padding digits of the last tile are not zero")
+        parts.append(digits[:, :m].reshape(-1))
+        start += count * length
+    return np.concatenate(parts)
+
+
+# --- integers of a fixed length ------------------------------------------------------------------
+
+
+def pack_integers(values: Array, width: int) -> NDArray[np.uint8]:
+    """Pack integers of shape (d,), in [0, 2^width), at width bits each.
+
+    >>> pack_integers(np.array([5, 1, 6]), 3)  # planes 110, 001, 101 in 2 bytes
+    array([25,  5], dtype=uint8)
+    """
+    planes = np.arange(width, dtype=np.int64)[:, None]
+    parts = [np.zeros(0, dtype=np.uint8)]
+    for tiles in _tiles(values, TILE):
+        bits = (tiles[:, None, :].astype(np.int64) >> planes) & 1
+        parts.append(pack_bits(bits.reshape(len(tiles), -1).astype(bool)).reshape(-1))
+    return np.concatenate(parts)
+
+
+def unpack_integers(codes: NDArray[np.uint8], d: int, width: int) -> NDArray[np.int64]:
+    """Undo :func:`pack_integers`.
+
+    Raises:
+        ValueError: if a padding bit of the last tile is set.
+    """
+    planes = np.arange(width, dtype=np.int64)[:, None]
+    parts, start = [np.zeros(0, dtype=np.int64)], 0
+    for _, count, m in tile_shapes(d):
+        length = -(-width * m // 8)
+        tiles = codes[start : start + count * length].reshape(count, length)
+        bits = unpack_bits(tiles, width * m).reshape(count, width, m)
+        parts.append((bits.astype(np.int64) << planes).sum(axis=1).reshape(-1))
+        start += count * length
+    return np.concatenate(parts)
+
+
+# --- any alphabet --------------------------------------------------------------------------------
+
+
+def symbol_bits(alphabet: int) -> float:
+    """Bits that a symbol counts: log2 3 for three symbols, else the fixed length ceil(log2 q).
+
+    >>> [symbol_bits(q) for q in (1, 2, 4, 5)]
+    [0.0, 1.0, 2.0, 3.0]
+    """
+    return math.log2(3) if alphabet == 3 else float((alphabet - 1).bit_length())
+
+
+def code_bytes(count: int, alphabet: int) -> int:
+    """Bytes that ``count`` symbols take.
+
+    >>> code_bytes(1024, 2), code_bytes(1280, 3), code_bytes(1000, 15)
+    (128, 256, 500)
+    """
+    if alphabet == 3:
+        full, rest = divmod(count, TRIT_TILE)
+        return full * (TRIT_TILE // 5) + -(-rest // 5)
+    return integer_bytes(count, (alphabet - 1).bit_length())
+
+
+def integer_bytes(count: int, width: int) -> int:
+    """Bytes that ``count`` integers of ``width`` bits take."""
+    full, rest = divmod(count, TILE)
+    return full * width * (TILE // 8) + -(-width * rest // 8)
+
+
+def check_length(data: NDArray[np.uint8], expected: int) -> None:
+    """Refuse any other number of bytes, before anything is allocated for them."""
+    if len(data) != expected:
+        raise ValueError(f"expected {expected} code bytes, got {len(data)}")
+
+
+def pack(symbols: Array, alphabet: int) -> NDArray[np.uint8]:
+    """Pack symbols of shape (count,), in [0, alphabet), by the code of that alphabet."""
+    if alphabet == 2:
+        return pack_bits(symbols.astype(bool))
+    if alphabet == 3:
+        return pack_trits(symbols)
+    return pack_integers(symbols, (alphabet - 1).bit_length())
+
+
+def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
+    """Undo :func:`pack`: booleans for two symbols, else int64; shape (count,).
+
+    Raises:
+        ValueError: for the wrong number of bytes, padding that is not zero, or a symbol that the
+            alphabet does not have. Nothing is allocated before the number of bytes is checked.
+    """
+    check_length(data, code_bytes(count, alphabet))
+    if alphabet == 2:
+        return unpack_bits(data, count)
+    if alphabet == 3:
+        return unpack_trits(data, count)
+    symbols = unpack_integers(data, count, (alphabet - 1).bit_length())
+    if (symbols >= alphabet).any():
+        raise ValueError(f"symbols must be below {alphabet}, got {symbols.max()}")
+    return symbols
+
+
+def _tiles(values: Array, tile: int) -> Iterator[Array]:
+    """Yield the full tiles as rows of one array, then the last, shorter one."""
+    start = 0
+    for _, count, m in tile_shapes(len(values), tile):
+        yield values[start : start + count * m].reshape(count, m)
+        start += count * m

@@ -1,0 +1,99 @@
+"""Random rotations of vectors: randomised Hadamard, and exactly uniform.
+
+Both work on rows of D coordinates in float64, by elementwise operations in one fixed order, so that
+one row alone and many rows at once give the same bits.
+
+The randomised Hadamard transform is x -> H diag(s) x / sqrt(D), D a power of two; the sign s_j is
+bit j mod 32 of word (j div 32) mod 4 of block Philox((j div 128, 0, 0, 0)) of the stream, a set bit
+being -1. It is orthogonal, but only 2^D rotations can come up.
+
+The uniform rotation is a product of D reflections (Stewart 1980): the one of dimension k sends the
+first of the last k axes to a uniformly random direction, made of normal deviates from blocks
+Philox((j div 2, k, 0, 0)) for coordinate j. It costs O(D^2) and serves as the oracle of the tests.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from cqlib.kernels.reference import tree_sum
+from cqlib.philox import Words, philox4x32
+
+Rows = NDArray[np.float64]
+StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream a row
+
+
+def hadamard(x: Rows) -> Rows:
+    """Return H x / sqrt(D) over the last axis, D a power of two; it is its own inverse.
+
+    >>> hadamard(np.array([1.0, 0.0, 0.0, 0.0]))
+    array([0.5, 0.5, 0.5, 0.5])
+    """
+    D = x.shape[-1]
+    y, half = x, 1
+    while half < D:
+        pairs = y.reshape(*x.shape[:-1], D // (2 * half), 2, half)
+        low, high = pairs[..., 0, :], pairs[..., 1, :]
+        y = np.stack([low + high, low - high], axis=-2).reshape(x.shape)
+        half *= 2
+    return np.asarray(y / np.sqrt(D))
+
+
+def signs(stream_key: StreamKey, D: int) -> Rows:
+    """Return D random signs, shape (D,) or (c, D)."""
+    k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None] for k in stream_key)
+    zero = np.zeros((), dtype=np.uint64)
+    blocks = np.arange(-(-D // 128), dtype=np.uint64)
+    words = np.stack(np.broadcast_arrays(*philox4x32((blocks, zero, zero, zero), (k0, k1))), -1)
+    words = words.reshape(*words.shape[:-2], -1, 1)
+    bits = (words >> np.arange(32, dtype=np.uint64)) & np.uint64(1)
+    return np.asarray(1.0 - 2.0 * bits.reshape(*bits.shape[:-2], -1)[..., :D], dtype=np.float64)
+
+
+def hadamard_rotate(x: Rows, stream_key: StreamKey) -> Rows:
+    """Apply the randomised Hadamard transform to rows of shape (..., c, D) or (..., D)."""
+    return hadamard(x * signs(stream_key, x.shape[-1]))
+
+
+def hadamard_rotate_back(y: Rows, stream_key: StreamKey) -> Rows:
+    """Undo :func:`hadamard_rotate`."""
+    return hadamard(y) * signs(stream_key, y.shape[-1])
+
+
+def uniform_rotate(x: Rows, stream_key: StreamKey) -> Rows:
+    """Apply a uniformly random rotation (or reflection) to rows of shape (..., c, D)."""
+    y, D = x.copy(), x.shape[-1]
+    for k in range(1, D + 1):
+        _reflect(y[..., D - k :], _normals(stream_key, k))
+    return y
+
+
+def uniform_rotate_back(y: Rows, stream_key: StreamKey) -> Rows:
+    """Undo :func:`uniform_rotate`: each reflection is its own inverse."""
+    x, D = y.copy(), y.shape[-1]
+    for k in range(D, 0, -1):
+        _reflect(x[..., D - k :], _normals(stream_key, k))
+    return x
+
+
+def _reflect(x: Rows, u: Rows) -> None:
+    """Apply in place the reflection that sends the first axis to the direction of u."""
+    sign = np.where(u[..., :1] < 0, -1.0, 1.0)
+    v = u.copy()
+    v[..., :1] += sign * np.sqrt(tree_sum(u * u))[..., None]  # no cancellation
+    along = tree_sum(x * v) / tree_sum(v * v)
+    x[...] = -sign * (x - 2 * along[..., None] * v)
+
+
+def _normals(stream_key: StreamKey, k: int) -> Rows:
+    """Return k normal deviates from 53-bit uniform numbers, shape (k,) or (c, k)."""
+    k0, k1 = (np.asarray(key, dtype=np.uint64)[..., None] for key in stream_key)
+    zero = np.zeros((), dtype=np.uint64)
+    blocks = np.arange(-(-k // 2), dtype=np.uint64)
+    w = philox4x32((blocks, np.uint64(k), zero, zero), (k0, k1))
+    high_low = [w[0] << np.uint64(32) | w[1], w[2] << np.uint64(32) | w[3]]
+    words = np.stack(np.broadcast_arrays(*high_low), axis=-1)
+    words = words.reshape(*words.shape[:-2], -1)[..., :k]
+    return np.asarray(ndtri(((words >> np.uint64(11)) + 0.5) / 2.0**53))

@@ -1,0 +1,139 @@
+r"""Dithering: constants and exact errors of the rounding to levels.
+
+A compressor that rounds $|x_j|/R$ to one of its two neighbouring levels $\ell\le u$, without bias,
+has the error $R^2(u-y)(y-\ell)$ at a coordinate with $y=|x_j|/R$.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.theory.vectors import Vectors, rows_and_unit
+
+SMALLEST_POWER = -126  # of two among the normal 32-bit floats
+
+
+def standard_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
+    r"""Bound on omega of standard dithering with the p-norm and s levels (Definition 2).
+
+    With $R=\|x\|_p\le c\|x\|_2$, $c=d^{\max(0,1/p-1/2)}$, the error is at most
+    $\frac{R^2d}{4s^2}\le\frac{c^2d}{4s^2}\|x\|^2$, since a coordinate's rounding is at most a half
+    step wide, and at most $\frac{R\|x\|_1}s\le\frac ms\|x\|^2$ with $m=d^{1/p}$ for $p\le2$,
+    $\sqrt d$ for $p>2$ and $\frac12(1+\sqrt d)$ for $p=\infty$. For s = 1 it is exactly
+    $R\|x\|_1-\|x\|^2$, so that $m-1$ bounds it; for $p\le2$ and $p=\infty$ some x attains that.
+
+    Args:
+        d: dimension, at least 1.
+        p: index of the norm, in [1, inf].
+        s: number of levels above 0, at least 1.
+
+    Source: sharpens Alistarh et al. 2017, Lemma 3.1, $\min(d/s^2,\sqrt d/s)$ for p = 2.
+
+    >>> standard_dithering_omega(16, p=2, s=1)  # sqrt(d) - 1
+    3.0
+    >>> standard_dithering_omega(16, p=math.inf, s=1)  # TernGrad: (sqrt(d) - 1) / 2
+    1.5
+    """
+    c = d ** max(0.0, 1 / p - 0.5)
+    m = 0.5 * (1 + math.sqrt(d)) if p == math.inf else d ** max(1 / p, 0.5)
+    return float(min(c**2 * d / (4 * s**2), m / s) if s > 1 else m - 1)
+
+
+def natural_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
+    r"""Bound on omega of natural dithering with the p-norm and s levels (Definition 3).
+
+    $\frac18+d^{1/r}2^{1-s}\min\{1,d^{1/r}2^{1-s}\}$ with $r=\min\{p,2\}$.
+
+    Args:
+        d: dimension, at least 1.
+        p: index of the norm, in [1, inf].
+        s: number of levels above 0, at least 1.
+
+    Source: Horváth et al. 2022, Natural compression, the bound on natural dithering.
+
+    >>> natural_dithering_omega(16, p=2, s=3)
+    1.125
+    """
+    t = d ** (1 / min(p, 2.0)) * 2.0 ** (1 - s)
+    return float(0.125 + t * min(1.0, t))
+
+
+def standard_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArray[np.float64]:
+    r"""Exact $\mathbb E\|C(a_i)-a_i\|^2$ of standard dithering, for each client (Definition 2).
+
+    $\frac{R^2}{s^2}\sum_j\varphi_j(1-\varphi_j)$, $\varphi_j$ the fractional part of $s|a_{ij}|/R$.
+
+    Args:
+        X: shape (n, d), one row a client.
+        p: index of the norm, in [1, inf].
+        s: number of levels above 0.
+
+    Returns:
+        Shape (n,), in the square of X's unit.
+
+    >>> standard_dithering_variance(np.array([[3.0, 4.0]]), p=2, s=1)  # R |a|_1 - |a|^2 = 35 - 25
+    array([10.])
+    """
+    y, R = _positions(X, p)
+    fraction = s * y % 1.0
+    return np.asarray(np.sum(fraction * (1 - fraction), axis=1) * (R / s) ** 2)
+
+
+def natural_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArray[np.float64]:
+    r"""Exact $\mathbb E\|C(a_i)-a_i\|^2$ of natural dithering, for each client (Definition 3).
+
+    $R^2\sum_j(u_j-y_j)(y_j-\ell_j)$ with the neighbouring levels of $0,2^{1-s},\dots,\frac12,1$.
+
+    Args:
+        X: shape (n, d), one row a client.
+        p: index of the norm, in [1, inf].
+        s: number of levels above 0.
+
+    Returns:
+        Shape (n,), in the square of X's unit.
+
+    >>> natural_dithering_variance(np.array([[3.0, 4.0]]), p=2, s=1)  # one level: as standard
+    array([10.])
+    """
+    y, R = _positions(X, p)
+    return np.asarray(np.sum(_power_rounding(y, 1 - s), axis=1) * R**2)
+
+
+def natural_compression_variance(X: Vectors) -> NDArray[np.float64]:
+    r"""Exact $\mathbb E\|C(a_i)-a_i\|^2$ of natural compression, for each client.
+
+    $\sum_j(2^{e+1}-|a_{ij}|)(|a_{ij}|-2^e)\le\frac18\|a_i\|^2$; $e=\lfloor\log_2|a_{ij}|\rfloor$;
+    below the smallest normal float, $2^{-126}$, the neighbours are 0 and that.
+
+    Args:
+        X: shape (n, d), one row a client.
+
+    Returns:
+        Shape (n,), in the square of X's unit.
+
+    Source: Horváth et al. 2022, Natural compression.
+
+    >>> natural_compression_variance(np.array([[3.0, 4.0]]))  # (4 - 3) (3 - 2); 4 stays
+    array([1.])
+    """
+    rows, unit = rows_and_unit(X)
+    return np.asarray(np.sum(_power_rounding(np.abs(rows * unit), SMALLEST_POWER), axis=1))
+
+
+def _positions(X: Vectors, p: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Absolute values over the norm of their client, and the norms."""
+    rows, unit = rows_and_unit(X)
+    norms = np.linalg.norm(rows, ord=p, axis=1, keepdims=True)
+    y = np.divide(np.abs(rows), norms, out=np.zeros_like(rows), where=norms > 0)
+    return np.minimum(y, 1.0), norms[:, 0] * unit
+
+
+def _power_rounding(y: NDArray[np.float64], lowest: int) -> NDArray[np.float64]:
+    """Variance of the unbiased rounding of y >= 0 to 0 and the powers of two from 2^lowest on."""
+    _, exponent = np.frexp(y)
+    low = np.ldexp(1.0, np.maximum(exponent - 1, lowest))
+    between = y >= np.ldexp(1.0, lowest)
+    return np.asarray(np.where(between, (2 * low - y) * (y - low), (2.0**lowest - y) * y))

@@ -1,0 +1,46 @@
+"""What the exact formulas take: the clients' vectors, as NumPy arrays or torch tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Vectors = NDArray[Any] | torch.Tensor
+
+
+def rows_and_unit(X: Vectors) -> tuple[NDArray[np.float64], float]:
+    """Return the vectors over their largest entry, and that entry.
+
+    Squares of what is returned neither overflow nor vanish.
+
+    Args:
+        X: shape (n, d), one row a client, finite.
+
+    Raises:
+        ValueError: for another shape, NaN or infinity.
+    """
+    rows = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
+    if rows.ndim != 2 or 0 in rows.shape:
+        raise ValueError(f"X must have shape (n, d) with n, d >= 1, got {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ValueError("X holds NaN or infinity")
+    unit = float(np.abs(rows).max()) or 1.0
+    return rows.astype(np.float64) / unit, unit
+
+
+def squared_norms(X: Vectors) -> NDArray[np.float64]:
+    """Return the squared 2-norm of each client's vector, shape (n,)."""
+    rows, unit = rows_and_unit(X)
+    return np.asarray(np.sum(rows**2, axis=1)) * unit * unit
+
+
+def mean_and_spread(X: Vectors) -> tuple[float, float]:
+    r"""Return $\frac1n\sum_i\|a_i\|^2$ and $\frac1n\sum_i\|a_i-\bar a\|^2$."""
+    rows, unit = rows_and_unit(X)
+    deviations = rows - rows.mean(axis=0)
+    square = unit * unit
+    n = len(rows)
+    return float(np.sum(rows**2)) / n * square, float(np.sum(deviations**2)) / n * square
