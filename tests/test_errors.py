@@ -1,7 +1,7 @@
 """How wrong the compressors are: bias and error against what each states about itself.
 
-Every compressor is run for 1000 rounds on a few sets of vectors. The tests make fewer than 50 000
-comparisons in all; see ``helpers`` for their level.
+Every compressor is run for hundreds of rounds on a few sets of vectors. The tests make fewer than
+50 000 comparisons in all; see ``helpers`` for their level.
 """
 
 import functools
@@ -15,7 +15,7 @@ from cqlib.compressors import AB, client_mean, make
 from tests.cases import STATISTICS, normal, spread
 from tests.helpers import Z, bernstein_radius, standard_error
 
-ROUNDS = 1000
+ROUNDS = {(8, 12): 800, (5, 7): 800, (7, 3): 300, (4, 1): 300}
 ROUNDING = 1e-6  # relative: float32 scales and the grid of the decision
 
 
@@ -78,9 +78,10 @@ exact = for_all(lambda c, shape: has_exact_mse(c, *shape))
 
 @functools.cache
 def errors(c, shape):
-    """Return C(X) - X in each round, shape (ROUNDS, n, d), for each input."""
+    """Return C(X) - X in each round, shape (rounds, n, d), for each input."""
     X = torch.stack(list(INPUTS[shape].values()))
-    found = np.stack([(c.compress(X, key=Key(2024, r)) - X).numpy() for r in range(ROUNDS)])
+    rounds = range(ROUNDS[shape])
+    found = np.stack([(c.compress(X, key=Key(2024, r)) - X).numpy() for r in rounds])
     return dict(zip(INPUTS[shape], found.swapaxes(0, 1), strict=True))
 
 
@@ -126,8 +127,6 @@ def test_error_of_the_mean_is_the_exact_one(c, shape):
 
 @exact
 def test_error_of_a_client_is_the_exact_one(c, shape):
-    if c.name in ("top_k", "cq") and c.deterministic:
-        return
     for which, found in errors(c, shape).items():
         X = INPUTS[shape][which]
         try:
@@ -286,12 +285,9 @@ def test_the_mean_of_those_received_is_unbiased(c):
     X = spread(8, 12, base=2.0)
     received = [0, 3, 4, 5, 7]
     found = []
-    for r in range(ROUNDS):
-        rows = []
-        for i in received:
-            who = {"client": i, "n_clients": 8, "key": Key(9, r)}
-            rows.append(c.decode(c.encode(X[i], **who), **who).double())
-        found.append((client_mean(torch.stack(rows)) - X[received].mean(dim=0)).numpy())
+    for r in range(1000):
+        rows = c.compress(X, key=Key(9, r))[received]
+        found.append((client_mean(rows) - X[received].mean(dim=0)).numpy())
     found = np.array(found)
     assert (np.abs(found.mean(axis=0)) <= bernstein_radius(found, np.ptp(found))).all()
     squared = (found**2).sum(axis=1)

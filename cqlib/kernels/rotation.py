@@ -23,6 +23,7 @@ from cqlib.philox import Words, philox4x32
 
 Rows = NDArray[np.float64]
 StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream a row
+_AT_ONCE = 32  # reflections whose directions are drawn together
 
 
 def hadamard(x: Rows) -> Rows:
@@ -65,16 +66,20 @@ def hadamard_rotate_back(y: Rows, stream_key: StreamKey) -> Rows:
 def uniform_rotate(x: Rows, stream_key: StreamKey) -> Rows:
     """Apply a uniformly random rotation (or reflection) to rows of shape (..., c, D)."""
     y, D = x.copy(), x.shape[-1]
-    for k in range(1, D + 1):
-        _reflect(y[..., D - k :], _normals(stream_key, k))
+    for first in range(1, D + 1, _AT_ONCE):
+        ks = range(first, min(first + _AT_ONCE, D + 1))
+        for k, u in zip(ks, _normals(stream_key, ks), strict=True):
+            _reflect(y[..., D - k :], u[..., :k])
     return y
 
 
 def uniform_rotate_back(y: Rows, stream_key: StreamKey) -> Rows:
     """Undo :func:`uniform_rotate`: each reflection is its own inverse."""
     x, D = y.copy(), y.shape[-1]
-    for k in range(D, 0, -1):
-        _reflect(x[..., D - k :], _normals(stream_key, k))
+    for last in range(D, 0, -_AT_ONCE):
+        ks = range(last, max(last - _AT_ONCE, 0), -1)
+        for k, u in zip(ks, _normals(stream_key, ks), strict=True):
+            _reflect(x[..., D - k :], u[..., :k])
     return x
 
 
@@ -83,17 +88,19 @@ def _reflect(x: Rows, u: Rows) -> None:
     sign = np.where(u[..., :1] < 0, -1.0, 1.0)
     v = u.copy()
     v[..., :1] += sign * np.sqrt(tree_sum(u * u))[..., None]  # no cancellation
-    along = tree_sum(x * v) / tree_sum(v * v)
-    x[...] = -sign * (x - 2 * along[..., None] * v)
+    along = tree_sum(x * v) * (2 / tree_sum(v * v))
+    x[...] = sign * (along[..., None] * v - x)
 
 
-def _normals(stream_key: StreamKey, k: int) -> Rows:
-    """Return k normal deviates from 53-bit uniform numbers, shape (k,) or (c, k)."""
+def _normals(stream_key: StreamKey, ks: range) -> Rows:
+    """Return normal deviates from 53-bit uniform numbers, shape (len(ks), max(ks)) or with c."""
+    width = max(ks)
     k0, k1 = (np.asarray(key, dtype=np.uint64)[..., None] for key in stream_key)
     zero = np.zeros((), dtype=np.uint64)
-    blocks = np.arange(-(-k // 2), dtype=np.uint64)
-    w = philox4x32((blocks, np.uint64(k), zero, zero), (k0, k1))
+    blocks = np.arange(-(-width // 2), dtype=np.uint64)
+    k = np.array(ks, dtype=np.uint64).reshape(-1, *([1] * k0.ndim))
+    w = philox4x32((blocks, k, zero, zero), (k0, k1))
     high_low = [w[0] << np.uint64(32) | w[1], w[2] << np.uint64(32) | w[3]]
     words = np.stack(np.broadcast_arrays(*high_low), axis=-1)
-    words = words.reshape(*words.shape[:-2], -1)[..., :k]
+    words = words.reshape(*words.shape[:-2], -1)[..., :width]
     return np.asarray(ndtri(((words >> np.uint64(11)) + 0.5) / 2.0**53))
