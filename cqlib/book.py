@@ -21,6 +21,7 @@ import yaml
 
 from cqlib import claims, pages, paths
 from cqlib.files import locked, write_atomic
+from cqlib.wire_page import wire_page
 
 _MARK = "made-from"
 
@@ -96,6 +97,7 @@ def source(profile: str) -> dict[str, bytes]:
     made = {
         "claims": pages.ledger_page(evidence),
         "compressor_table": pages.compressor_table(),
+        "wire": wire_page(),
         "versions": pages.versions_page(profile, runs),
     }
     files.update({f"book/made/{name}.md": page.encode() for name, page in made.items()})

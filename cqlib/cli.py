@@ -119,7 +119,7 @@ def claims_command(profile: str) -> None:
 @click.option("--d", default=64, show_default=True, type=click.IntRange(1), help="Dimension.")
 def compressors_command(n: int, d: int) -> None:
     """List the compressors: options, bits per client per round, constants for n clients."""
-    headers = ["name", "options", "joint", "bits", "omega", "A valid", "A equal", "A paper"]
+    headers = ["name", "options", "joint", "bits", "omega", "A", "B", "A equal", "A paper"]
     table = Table(*headers, title=f"n = {n} clients, d = {d} coordinates")
     for row in pages.compressor_rows(n, d):
         table.add_row(*row)

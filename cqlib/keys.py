@@ -19,21 +19,34 @@ _MAX64 = 2**64 - 1
 
 
 class Stream(IntEnum):
-    """What a stream of random words is for; the numbers are part of the wire format."""
+    """What a stream of random words is for; the numbers are part of the wire format.
 
-    ROUNDING = 0  # private: which way a client rounds each coordinate
-    SHIFT = 1  # shared: one cyclic shift of the ranks per coordinate
-    SIGMA = 2  # shared: one permutation of the clients per tile of 1024 coordinates
-    PERMUTATION = 3  # shared: one literal permutation of the clients per coordinate
-    COIN = 4  # shared: does this round send full gradients?
-    SUBSET = 5  # private: which coordinates a client keeps
-    COLUMNS = 6  # shared: one permutation of the coordinates
-    ROWS = 7  # shared: one permutation of the clients, into blocks
-    ROTATION = 8  # private: a client's own rotation
-    COMMON_ROTATION = 9  # shared: one rotation for all clients
-    LEVELS = 10  # shared: where the levels of k-level CQ lie, per coordinate
-    DRAW = 11  # shared: which clients send
-    FOLD = 0xF01D  # derives the keys of tensors and buckets
+    >>> Stream.COIN, Stream.COIN.use
+    (<Stream.COIN: 4>, 'shared: does this round send full gradients?')
+    """
+
+    use: str
+
+    def __new__(cls, number: int, use: str) -> Stream:
+        """Return a member that is its number and knows its use."""
+        member = int.__new__(cls, number)
+        member._value_ = number
+        member.use = use
+        return member
+
+    ROUNDING = 0, "private: which way a client rounds each coordinate"
+    SHIFT = 1, "shared: one cyclic shift of the ranks per coordinate"
+    SIGMA = 2, "shared: one permutation of the clients per tile of 1024 coordinates"
+    PERMUTATION = 3, "shared: one literal permutation of the clients per coordinate"
+    COIN = 4, "shared: does this round send full gradients?"
+    SUBSET = 5, "private: which coordinates a client keeps"
+    COLUMNS = 6, "shared: one permutation of the coordinates"
+    ROWS = 7, "shared: one permutation of the clients, into blocks"
+    ROTATION = 8, "private: a client's own rotation"
+    COMMON_ROTATION = 9, "shared: one rotation for all clients"
+    LEVELS = 10, "shared: where the levels of k-level CQ lie, per coordinate"
+    DRAW = 11, "shared: which clients send"
+    FOLD = 0xF01D, "derives the keys of tensors and buckets"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from cqlib import claims, compressors
@@ -109,8 +109,8 @@ def compressor_table() -> str:
     """Return the table of compressors as Markdown: bits and constants for n = d = 64."""
     n = d = 64
     lines = [
-        r"| name | options | joint | bits | $\omega$ | $A$ valid | $A$ equal | $A$ paper |",
-        "|---|---|---|---|---|---|---|---|",
+        r"| name | options | joint | bits | $\omega$ | $A$ | $B$ | $A$ equal | $A$ paper |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in compressor_rows(n, d):
         lines.append("| " + " | ".join(f"`{v}`" if i == 0 else v for i, v in enumerate(row)) + " |")
@@ -118,32 +118,32 @@ def compressor_table() -> str:
 
 
 def compressor_rows(n: int, d: int) -> list[list[str]]:
-    """Return, for each compressor: name, options, joint, bits, omega and its A constants.
+    """Return, for each compressor: name, options, joint, bits, omega and its constants A and B.
 
     A dash stands where the compressor has no such constant, as biased ones do not.
     """
     rows = []
     for name in compressors.names():
         c = compressors.make(name)
-        options = ", ".join(f"{k}={v!r}" for k, v in vars(c).items()) or "none"
+        options = ", ".join(f"{k}={v}" for k, v in vars(c).items()) or "none"
         facts = [name, options, "yes" if c.joint else "no", f"{c.bits(d, n):.6g}"]
-        rows.append([*facts, _omega(c, d), *(_A(c, n, d, kind) for kind in _KINDS)])
+        rows.append([*facts, *map(_or_dash, _constants(c, n, d))])
     return rows
 
 
-_KINDS: tuple[compressors.Constants, ...] = ("valid", "homogeneous", "paper")
+def _constants(c: compressors.Compressor, n: int, d: int) -> list[Callable[[], float]]:
+    return [
+        lambda: c.omega(d, n),
+        lambda: c.ab(n, d).A,
+        lambda: c.ab(n, d).B,
+        lambda: c.ab(n, d, constants="homogeneous").A,
+        lambda: c.ab(n, d, constants="paper").A,
+    ]
 
 
-def _omega(c: compressors.Compressor, d: int) -> str:
+def _or_dash(constant: Callable[[], float]) -> str:
     try:
-        return f"{c.omega(d):.6g}"
-    except ValueError:
-        return "–"
-
-
-def _A(c: compressors.Compressor, n: int, d: int, kind: compressors.Constants) -> str:
-    try:
-        return f"{c.ab(n, d, constants=kind).A:.4g}"
+        return f"{constant():.4g}"
     except ValueError:
         return "–"
 

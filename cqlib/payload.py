@@ -1,22 +1,7 @@
 """Payload: what crosses the wire from one client to the server in one round.
 
-Bytes of a payload, little-endian, in order:
-
-======  ==========================================================================
-size    field
-======  ==========================================================================
-4       magic ``CQLB``
-1       version of this layout, 1
-1       length of the compressor's name
-4       tag: check of compressor, options, d, n, client and key
-8       d, the dimension of the vector
-8       number of code bytes
-4       number of scales
-varies  the compressor's name, ASCII
-varies  scales, float32
-varies  codes
-4       CRC-32 of everything before it
-======  ==========================================================================
+The bytes of a payload, little-endian, are the fields of :data:`HEADER_FIELDS`, then the name of the
+compressor, the floats, the codes, and the CRC-32 of all of that.
 """
 
 from __future__ import annotations
@@ -31,7 +16,16 @@ from torch import Tensor
 
 _MAGIC = b"CQLB"
 _VERSION = 1
-_HEADER = struct.Struct("<4sBBIQQI")
+HEADER_FIELDS = (
+    ("4s", "magic, `CQLB`"),
+    ("B", "version of this layout, 1"),
+    ("B", "length of the compressor's name"),
+    ("I", "tag: check of compressor, options, d, n, client and key"),
+    ("Q", "d, the dimension of the vector"),
+    ("Q", "number of code bytes"),
+    ("I", "number of floats"),
+)
+_HEADER = struct.Struct("<" + "".join(kind for kind, _ in HEADER_FIELDS))
 _CRC = struct.Struct("<I")
 
 

@@ -1,5 +1,6 @@
 """What the prose pages tell a reader to type works."""
 
+import inspect
 import re
 import shlex
 import sys
@@ -11,6 +12,8 @@ import torch
 from click.testing import CliRunner
 
 from cqlib import Key, Payload, cli, compressors, pages, paths
+from cqlib.keys import Stream
+from cqlib.wire_page import wire_page
 
 PAGES = [paths.root() / "README.md", *sorted((paths.root() / "book").glob("*.md"))]
 
@@ -91,4 +94,22 @@ def test_the_tables_take_the_compressor_of_the_how_to(monkeypatch: pytest.Monkey
     monkeypatch.setattr(compressors, "_CLASSES", registered)
     result = CliRunner().invoke(cli.app, ["compressors"])
     assert result.exit_code == 0
-    assert "| `scaled_sign` | none | no | 96 | – | – | – | – |" in pages.compressor_table()
+    assert "| `scaled_sign` | none | no | 96 | – | – | – | – | – |" in pages.compressor_table()
+
+
+def test_the_wire_page_shows_every_compressor_and_stream() -> None:
+    page = wire_page()
+    example = page.partition("## An example of each")[2].partition("```text")[2]
+    for name in compressors.names():
+        assert f"| `{name}` |" in page
+        assert f"\n{name}, client " in example
+    for stream in Stream:
+        assert f"| `{stream.name}` | {stream.use} |" in page
+
+
+def test_the_library_page_says_what_missing_clients_cost() -> None:
+    page = (paths.root() / "book" / "library.md").read_text(encoding="utf-8")
+    section = page.partition("## When clients are missing")[2].partition("\n## ")[0]
+    for name in compressors.names():
+        assert f"`{name}`" in section
+        assert "Missing clients:" in inspect.getdoc(type(compressors.make(name)))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from cqlib import Key
+from cqlib import Key, PayloadError
 from cqlib.compressors import AB, client_mean, make
-from tests.cases import STATISTICS, normal, spread
-from tests.helpers import Z, bernstein_radius, standard_error
+from tests.cases import CASES, STATISTICS, normal, spread
+from tests.helpers import Z, bernstein_radius, same_bits, standard_error
 
 ROUNDS = {(8, 12): 800, (5, 7): 800, (7, 3): 300, (4, 1): 300}
 ROUNDING = 1e-6  # relative: float32 scales and the grid of the decision
@@ -297,6 +297,25 @@ def test_the_mean_of_those_received_is_unbiased(c):
         assert abs(squared.mean() - expected) <= Z * standard_error(squared)
     bound_of_received = c.omega(d) / k**2 * float((X[received] ** 2).sum())
     assert squared.mean() <= bound_of_received + Z * standard_error(squared)
+
+
+@pytest.mark.parametrize("c", CASES, ids=str)
+def test_the_mean_of_those_received_is_that_of_their_payloads(c):
+    X, key = spread(8, 20, dtype=torch.float32), Key(11)
+    sent = {i: c.encode(x, client=i, n_clients=8, key=key) for i, x in enumerate(X)}
+    who = {"d": 20, "n_clients": 8, "key": key}
+    rows = c.compress(X, key=key)
+    assert same_bits(c.mean_of_received(sent, **who), client_mean(rows))
+    some = {i: sent[i] for i in (6, 0, 3)}
+    assert same_bits(c.mean_of_received(some, **who), client_mean(rows[[0, 3, 6]]))
+    with pytest.raises(ValueError, match="no client answered"):
+        c.mean_of_received({}, **who)
+    speaking = {i: p for i, p in sent.items() if p is not None}
+    for wrong in ({"d": 21}, {"n_clients": 9}, {"key": Key(12)}):
+        with pytest.raises(PayloadError):
+            c.mean_of_received(speaking, **who | wrong)
+    silent = dict.fromkeys(range(8))
+    assert not c.mean_of_received(silent, **who).any()
 
 
 def test_cq_still_cancels_errors_when_some_are_missing():

@@ -30,6 +30,13 @@ def test_stream_numbers_are_part_of_the_wire_format():
         "SIGMA": 2,
         "PERMUTATION": 3,
         "COIN": 4,
+        "SUBSET": 5,
+        "COLUMNS": 6,
+        "ROWS": 7,
+        "ROTATION": 8,
+        "COMMON_ROTATION": 9,
+        "LEVELS": 10,
+        "DRAW": 11,
         "FOLD": 0xF01D,
     }
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -330,6 +331,41 @@ class Compressor(ABC):
         add up decoded payloads one by one get the same bits.
         """
         return client_mean(self.compress(X, key=key, shared=shared)).to(X.dtype)
+
+    def mean_of_received(
+        self, payloads: Mapping[int, Payload | None], *, d: int, n_clients: int, key: Key
+    ) -> Tensor:
+        """Return the server's estimate of the mean of the vectors of those clients that answered.
+
+        Clients may be missing, if which ones does not depend on the round's randomness: each
+        decoded vector of an unbiased compressor is unbiased, so that their mean is too, for the
+        mean of the vectors of those received. What else is lost, each compressor says.
+
+        Args:
+            payloads: by client id; None for a client known to be silent this round, which counts
+                as received. A client that is missing has no entry.
+            d: dimension of the vectors.
+            n_clients: n, the missing ones included.
+            key: the round's key.
+
+        Returns:
+            float64 tensor of shape (d,), summed in the order of the clients, divided last.
+
+        Raises:
+            ValueError: if nobody answered.
+            PayloadError: as :meth:`decode`, or for another dimension than d.
+        """
+        if not payloads:
+            raise ValueError("no client answered, so there is no mean")
+        total = torch.zeros(d, dtype=torch.float64)
+        for client, payload in sorted(payloads.items()):
+            if payload is None:
+                continue
+            if payload.d != d:
+                raise PayloadError(f"client {client}: d = {payload.d}, expected {d}")
+            decoded = self.decode(payload, client=client, n_clients=n_clients, key=key)
+            total = total.to(decoded.device) + decoded
+        return total / len(payloads)
 
     def tag(self, d: int, *, client: int, n_clients: int, key: Key) -> int:
         """Return the 32-bit check that ties a payload to compressor, options, d, n, client, key."""

@@ -23,7 +23,8 @@ class Composition(Compressor):
     The quantizer sees a vector of as many coordinates as the sparsifier keeps at most, empty slots
     being zeros. With $C\in\mathbb U(A,B)$, $C_i\in\mathbb U(\omega_C)$ and independent
     $Q_i\in\mathbb U(\omega_Q)$ the mean satisfies $\mathbb U(A+\frac{\omega_Q(1+\omega_C)}n,B)$,
-    and each client $\mathbb U((1+\omega_C)(1+\omega_Q)-1)$.
+    and each client $\mathbb U((1+\omega_C)(1+\omega_Q)-1)$. Missing clients: unbiased where both
+    are, and what is lost is what the sparsifier loses.
 
     Args:
         sparsifier: a compressor that keeps coordinates: rand_k, top_k, perm_k.

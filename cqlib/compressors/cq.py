@@ -30,7 +30,9 @@ class CQ(OneBit):
     client $i$ rounds up if its threshold $U_i=(\pi_i+u_i)/n$, $u_i\in[0,1)$ private, lies below
     $y_{ij}=\frac12(1+a_{ij}/R_i)$, $R_i=\|a_i\|$. Each $U_i$ is uniform, so CQ is unbiased;
     together they hit each of the n cells of [0, 1) once, so at most one of several equal clients is
-    undecided.
+    undecided. Missing clients: the mean of those received is unbiased, and no two errors are
+    positively correlated, so that it is never worse than IQ's; but their thresholds leave cells
+    out, and the homogeneous constants for n do not hold.
 
     Args:
         levels: 1 for the paper's one bit; k >= 3 for k levels, which lie

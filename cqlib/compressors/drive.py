@@ -123,7 +123,7 @@ class Drive(RotatedSigns):
     r"""DRIVE: $C(x)=R^{-1}(S\,\mathrm{sign}(Rx))$ for a client's own random rotation R.
 
     The vector is padded with zeros to $D=2^{\lceil\log_2d\rceil}$ coordinates, and
-    $\mathrm{sign}(0)=1$.
+    $\mathrm{sign}(0)=1$. Missing clients: the mean of those received is that of fewer clients.
 
     Args:
         scale: "unbiased" for $S=\|x\|_2^2/\|Rx\|_1$, "min_error" for $S=\|Rx\|_1/D$, which is

@@ -19,7 +19,8 @@ class DrivePlus(RotatedSigns):
 
     The centroids are those of the best split of the rotated coordinates $y$ in two (2-means in one
     dimension, solved exactly). They are what is sent, times $\|y\|^2/\sum_jc(y_j)^2$ for the
-    unbiased scale. The error is never above DRIVE's with the same rotation.
+    unbiased scale. The error is never above DRIVE's with the same rotation. Missing clients: the
+    mean of those received is that of fewer clients.
 
     Args:
         scale: "unbiased", or "min_error" for the centroids themselves, which is biased.

@@ -19,7 +19,8 @@ class IQ(OneBit):
     r"""Independent quantization, Definition 6 of Panferov et al. 2025.
 
     Coordinate $a_j$ becomes $+\|a\|$ with probability $\frac12(1+a_j/\|a\|)$, else $-\|a\|$,
-    independently over clients and coordinates.
+    independently over clients and coordinates. Missing clients: the mean of those received is IQ of
+    fewer clients.
 
     >>> IQ().ab(n=16, d=16)
     AB(A=0.9375, B=0.0, homogeneous_only=False)

@@ -35,7 +35,9 @@ class ISCC(Compressor):
 
     In each of tau independent draws one client is chosen, client i with probability $q_i$, and
     sends $\mathcal C(\frac{a_i}{\tau q_i})$, compressed afresh; all others are silent. The mean
-    over all n clients, silent ones counting zero, is unbiased.
+    over all n clients, silent ones counting zero, is unbiased. Missing clients: silent ones count
+    as received, and everybody knows who is; the mean of those received is unbiased, but zero if
+    none of those drawn is among them.
 
     Args:
         inner: the compressor of a chosen client; draw t acts as client t of tau.

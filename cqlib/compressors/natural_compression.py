@@ -25,6 +25,7 @@ class NaturalCompression(Compressor):
 
     Sign and exponent take nine bits, and there is no norm to send. Below $2^{-126}$, the smallest
     normal 32-bit float, the neighbours are 0 and that; beyond $2^{127}$ a vector is refused.
+    Missing clients: the mean of those received is that of fewer clients.
 
     Source: Horváth, Ho, Horváth, Sahu, Canini, Richtárik, "Natural compression for distributed
     deep learning", MSML 2022.

@@ -21,7 +21,8 @@ MOST_LEVELS = 127  # the smallest level is 2^-126 then
 class NaturalDithering(Dithering):
     r"""Natural dithering, Definition 3 of Panferov et al. 2025.
 
-    Standard dithering with the levels $0,2^{1-s},\dots,\frac12,1$.
+    Standard dithering with the levels $0,2^{1-s},\dots,\frac12,1$. Missing clients: the mean of
+    those received is that of fewer clients.
 
     Args:
         p: index of the norm, in [1, inf].

@@ -25,7 +25,8 @@ class PermK(Sparsifier):
     each client is given a block at random and sends it, multiplied by n. For n > d the clients are
     dealt out to the coordinates as evenly as possible, and each sends its coordinate times n / m,
     where m clients share that coordinate. $A=B$, with equality for all inputs: equal vectors are
-    averaged without error.
+    averaged without error. Missing clients: the mean of those received is unbiased, but has zeros
+    where the coordinates were theirs, so that equal vectors are averaged with an error.
 
     Source: Szlendak, Tyurin, Richtárik, "Permutation compressors for provably faster distributed
     nonconvex optimization", ICLR 2022, Definitions 2 and 3; other n than theirs are ours.

@@ -26,7 +26,8 @@ class PermKCQ(OneBit):
     The clients are cut at random into b blocks of n / b, the coordinates into b blocks whose sizes
     $d_k$ differ by at most one. A client keeps the coordinates of its block, multiplied by b, and
     the clients of a block run CQ among themselves, with the norm of what they keep as the range.
-    b = 1 is CQ, bit for bit; b = n is PermK followed by one-bit rounding.
+    b = 1 is CQ, bit for bit; b = n is PermK followed by one-bit rounding. Missing clients: the mean
+    of those received is unbiased; a block whose clients are all missing leaves zeros.
 
     Args:
         b: number of blocks, a divisor of n. Otherwise blocks of different numbers of clients would

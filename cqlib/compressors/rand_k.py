@@ -19,6 +19,8 @@ from cqlib.theory.vectors import Vectors, squared_norms
 class RandK(Sparsifier):
     r"""Keep k coordinates, drawn by each client on its own, multiplied by d / k.
 
+    Missing clients: the mean of those received is RandK of fewer clients.
+
     Args:
         k: how many, in [1, d]; None for a tenth of the coordinates, $\lceil d/10\rceil$.
 

@@ -22,7 +22,8 @@ class StandardDithering(Dithering):
     r"""Standard dithering, Definition 2 of Panferov et al. 2025.
 
     Coordinate $x_j$ becomes $\|x\|_p\,\mathrm{sign}(x_j)\,\xi_j$, where $\xi_j$ is one of the two
-    levels among $0,\frac1s,\dots,1$ next to $|x_j|/\|x\|_p$, without bias.
+    levels among $0,\frac1s,\dots,1$ next to $|x_j|/\|x\|_p$, without bias. Missing clients: the
+    mean of those received is that of fewer clients.
 
     Args:
         p: index of the norm, in [1, inf]; 2 is QSGD.

@@ -19,7 +19,8 @@ class TopK(Sparsifier):
     r"""Keep the k coordinates of largest absolute value, as they are: biased, no randomness.
 
     The places depend on the vector and are sent, ascending, at $\lceil\log_2d\rceil$ bits each. Of
-    equal values the first are kept. $\|C(x)-x\|^2\le(1-\frac kd)\|x\|^2$.
+    equal values the first are kept. $\|C(x)-x\|^2\le(1-\frac kd)\|x\|^2$. Missing clients: the mean
+    of those received is TopK of fewer clients, as biased as before.
 
     Args:
         k: how many, in [1, d]; None for a tenth of the coordinates, $\lceil d/10\rceil$.
@@ -61,6 +62,10 @@ class TopK(Sparsifier):
         if (codes >= ctx.d).any() or (np.diff(codes, axis=-1) <= 0).any():
             raise ValueError(f"places must ascend and be below d = {ctx.d}")
         return codes
+
+    def alphabet(self, d: int) -> int:
+        """Return d places to choose from."""
+        return d
 
     def n_codes(self, d: int) -> int:
         """Return k places."""
