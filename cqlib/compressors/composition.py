@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.base import AB, Array, Compressor, Constants, Context, Sizes, Symbols
 from cqlib.compressors.iq import IQ
+from cqlib.compressors.perm_k import PermK
 from cqlib.compressors.rand_k import RandK
 from cqlib.compressors.sparsifier import Sparsifier, gather, scatter
+from cqlib.theory import sparsification
+from cqlib.theory.vectors import Vectors, squared_norms
 
 _INNER = 2**64 - 1  # which part of the round's randomness belongs to the quantizer
 
@@ -125,6 +128,25 @@ class Composition(Compressor):
         omega = self.quantizer.omega(self.sparsifier.slots(d, n), n)
         rounding = omega * (1 + self.sparsifier.omega(d, n)) / n
         return AB(A + rounding, B, homogeneous_only=False)
+
+    def variance(self, X: Vectors) -> NDArray[np.float64]:
+        r"""Return the exact error of IQ after RandK or PermK: $\mathbb E[m\|c\|^2]-\|a_i\|^2$.
+
+        What is kept, c, is sent as m coordinates of absolute value |c|.
+        """
+        n, d = X.shape
+        if not isinstance(self.quantizer, IQ) or not isinstance(self.sparsifier, (RandK, PermK)):
+            return super().variance(X)
+        if isinstance(self.sparsifier, PermK) and n <= d:
+            return (sparsification.permk_cq_rounding(d, n) + n - 1) * squared_norms(X)
+        return self.omega(d, n) * squared_norms(X)
+
+    def mse(self, X: Vectors) -> float:
+        """Return the exact error of IQ after RandK or PermK."""
+        n, d = X.shape
+        if isinstance(self.sparsifier, PermK) and isinstance(self.quantizer, IQ):
+            return sparsification.permk_iq_mse(X, n) if n <= d else self.sparsifier.mse(X)
+        return super().mse(X)
 
     def _inner(self, ctx: Context) -> Context:
         d = self.sparsifier.slots(ctx.d, ctx.n)

@@ -118,9 +118,10 @@ def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evalu
     block = np.arange(blocks, dtype=np.uint64)
     table = np.stack(philox4x32((block, t, rounds, zero), stream_key), axis=-1)
     table = table.reshape(SIGMA_ROUNDS, tiles, 4 * blocks).astype(np.int64)
+    each_tile = np.arange(tiles)[:, None]
 
     def looked_up(r: int, x: NDArray[np.int64]) -> NDArray[np.bool_]:
-        word = np.take_along_axis(table[r], x >> 5, axis=1)
+        word = table[r, each_tile, x >> 5]
         return np.asarray((word >> (x & 31)) & 1, dtype=bool)
 
     return looked_up
