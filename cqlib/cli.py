@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import yaml
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -119,11 +120,16 @@ def claims_command(profile: str) -> None:
 @click.option("--d", default=64, show_default=True, type=click.IntRange(1), help="Dimension.")
 def compressors_command(n: int, d: int) -> None:
     """List the compressors: options, bits per client per round, constants for n clients."""
-    headers = ["name", "options", "joint", "bits", "omega", "A", "B", "A equal", "A paper"]
-    table = Table(*headers, title=f"n = {n} clients, d = {d} coordinates")
-    for row in pages.compressor_rows(n, d):
-        table.add_row(*row)
-    _out.print(table)
+    headers = ["name", "joint", "bits", "omega", "A", "B", "A equal", "A paper"]
+    title = f"n = {n} clients, d = {d} coordinates"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)  # fits in 80 columns
+    for header in headers:
+        table.add_column(header, no_wrap=True)
+    options = Table("name", "options", title="What make(name) stands for", box=box.SIMPLE_HEAD)
+    for name, given, *facts in pages.compressor_rows(n, d):
+        table.add_row(name, *facts)
+        options.add_row(name, given)
+    _out.print(table, options)
 
 
 @app.command("book")
