@@ -4,7 +4,9 @@ The twins work on one coordinate of one client at a time and share no code with 
 statistical tests below make fewer than 50 000 comparisons; see ``helpers`` for their level.
 """
 
+import itertools
 import math
+from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
@@ -578,3 +580,337 @@ def test_a_client_sends_what_the_design_says(name, n, d, dtype):
         for j, value in enumerate(decoded.tolist()):
             tile, bit, byte = place(j, d)
             assert value == (scale if codes[128 * tile + byte] >> bit & 1 else -scale)
+
+
+# --- other norms ---------------------------------------------------------------------------------
+
+
+def to_the_power(values, p):
+    """Sum of |v|^p, to 60 digits."""
+    with localcontext(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN):
+        return sum((abs(Decimal(float(v))) ** Decimal(p) for v in values), Decimal(0))
+
+
+def assert_norm(x, p):
+    """That the scale is at least the exact p-norm, and one float32 lower by two is below it."""
+    scale = reference.norm_scale(x, p)
+    assert scale.dtype == np.float32
+    two_below = scale
+    for _ in range(2):
+        two_below = np.nextafter(two_below, np.float32(-np.inf))
+    if p == math.inf:
+        largest = max(abs(Fraction(float(v))) for v in x)
+        assert Fraction(float(two_below)) < largest <= Fraction(float(scale))
+    elif p == 1:
+        total = sum(abs(Fraction(float(v))) for v in x)
+        assert Fraction(float(two_below)) < total <= Fraction(float(scale))
+    else:
+        total = to_the_power(x, p)
+        assert to_the_power([two_below], p) < total <= to_the_power([scale], p)
+    assert (np.abs(x) <= scale).all()
+
+
+OTHER_NORMS = [1, 1.25, 3.5, 100, math.inf]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("p", OTHER_NORMS)
+def test_other_norms_are_not_below_the_exact_norm(p, dtype):
+    rng = np.random.default_rng(17)
+    for d in (1, 2, 3, 17, 100):
+        x = rng.standard_normal((8, d)) * 10.0 ** rng.integers(-15, 15, (8, 1))
+        heavy = rng.standard_normal((3, d)) ** 5
+        for row in [*x, *heavy, np.ones(d), np.full(d, 0.1), np.eye(d)[0]]:
+            assert_norm(row.astype(dtype), p)
+
+
+@given(st.lists(FINITE32, min_size=1, max_size=12), st.sampled_from(OTHER_NORMS))
+@example([1.0, 2.0**-60], 1)  # just above a float32
+@example([1.0, 2.0**-24], 1)
+@example([3.0, 3.0, 3.0], 3.5)
+def test_any_other_norm(values, p):
+    x = np.array(values)
+    if np.abs(x).max() < 2.0**-126:
+        assert reference.norm_scale(x, p) <= np.float32(2.0**-122)
+    else:
+        assert_norm(x, p)
+
+
+@given(st.lists(FINITE64, min_size=1, max_size=40))
+def test_the_2_norm_is_the_scale_of_iq(values):
+    x = np.array(values)
+    assert reference.norm_scale(x, 2).tobytes() == reference.l2_scale(x).tobytes()
+
+
+@given(st.lists(FINITE64, min_size=1, max_size=40), st.sampled_from([np.float32, np.float64]))
+def test_the_largest_entry_is_rounded_up(values, dtype):
+    x = np.array(values, dtype=dtype)
+    largest = float(np.abs(x).max())
+    scale = float(reference.norm_scale(x, math.inf))
+    if largest == 0 or largest >= 2.0**-126:
+        assert scale >= largest
+        assert scale == largest or float(np.nextafter(np.float32(scale), np.float32(0))) < largest
+    else:
+        assert scale == 2.0**-126
+
+
+@pytest.mark.parametrize("p", [1, 1.25, 2, 3.5, 100, math.inf])
+@pytest.mark.parametrize(
+    ("x", "scale"),
+    [
+        ([0.0, -0.0], 0.0),
+        ([0.0], 0.0),
+        ([1e-45], 2.0**-126),
+        ([5e-324, 0.0, 5e-324], 2.0**-126),
+        ([1e-200, -1e-300], 2.0**-126),
+        ([-FLOAT32_MAX, FLOAT32_MAX] * 64, {math.inf: FLOAT32_MAX}),
+        ([np.nextafter(FLOAT32_MAX, math.inf)], math.inf),
+        ([1e300], math.inf),
+        ([1e300, -1e300, 1e-300], math.inf),
+        ([1.7e308, 1.7e308], math.inf),
+    ],
+)
+def test_other_norms_at_the_ends_of_the_range(x, scale, p):
+    found = reference.norm_scale(np.array(x), p)
+    assert float(found) == (scale.get(p, math.inf) if isinstance(scale, dict) else scale)
+    assert not np.signbit(found)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3.5, math.inf])
+def test_other_norms_of_a_batch_are_those_of_each_row(p):
+    x = np.random.default_rng(18).standard_normal((2, 3, 50)) * 10.0 ** np.arange(3)[:, None]
+    x[1, 2] = 0
+    scales = reference.norm_scale(x, p)
+    assert scales.shape == (2, 3)
+    for index in np.ndindex(2, 3):
+        assert scales[index].tobytes() == reference.norm_scale(x[index], p).tobytes()
+
+
+# --- rounding to more than two levels ------------------------------------------------------------
+
+WORDS = st.integers(0, 2**32 - 1)
+POSITIONS = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1 / 3, 5e-324, 1.0]))
+
+
+def chance_rounds_up(chance, word):
+    """Whether the chance, in whole steps of 2^-31, exceeds the word's upper 31 bits."""
+    return word // 2 < math.floor(chance * 2**31)
+
+
+def linear(y, word, levels):
+    """Level of y among 0, 1/s, .., 1: the product y s 2^31 is a float64, the rest is exact."""
+    place = Fraction(math.floor(y * (levels * 2**31)), 2**31)
+    below = math.floor(place)
+    return below + chance_rounds_up(place - below, word)
+
+
+def exponential(y, word, lowest):
+    """Level of y among 0, 2^lowest, 2^(lowest + 1), ..: 0, 1, 2, .."""
+    exact, level = Fraction(y), 0
+    while Fraction(2) ** (lowest + level) <= exact:
+        level += 1
+    below = Fraction(2) ** (lowest + level - 1) if level else Fraction(0)
+    above = Fraction(2) ** (lowest + level)
+    return level + chance_rounds_up((exact - below) / (above - below), word)
+
+
+@given(POSITIONS, WORDS, st.one_of(st.integers(1, 20), st.integers(1, 2**16)))
+@example(1.0, 2**32 - 1, 2**16)
+@example(float(np.nextafter(1.0, 0.0)), 0, 3)
+def test_linear_rounding(y, word, levels):
+    found = reference.round_linear(np.array([y]), np.array([word]), levels)
+    assert found.dtype == np.int64
+    assert found.tolist() == [linear(y, word, levels)]
+    assert 0 <= found[0] <= levels
+    assert abs(found[0] - Fraction(y) * levels) < 1 + Fraction(1, 2**30)
+
+
+@given(st.floats(0, 1), st.integers(0, 16), st.integers(-2, 2))
+def test_linear_rounding_about_the_threshold(y, power, steps):
+    # For s a power of two nothing is rounded: the chance is y s, in whole steps.
+    levels = 2**power
+    below = math.floor(y * levels)
+    step = math.floor((Fraction(y) * levels - below) * 2**31) + steps
+    word = 2 * min(max(step, 0), 2**31 - 1)
+    found = reference.round_linear(np.array([y, y]), np.array([word, word + 1]), levels)
+    up = word // 2 < math.floor((Fraction(y) * levels - below) * 2**31)
+    assert found.tolist() == [below + up] * 2
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 7, 100, 2**16])
+def test_a_level_stays_where_it_is(levels):
+    words = np.array([[0], [2**32 - 1]])
+    for level in {0, 1, levels // 2, levels - 1, levels}:
+        g = (level << 31) / (levels << 31)
+        found = reference.round_linear(np.array([g]), words, levels)
+        # A quotient may be the float64 below its level: then one step of the chance is missing.
+        assert (found[0] == level).all()
+        assert found[1] == level or Fraction(g) * levels < level
+
+
+@given(
+    st.floats(0, 1e300) | st.floats(0, 1, width=32) | st.floats(0, 1e-300),
+    WORDS,
+    st.integers(-126, 0),
+)
+@example(2.0**-126, 2**32 - 1, -126)
+@example(float(np.nextafter(2.0**-126, 0.0)), 0, -126)
+@example(5e-324, 0, 0)
+@example(1.0, 2**32 - 1, 0)
+@example(0.0, 0, -3)
+def test_exponential_rounding(y, word, lowest):
+    found = reference.round_exponential(np.array([y]), np.array([word]), lowest)
+    assert found.dtype == np.int64
+    assert found.tolist() == [exponential(y, word, lowest)]
+
+
+@given(st.floats(0, 4), st.integers(-126, 0), st.integers(-2, 2))
+def test_exponential_rounding_about_the_threshold(y, lowest, steps):
+    exact, below = Fraction(y), Fraction(0)
+    if exact >= Fraction(2) ** lowest:
+        below = Fraction(2) ** (math.frexp(y)[1] - 1)
+    width = below or Fraction(2) ** lowest
+    step = math.floor((exact - below) / width * 2**31) + steps
+    word = 2 * min(max(step, 0), 2**31 - 1)
+    found = reference.round_exponential(np.array([y, y]), np.array([word, word + 1]), lowest)
+    assert found.tolist() == [exponential(y, word, lowest)] * 2
+
+
+def test_rounding_of_rows_against_their_own_words():
+    rng = np.random.default_rng(19)
+    y = rng.random((2, 3, 40))
+    words = rng.integers(0, 2**32, (3, 40))
+    for found, twin in (
+        (reference.round_linear(y, words, 5), lambda v, w: linear(v, w, 5)),
+        (reference.round_exponential(y, words, -4), lambda v, w: exponential(v, w, -4)),
+    ):
+        assert found.shape == y.shape
+        for b, c, j in np.ndindex(y.shape):
+            assert found[b, c, j] == twin(float(y[b, c, j]), int(words[c, j]))
+
+
+def test_rounding_has_no_bias():
+    # Every 31-bit threshold of a coarse set as often: the mean level is the position.
+    u = np.arange(2**16) << 16
+    for y in (0.0, 0.1, 0.25, 0.7, 0.999, 1.0):
+        for levels in (1, 3, 8):
+            found = reference.round_linear(np.full(len(u), y), u, levels) / levels
+            assert abs(found.mean() - y) <= 2.0**-16 / levels
+        for lowest in (0, -1, -5):
+            level = reference.round_exponential(np.full(len(u), y), u, lowest)
+            found = np.where(level > 0, 2.0 ** (level - 1 + lowest), 0)
+            assert abs(found.mean() - y) <= 2.0**-16
+
+
+def lowest_level(word, k):
+    return -Fraction(word + 1, k * 2**32)
+
+
+def k_levels(y, word, k):
+    """Number of the level below y, and y's place between it and the next in steps of 2^-31."""
+    apart = Fraction(k + 1, k * (k - 1))
+    steps = (y - lowest_level(word, k)) / apart
+    return math.floor(steps), math.floor((steps - math.floor(steps)) * 2**31)
+
+
+@given(WORDS, st.integers(3, 2**15))
+@example(2**32 - 1, 3)
+@example(0, 2**15)
+def test_lowest_of_k_levels(word, k):
+    (found,) = reference.k_level_offset(np.array([word]), k)
+    exact = lowest_level(word, k)
+    assert -Fraction(1, k) <= exact < 0
+    assert abs(Fraction(float(found)) - exact) <= -exact / 2**53  # one division
+    assert -1 / k <= found < 0
+
+
+@given(
+    st.integers(0, 2**31) | st.sampled_from([0, 1, 2**30, 2**31 - 1, 2**31]),
+    WORDS | st.sampled_from([0, 2**32 - 1]),
+    st.integers(3, 20) | st.integers(3, 2**15),
+)
+@example(2**31, 2**32 - 1, 2**15)
+@example(2**31, 2**32 - 1, 3)
+@example(0, 0, 3)
+def test_place_between_k_levels(g, word, k):
+    m, place = reference.k_level_grid(np.array([g]), np.array([word]), k)
+    assert m.dtype == place.dtype == np.int64
+    assert (m[0], place[0]) == k_levels(Fraction(g, 2**31), word, k)
+    assert 0 <= m[0] <= k - 1 and 0 <= place[0] <= 2**31
+    assert m[0] + (place[0] > 0) <= k - 1  # there is a level above
+
+
+@given(st.integers(3, 2**15), st.data())
+def test_place_at_a_level(k, data):
+    # Words at which a coordinate of the grid is a level, exactly, and those beside it.
+    m = data.draw(st.integers(0, k - 1))
+    g = data.draw(st.integers(0, 2**31))
+    at_level = math.floor((Fraction(m * (k + 1), k * (k - 1)) - Fraction(g, 2**31)) * k * 2**32)
+    for word in range(at_level - 3, at_level + 3):
+        if 0 <= word < 2**32:
+            found = reference.k_level_grid(np.array([g]), np.array([word]), k)
+            assert tuple(int(v[0]) for v in found) == k_levels(Fraction(g, 2**31), word, k)
+
+
+def test_k_levels_of_rows():
+    rng = np.random.default_rng(20)
+    g = rng.integers(0, 2**31 + 1, (2, 3, 30))
+    words = rng.integers(0, 2**32, 30)
+    m, place = reference.k_level_grid(g, words, 5)
+    offsets = reference.k_level_offset(words, 5)
+    assert m.shape == place.shape == g.shape and offsets.shape == (30,)
+    for b, c, j in np.ndindex(g.shape):
+        exact = k_levels(Fraction(int(g[b, c, j]), 2**31), int(words[j]), 5)
+        assert (m[b, c, j], place[b, c, j]) == exact
+
+
+# --- a shared order of the clients ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 129, 4097])
+def test_the_clients_are_permuted(n):
+    places = reference.permuted_clients(Key(21, n), np.arange(n), n)
+    assert places.dtype == np.int64
+    np.testing.assert_array_equal(np.sort(places), np.arange(n))
+    for client in {0, n // 2, n - 1}:
+        exact = sigma(stream_key(21, n, Stream.ROWS), 0, client, n)
+        assert places[client] == exact
+        assert reference.permuted_clients(Key(21, n), np.array([client]), n).tolist() == [exact]
+
+
+def test_each_shared_stream_has_its_own_sigma():
+    n, tiles = 20, 30
+    images = {
+        stream: reference.sigma(
+            Key(22), tiles=tiles, clients=np.arange(n), n_clients=n, stream=stream
+        )
+        for stream in (Stream.SIGMA, Stream.ROWS, Stream.DRAW)
+    }
+    default = reference.sigma(Key(22), tiles=tiles, clients=np.arange(n), n_clients=n)
+    np.testing.assert_array_equal(images[Stream.SIGMA], default)
+    seen = {tuple(row) for rows in images.values() for row in rows.tolist()}
+    assert len(seen) == 3 * tiles
+    for stream, rows in images.items():
+        for tile in (0, tiles - 1):
+            assert rows[tile, 7] == sigma(stream_key(22, 0, stream), tile, 7, n)
+
+
+@pytest.mark.parametrize("n", [3, 4])
+def test_the_order_of_the_clients_is_uniform(n):
+    rounds = 600
+    orders = [reference.permuted_clients(Key(23, r), np.arange(n), n) for r in range(rounds)]
+    number = np.array(orders) @ n ** np.arange(n)
+    cells = [sum(c * n**i for i, c in enumerate(p)) for p in itertools.permutations(range(n))]
+    assert_uniform(number, cells)
+
+
+def test_places_of_the_clients_are_uniform_and_independent_of_sigma():
+    n, tiles = 6, 20_000
+    clients = np.array([0, 4])
+    rows, sigmas = (
+        reference.sigma(Key(24), tiles=tiles, clients=clients, n_clients=n, stream=stream)
+        for stream in (Stream.ROWS, Stream.SIGMA)
+    )
+    for column in rows.T:
+        assert_uniform(column, list(range(n)))
+    assert_uniform(n * rows[:, 0] + sigmas[:, 0], list(range(n * n)))

@@ -191,10 +191,10 @@ def l2_scale(x: Array) -> NDArray[np.float32]:
 
 
 def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
-    """p-norm over the last axis as float32, not below it; 0 for a zero vector, as :func:`l2_scale`.
+    """p-norm over the last axis as float32, rounded up; 0 for a zero vector, as :func:`l2_scale`.
 
-    The largest entry is never above it, so that |x| / R stays in [0, 1]. For p other than 1, 2 and
-    infinity the powers are the platform's own; a relative margin of 2^-40 covers their error.
+    The largest entry is never above it, so that |x| / R stays in [0, 1]. For p other than 2 and
+    infinity a relative margin of 2^-40 covers the error of the powers and the sum.
     """
     if p == 2:
         return l2_scale(x)
@@ -203,11 +203,10 @@ def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
     norm = largest
     if p != np.inf:
         unit = np.where(largest > 0, largest, 1.0)
-        with np.errstate(under="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             powers = absolute / unit[..., None]
-            powers = powers if p == 1 else powers**p
-        total = tree_sum(powers)
-        norm = unit * (total if p == 1 else total ** (1 / p)) * (1 + 2.0**-40)
+            total = tree_sum(powers if p == 1 else powers**p)
+            norm = unit * (total if p == 1 else total ** (1 / p)) * (1 + 2.0**-40)
     scale = np.maximum(_round_up(np.maximum(norm, largest)), np.float32(_SMALLEST_SCALE))
     return np.where(largest > 0, scale, np.float32(0.0))
 
@@ -251,8 +250,8 @@ def round_correlated(
 def round_linear(y: Array, words: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
     """Round y in [0, 1] to a neighbouring multiple of 1/s without bias (Definition 2).
 
-    On the grid g = floor(y s 2^31) the level below is g div 2^31, and the rest is the chance, in
-    steps of 2^-31, of the level above.
+    On the grid g = floor(y s 2^31), computed in float64, the level below is g div 2^31, and the
+    rest is the chance, in steps of 2^-31, of the level above.
 
     Args:
         y: float64, shape (..., c, d).

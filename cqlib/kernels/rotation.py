@@ -93,7 +93,7 @@ def _reflect(x: Rows, u: Rows) -> None:
 
 
 def _normals(stream_key: StreamKey, ks: range) -> Rows:
-    """Return normal deviates from 53-bit uniform numbers, shape (len(ks), max(ks)) or with c."""
+    """Return normal deviates from 52-bit uniform numbers, shape (len(ks), max(ks)) or with c."""
     width = max(ks)
     k0, k1 = (np.asarray(key, dtype=np.uint64)[..., None] for key in stream_key)
     zero = np.zeros((), dtype=np.uint64)
@@ -103,4 +103,4 @@ def _normals(stream_key: StreamKey, ks: range) -> Rows:
     high_low = [w[0] << np.uint64(32) | w[1], w[2] << np.uint64(32) | w[3]]
     words = np.stack(np.broadcast_arrays(*high_low), axis=-1)
     words = words.reshape(*words.shape[:-2], -1)[..., :width]
-    return np.asarray(ndtri(((words >> np.uint64(11)) + 0.5) / 2.0**53))
+    return np.asarray(ndtri(((words >> np.uint64(12)) + 0.5) / 2.0**52))  # never 0 or 1

@@ -50,7 +50,7 @@ def qsgd_sparse_bits(levels: ArrayLike) -> int:
     >>> qsgd_sparse_bits([0, 0, 1, -1, 0])  # gaps 3 and 1, sizes 1 and 1: 32 + (3+1+1) + (1+1+1)
     40
     """
-    values = np.asarray(levels)
+    values = _integers(levels)
     (places,) = np.nonzero(values)
     gaps = np.diff(places, prepend=-1)
     sizes = np.abs(values[places])
@@ -71,7 +71,7 @@ def qsgd_dense_bits(levels: ArrayLike) -> int:
     >>> qsgd_dense_bits([0, 0, 1, -1, 0])  # 32 + 1 + 1 + (3+1) + (3+1) + 1
     43
     """
-    values = np.asarray(levels)
+    values = _integers(levels)
     return FLOAT_BITS + int(np.count_nonzero(values)) + int(_total(np.abs(values) + 1))
 
 
@@ -91,6 +91,13 @@ def qsgd_expected_bits(d: int, s: int) -> float:
     """
     m = s * (s + math.sqrt(d))
     return FLOAT_BITS + (3 + 1.5 * math.log2(2 * (s**2 + d) / m)) * m
+
+
+def _integers(levels: ArrayLike) -> NDArray[np.int64]:
+    values = np.asarray(levels)
+    if values.size and values.dtype.kind not in "iu":
+        raise ValueError(f"levels must be integers, got {values.dtype}")
+    return values.astype(np.int64)
 
 
 def _total(values: NDArray[np.int64]) -> int:

@@ -106,7 +106,7 @@ def natural_compression_variance(X: Vectors) -> NDArray[np.float64]:
     r"""Exact $\mathbb E\|C(a_i)-a_i\|^2$ of natural compression, for each client.
 
     $\sum_j(2^{e+1}-|a_{ij}|)(|a_{ij}|-2^e)\le\frac18\|a_i\|^2$; $e=\lfloor\log_2|a_{ij}|\rfloor$;
-    below the smallest normal float, $2^{-126}$, the neighbours are 0 and that.
+    below the smallest normal float, $2^{-126}$, the neighbours are 0 and that, and 1/8 no bound.
 
     Args:
         X: shape (n, d), one row a client.

@@ -45,7 +45,10 @@ def drive_omega(d: int) -> float:
         return 4 / math.pi - 1
 
     def integrand(u: float) -> float:  # t = u / D keeps the mass of the integral near u = 1
-        return float(u * erfcx(u / (D * math.sqrt(2))) ** D)
+        t = u / D
+        if t < 1:  # the logarithm keeps the digits of a number near 1 to a high power
+            return u * math.exp(D * (t * t / 2 + math.log1p(-math.erf(t / math.sqrt(2)))))
+        return float(u * erfcx(t / math.sqrt(2)) ** D)
 
     value, _ = quad(integrand, 0, math.inf, epsabs=0, epsrel=1e-10, limit=200)
     return (float(value) * (D - 2) / D - 1) * (d - 1) / (D - 1)
