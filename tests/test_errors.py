@@ -15,7 +15,7 @@ from cqlib.compressors import AB, client_mean, make
 from tests.cases import CASES, STATISTICS, normal, spread
 from tests.helpers import Z, bernstein_radius, same_bits, standard_error
 
-ROUNDS = {(8, 12): 800, (5, 7): 800, (7, 3): 300, (4, 1): 300}
+ROUNDS = {(8, 12): 500, (5, 7): 500, (7, 3): 200, (4, 1): 100}
 ROUNDING = 1e-6  # relative: float32 scales and the grid of the decision
 
 
@@ -245,7 +245,7 @@ def test_the_papers_constant_for_permk_cq_is_violated(b):
     c = make("permk_cq", b=b)
     X = normal(1, d, seed=5).expand(n, d)
     mean = X.mean(dim=0)
-    found = np.array([float(((c.mean(X, key=Key(0, r)) - mean) ** 2).sum()) for r in range(1000)])
+    found = np.array([float(((c.mean(X, key=Key(0, r)) - mean) ** 2).sum()) for r in range(250)])
     slack = Z * standard_error(found[:, None])[0]
     assert found.mean() - slack > bound(c, X, "paper")
     assert found.mean() <= bound(c, X, "homogeneous") + slack
@@ -285,7 +285,7 @@ def test_the_mean_of_those_received_is_unbiased(c):
     X = spread(8, 12, base=2.0)
     received = [0, 3, 4, 5, 7]
     found = []
-    for r in range(1000):
+    for r in range(500):
         rows = c.compress(X, key=Key(9, r))[received]
         found.append((client_mean(rows) - X[received].mean(dim=0)).numpy())
     found = np.array(found)
