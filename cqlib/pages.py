@@ -106,15 +106,19 @@ def _plain(text: str) -> str:
 
 
 def compressor_table() -> str:
-    """Return the table of compressors as Markdown: bits and constants for n = d = 64."""
+    """Return the tables of compressors as Markdown: facts for n = d = 64, and default options."""
     n = d = 64
-    lines = [
-        r"| name | options | joint | bits | $\omega$ | $A$ | $B$ | $A$ equal | $A$ paper |",
-        "|---|---|---|---|---|---|---|---|---|",
+    facts = [
+        r"| name | joint | bits | $\omega$ | $A$ | $B$ | $A$ equal | $A$ paper |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for row in compressor_rows(n, d):
-        lines.append("| " + " | ".join(f"`{v}`" if i == 0 else v for i, v in enumerate(row)) + " |")
-    return "\n".join([*lines, "", f"For n = {n} clients and d = {d} coordinates.", ""])
+    options = ["| name | options and their defaults |", "|---|---|"]
+    for name, given, *numbers in compressor_rows(n, d):
+        facts.append(" | ".join([f"| `{name}`", *numbers]) + " |")
+        options.append(f"| `{name}` | `{given}` |")
+    return "\n".join(
+        [*facts, "", f"For n = {n} clients and d = {d} coordinates.", "", *options, ""]
+    )
 
 
 def compressor_rows(n: int, d: int) -> list[list[str]]:
