@@ -62,7 +62,7 @@ def test_the_two_pins_everything_rests_on():
 
 
 def test_extras_are_the_documented_ones():
-    assert set(EXTRAS) == {"book", "test", "batch", "gpu", "bench"}
+    assert set(EXTRAS) == {"book", "test", "batch", "gpu", "fuzz", "bench"}
 
 
 def test_conda_only_adds_python_and_pip():

@@ -1,0 +1,182 @@
+"""Attacks on the wire: bytes choose a message, what is done to it and how, and the contract holds.
+
+One set of attacks serves two drivers: ``test_fuzz.py``, quick and the same everywhere, and
+``tools/fuzz_payload.py``, which runs as long as one likes.
+
+======  ===========================================================================
+bytes   of an attack
+======  ===========================================================================
+1       which of ``KINDS``
+2       which message of those at hand
+varies  what the attack does with it; bytes that are missing count as 0
+======  ===========================================================================
+"""
+
+import functools
+import struct
+import zlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from cqlib import Key, Payload, PayloadError
+from cqlib.compressors import Compressor
+from tests.cases import CASES, normal
+
+HEADER = struct.Struct("<4sBBIQQI")  # magic, version, name, tag, d, code bytes, scales
+SHAPES = [(1, 1), (2, 9), (4, 19), (3, 40)]
+ROUNDS = range(2)
+
+
+class Sent(NamedTuple):
+    """A message that crossed the wire, and for whom."""
+
+    compressor: Compressor
+    who: dict[str, Any]
+    d: int
+    tag: int
+    scales: bytes
+    codes: bytes
+    data: bytes
+
+
+class Feed:
+    """The bytes of an attack, taken from the front."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        """The next bytes, then zeros."""
+        self.at += count
+        return self.data[self.at - count : self.at].ljust(count, b"\0")
+
+    def number(self, size: int = 1) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    def __bool__(self) -> bool:
+        return self.at < len(self.data)
+
+
+@functools.cache
+def sent_by(c: Compressor) -> tuple[Sent, ...]:
+    """Every client's message of a few rounds; never of no client."""
+    found = []
+    for n, d in SHAPES:
+        for r in ROUNDS:
+            for client, x in enumerate(normal(n, d, seed=r)):
+                who = {"client": client, "n_clients": n, "key": Key(r, 2**33 * r)}
+                payload = c.encode(x, **who)
+                if payload is not None:
+                    parts = payload.scales.numpy().tobytes(), payload.codes.numpy().tobytes()
+                    found.append(Sent(c, who, d, payload.tag, *parts, payload.to_bytes()))
+    return tuple(found)
+
+
+def with_checksum(body: bytes) -> bytes:
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def read(data: bytes, sent: Sent) -> None:
+    """Any bytes are refused by PayloadError, or stand for a finite vector."""
+    try:
+        payload = Payload.from_bytes(data)
+        x = sent.compressor.decode(payload, **sent.who)
+    except PayloadError:
+        return
+    assert payload.compressor == sent.compressor.name
+    assert x.dtype == torch.float32
+    assert x.shape == (payload.d,)
+    assert np.isfinite(x.numpy()).all()
+
+
+def any_bytes(data: bytes, sent: Sent) -> None:
+    """What is a payload is made of exactly these bytes."""
+    try:
+        payload = Payload.from_bytes(data)
+    except PayloadError:
+        return
+    assert payload.to_bytes() == data
+    read(data, sent)
+
+
+def foreign(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
+    """Bytes from anywhere."""
+    any_bytes(feed.data, sent)
+
+
+def sealed(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
+    """Bytes from anywhere, with their right checksum."""
+    any_bytes(with_checksum(feed.data), sent)
+
+
+def damaged(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
+    """Flipped, lost, inserted and spliced bytes; the checksum is that of before."""
+    data, known = sent.data, {sent.data}
+    while feed:
+        how, at = feed.number() % 5, feed.number(2) % (len(data) + 1)
+        if how == 0:
+            data = data[:at] + bytes(b ^ feed.number() for b in data[at : at + 1]) + data[at + 1 :]
+        elif how == 1:
+            data = data[:at]
+        elif how == 2:
+            data = data[:at] + data[at + 1 + feed.number() :]
+        elif how == 3:
+            data = data[:at] + feed.take(1 + feed.number() % 8) + data[at:]
+        else:
+            other = messages[feed.number(2) % len(messages)].data
+            data = data[:at] + other[feed.number(2) % (len(other) + 1) :]
+            known.add(other)
+    if data in known:
+        return
+    try:
+        Payload.from_bytes(data)
+    except PayloadError:
+        return
+    raise AssertionError(f"{data.hex()} was made from other messages, and is taken for one")
+
+
+def forged(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
+    """Other codes, scales, lengths, d or name, with the tag and the checksum that they need."""
+    c, who, d, tag, scales, codes, _ = sent
+    name = c.name
+    change, amount = feed.number(), feed.number()
+    if change < 32:
+        d = 1 + amount % 64
+    elif change < 48:
+        d = max(feed.number(8) >> amount % 64, 1)
+    elif change < 64:
+        codes = codes + feed.take(amount % 16) if amount < 128 else codes[: amount % 16]
+    elif change < 80:
+        scales = scales + feed.take(amount % 16 * 4) if amount < 128 else scales[: amount % 16 * 4]
+    elif change < 84:
+        name = messages[amount % len(messages)].compressor.name
+    if d != sent.d:
+        tag = c.tag(d, **who)
+    size = len(scales) + len(codes)
+    new = int.from_bytes(scales + codes, "little") ^ feed.number(size)
+    header = HEADER.pack(b"CQLB", 1, len(name), tag, d, len(codes), len(scales) // 4)
+    read(with_checksum(header + name.encode() + new.to_bytes(size, "little")), sent)
+
+
+KINDS = (foreign, damaged, forged, sealed)
+
+
+@functools.cache
+def all_messages() -> tuple[Sent, ...]:
+    """Messages of all compressors."""
+    return tuple(sent for c in CASES for sent in sent_by(c))
+
+
+def attack(data: bytes, messages: tuple[Sent, ...] | None = None) -> None:
+    """Do what the bytes say to one of the messages, and check what comes of it.
+
+    Raises:
+        AssertionError: if the contract of the wire is broken; or whatever else breaks it.
+    """
+    messages = messages or all_messages()
+    feed = Feed(data)
+    kind = KINDS[feed.number() % len(KINDS)]
+    sent = messages[feed.number(2) % len(messages)]
+    kind(sent, Feed(data[3:]), messages)

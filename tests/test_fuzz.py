@@ -1,0 +1,55 @@
+"""What no sender would send: attacks of every kind on the messages of every compressor.
+
+The attacks are those of ``fuzzing.py``; ``tools/fuzz_payload.py`` makes millions of them.
+"""
+
+import tracemalloc
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.cases import CASES
+from tests.fuzzing import KINDS, attack, sent_by
+
+every = pytest.mark.parametrize("c", CASES, ids=str)
+FOREIGN, DAMAGED, FORGED, SEALED = (bytes([KINDS.index(kind)]) for kind in KINDS)
+
+which = st.integers(0, 2**16 - 1).map(lambda i: i.to_bytes(2, "little"))
+operations = st.lists(st.binary(min_size=4, max_size=12), max_size=4).map(b"".join)
+changes = st.tuples(st.one_of(st.just(255), st.integers(0, 90)), st.integers(0, 255)).map(bytes)
+
+
+@settings(max_examples=20)
+@given(which, st.binary(max_size=120))
+@every
+def test_foreign_bytes(c, which, data):
+    attack(FOREIGN + which + data, sent_by(c))
+    attack(SEALED + which + data, sent_by(c))
+
+
+@settings(max_examples=40)
+@given(which, operations)
+@every
+def test_damaged_messages(c, which, operations):
+    attack(DAMAGED + which + operations, sent_by(c))
+
+
+@settings(max_examples=200)
+@given(which, operations)
+def test_spliced_messages_of_all_compressors(which, operations):
+    attack(DAMAGED + which + operations)
+
+
+@settings(max_examples=30)
+@given(which, changes, st.binary(min_size=40, max_size=200))
+@example(b"\0\0", b"\xff\0", b"")
+@every
+def test_forged_messages(c, which, changes, data):
+    tracemalloc.start()
+    try:
+        attack(FORGED + which + changes + data, sent_by(c))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000

@@ -1,0 +1,87 @@
+"""Every compressor sends the bytes that it has always sent."""
+
+import pytest
+import torch
+
+from tests import golden
+
+HOW = f"If the wire format was meant to change, write the files anew: {golden.WRITE_ANEW}"
+
+
+def differences(expected, found):
+    """The first thing that is missing, superfluous or different at each case and shape."""
+    for case in sorted(expected.keys() | found.keys()):
+        if case not in found:
+            yield f"{case}: in the file, but not among the cases"
+            continue
+        if case not in expected:
+            yield f"{case}: among the cases, but not in the file"
+            continue
+        for shape in sorted(expected[case].keys() | found[case].keys()):
+            old, new = expected[case].get(shape), found[case].get(shape)
+            if old is None or new is None:
+                yield f"{case}, {shape}: {'not in the file' if old is None else 'refused now'}"
+            elif old != new:
+                yield f"{case}, {shape}: {first_difference(old, new)}"
+
+
+def first_difference(old, new):
+    for kind in sorted(old.keys() | new.keys()):
+        pairs = enumerate(zip(old.get(kind, []), new.get(kind, []), strict=False))
+        for client, (was, now) in pairs:
+            if was != now:
+                return f"{kind} of client {client}\n    was {was}\n    is  {now}"
+    return "another number of clients"
+
+
+@pytest.mark.parametrize("name", golden.case_names())
+def test_bytes_are_those_of_the_file(name):
+    found = list(differences(golden.load(name), golden.entries(name)))
+    assert not found, "\n".join([f"{name}.json does not agree.", *found, HOW])
+
+
+def test_there_is_a_file_for_each_compressor_and_no_other():
+    files = sorted(file.stem for file in golden.FOLDER.glob("*.json"))
+    assert files == golden.case_names(), HOW
+
+
+@pytest.mark.parametrize("name", golden.case_names())
+def test_every_case_and_shape_says_something(name):
+    kept = golden.load(name)
+    assert all(kept.values())
+    for entry in (entry for shapes in kept.values() for entry in shapes.values()):
+        payloads, decoded = (
+            [line for kind in entry if kind.endswith(what) for line in entry[kind] if line]
+            for what in ("payloads", "decoded")
+        )
+        assert len(set(payloads)) == len(payloads) == len(decoded) > 0
+        assert set("".join(decoded)) != {"0"}
+
+
+@pytest.mark.parametrize("name", golden.case_names())
+def test_files_are_written_sorted_and_one_payload_a_line(name):
+    lines = golden.path(name).read_text().splitlines(keepends=True)
+    assert lines[-1] == "}\n"
+    assert max(line.count('"') for line in lines) == 2
+
+
+def test_a_superfluous_and_a_missing_entry_are_told():
+    entry = {"payloads": ["00", None], "decoded": ["01", None]}
+    other = {"payloads": ["02", None], "decoded": ["01", None]}
+    told = list(differences({"A": {}, "B": {"n": entry}}, {"B": {"n": other, "m": entry}, "C": {}}))
+    assert told == [
+        "A: in the file, but not among the cases",
+        "B, m: not in the file",
+        "B, n: payloads of client 0\n    was 00\n    is  02",
+        "C: among the cases, but not in the file",
+    ]
+
+
+def test_vectors_are_exact_and_cover_signs_and_zeros():
+    for n, d in golden.SHAPES:
+        X = golden.vectors(n, d)
+        assert X.dtype == torch.float32
+        assert torch.equal(X.double() * 128, (X.double() * 128).round())
+        assert not X[-1].any()
+        for row in X[:-1]:
+            assert (row < 0).any() and (row > 0).any() and (row == 0).any()
