@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import inspect
 import struct
+from collections.abc import Callable
 
 import torch
 
 from cqlib import compressors
-from cqlib.compressors import ISCC, Composition, Compressor
+from cqlib.compressors import CQ, ISCC, Composition, Compressor, composition, iscc
 from cqlib.kernels import packing, reference, rotation, subsets
 from cqlib.keys import Key, Stream
 from cqlib.payload import HEADER_FIELDS, Payload
 
 _N, _D = 16, 1000  # of the table
 _EXAMPLE_D = 19  # of the bytes shown
+_DECISIONS = (
+    reference.l2_scale,
+    reference.norm_scale,
+    reference.grid,
+    reference.round_independent,
+    reference.round_correlated,
+    reference.round_linear,
+    reference.round_exponential,
+    reference.k_level_grid,
+)
+_RANKS = (reference.shift_ranks, reference.permutation_ranks, reference.sigma)
 _MEANINGS = """What the symbols mean:
 
 * one bit: a set bit is the upper end of the client's range, for DRIVE a coordinate of the rotated
@@ -36,7 +48,8 @@ def wire_page() -> str:
         "every compressor in the tests keep the format from changing unnoticed.",
         "## A payload",
         _header_table(),
-        "The tag is the CRC-32 of a text that names compressor, options, d, n, client and key. It "
+        "The tag is the CRC-32 of a text that names compressor, options, d, n, client and key, "
+        f"for example `{CQ().tag_text(9, client=3, n_clients=4, key=Key(1))}`. It "
         "refuses what was meant for another, but it is a check and no signature. "
         "`payload.bits` counts floats and codes, `payload.header_bits` the rest.",
         "## Codes",
@@ -56,14 +69,29 @@ def wire_page() -> str:
         "All of it is Philox4x32-10. A stream's key is the first two words of Philox with counter "
         "(round, low word; round, high word; stream; client, or 0 if shared) under the seed.",
         _stream_table(),
+        _first_part(Key.fold),
+        "Compositions and ISCC draw their inner compressor's randomness from a folded key, i being "
+        f"{composition.INNER} and {iscc.INNER}. ISCC draws client floor(n u) for each message, or "
+        "the first whose cumulated probability exceeds u, where u is the upper 53 bits of a 64-bit "
+        "word of the stream over 2^53.",
         "### Rounding",
         _docs(reference),
+        "The decisions:",
+        *(f"* `{f.__name__}`: {_first_part(f)}" for f in _DECISIONS),
+        "### Ranks",
+        *(f"* `{f.__name__}`: {_first_part(f)}" for f in _RANKS),
         "### Subsets and permutations",
         _docs(subsets),
         "### Rotations",
         _docs(rotation),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _first_part(function: Callable[..., object]) -> str:
+    """What a function does, as one paragraph: its docstring up to the arguments."""
+    text = (inspect.getdoc(function) or "").partition("\nArgs:")[0].partition("\n>>>")[0]
+    return " ".join(text.replace("``", "`").replace(":func:", "").split())
 
 
 def _docs(module: object) -> str:

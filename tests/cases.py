@@ -20,6 +20,7 @@ VARIANTS = [
     make("iscc", inner=make("perm_k"), tau=3),
     make("compose", sparsifier=make("perm_k"), quantizer=make("natural_compression")),
     make("compose", sparsifier=make("top_k"), quantizer=make("terngrad")),
+    make("iscc", inner=make("iscc", inner=make("compose"), tau=2), tau=3),
 ]
 CASES = [make(name) for name in names()] + VARIANTS
 # Options whose errors are checked besides, some of them for certain n only.
@@ -40,6 +41,7 @@ STATISTICS = [
     make("iscc", inner=make("natural_compression"), tau=2),
     make("iscc", inner=make("identity"), probabilities=(0.1, 0.2, 0.3, 0.4)),
     make("iscc", inner=make("cq"), tau=4),
+    make("iscc", inner=make("drive", rotation="uniform", scale="min_error")),
     make("compose", sparsifier=make("rand_k"), quantizer=make("cq")),
     make("compose", sparsifier=make("perm_k"), quantizer=make("iq")),
 ]

@@ -648,5 +648,149 @@ def test_unknown_constants_and_sizes_are_refused(c):
     with pytest.raises(ValueError, match="unknown constants 'papr'; known: valid, homog"):
         c.ab(3, 3, constants="papr")
     for n, d in ((0, 3), (3, 0)):
-        with pytest.raises(ValueError, match="n and d must be at least 1"):
+        with pytest.raises(ValueError, match="n and d must be integers of at least 1"):
             c.ab(n, d)
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("cq", [{"rotate": True}, {"rotate": np.True_}]),
+        ("cq", [{"ranks": "shift"}, {"ranks": np.str_("shift")}, {"levels": np.int64(1)}]),
+        ("rand_k", [{"k": 3}, {"k": np.int32(3)}]),
+        ("standard_dithering", [{"p": 2, "s": 7}, {"p": np.float32(2), "s": np.uint8(7)}]),
+        ("permk_cq", [{"b": 2}, {"b": np.int64(2)}]),
+        ("iscc", [{"probabilities": [0.5, 0.5]}, {"probabilities": np.array([0.5, 0.5], "f4")}]),
+    ],
+)
+def test_equal_options_make_one_compressor(name, same):
+    made = [make(name, **options) for options in same]
+    assert len({repr(c) for c in made}) == len(set(made)) == 1
+    assert len({c.tag(9, client=0, n_clients=2, key=Key(0)) for c in made}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("rand_k", {"k": 0}, "k must be in"),
+        ("rand_k", {"k": True}, "k must be an integer, got True"),
+        ("top_k", {"k": 1.5}, "k must be an integer, got 1.5"),
+        ("top_k", {"k": "3"}, "k must be an integer, got '3'"),
+        ("standard_dithering", {"s": 0}, "s must be in"),
+        ("standard_dithering", {"p": 0.5}, "p must be in .1, inf., got 0.5"),
+        ("natural_dithering", {"p": math.nan}, "p must be in .1, inf., got nan"),
+        ("natural_dithering", {"p": 10**400}, "p exceeds the largest float"),
+        ("natural_dithering", {"s": 128}, "s must be in .1, 127., got 128"),
+        ("cq", {"levels": 2}, "levels must be 1 .* or at least 3, got 2"),
+        ("cq", {"levels": 0}, "levels must be in"),
+        ("cq", {"ranks": []}, "ranks must be one of shift, permutation"),
+        ("cq", {"range": "l1"}, "range must be one of l2, linf, got 'l1'"),
+        ("cq", {"rotate": 1}, "rotate must be False or True, got 1"),
+        ("drive", {"rotation": ["uniform"]}, "rotation must be one of hadamard, uniform"),
+        ("drive_plus", {"scale": None}, "scale must be one of unbiased, min_error"),
+        ("permk_cq", {"b": 0}, "b must be in"),
+        ("iscc", {"tau": 0}, "tau must be in"),
+        ("iscc", {"inner": "iq"}, "inner must be a compressor, got 'iq'"),
+        ("iscc", {"probabilities": 0.5}, "probabilities must be numbers"),
+        ("iscc", {"probabilities": [[0.5], [0.5]]}, "probabilities must be numbers"),
+        ("iscc", {"probabilities": []}, "add up to 1"),
+        ("iscc", {"probabilities": (0.5, 0.4)}, "add up to 1"),
+        ("iscc", {"probabilities": (1.5, -0.5)}, "must be positive"),
+        ("compose", {"sparsifier": make("iq")}, "sparsifier must be rand_k, top_k or perm_k"),
+        ("compose", {"quantizer": "iq"}, "quantizer must be a compressor"),
+        ("compose", {"quantizer": make("iscc")}, "clients may not be silent"),
+        ("compose", {"quantizer": make("permk_cq", b=2)}, "clients may not be silent"),
+    ],
+)
+def test_bad_options_are_refused_with_the_reason(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        make(name, **options)
+
+
+def test_sizes_that_do_not_fit_the_options_are_refused():
+    X = torch.ones(3, 4)
+    for c, message in (
+        (make("rand_k", k=5), "k = 5 coordinates cannot be kept of d = 4"),
+        (make("permk_cq", b=2), "b = 2 blocks must divide n = 3 clients"),
+        (make("iscc", probabilities=(0.5, 0.5)), "2 probabilities for 3 clients"),
+    ):
+        for call in (
+            lambda c=c: c.compress(X, key=Key(0)),
+            lambda c=c: c.encode(X[0], client=0, n_clients=3, key=Key(0)),
+            lambda c=c: c.bits(4, 3),
+        ):
+            with pytest.raises(ValueError, match=message):
+                call()
+    with pytest.raises(ValueError, match="depends on the number of clients"):
+        make("compose", sparsifier=make("perm_k")).omega(9)
+    with pytest.raises(ValueError, match="grows with the number of clients"):
+        make("iscc", inner=make("iq")).omega(9)
+
+
+# --- what no client sends ------------------------------------------------------------------------
+
+
+def forged(c, d=5, codes=None, scales=None, n=1):
+    """The message of a single client with other codes or floats, its tag right."""
+    who = {"client": 0, "n_clients": n, "key": Key(0)}
+    payload = c.encode(torch.arange(1.0, d + 1), **who)
+    codes = payload.codes if codes is None else torch.tensor(codes, dtype=torch.uint8)
+    scales = payload.scales if scales is None else torch.tensor(scales)
+    return replace(payload, codes=codes, scales=scales), who
+
+
+WITH_A_NORM = ["iq", "cq", "permk_cq", "terngrad", "standard_dithering", "natural_dithering"]
+
+
+@pytest.mark.parametrize("name", [*WITH_A_NORM, "drive"])
+def test_a_norm_that_no_client_sends_is_refused(name):
+    c = make(name)
+    for scale in (-1.0, -0.0, 0.0, *((1e-40,) if name != "drive" else ())):
+        payload, who = forged(c, scales=[scale])
+        with pytest.raises(PayloadError, match="norm"):
+            c.decode(payload, **who)
+
+
+@pytest.mark.parametrize("name", [*WITH_A_NORM, "drive", "drive_plus"])
+def test_a_zero_vector_has_one_message(name):
+    c = make(name)
+    payload = c.encode(torch.zeros(9), client=0, n_clients=1, key=Key(0))
+    assert not payload.codes.any() and not payload.scales.any()
+
+
+@pytest.mark.parametrize(
+    ("codes", "scales"),
+    [
+        ([1], [2.0, 1.0]),
+        ([255], [1.0, 2.0]),
+        ([0], [1.0, 2.0]),
+        ([1], [0.0, 0.0]),
+        ([0], [1.0] * 2),
+    ],
+)
+def test_centroids_that_no_client_sends_are_refused(codes, scales):
+    c = make("drive_plus")
+    payload, who = forged(c, d=8, codes=codes, scales=scales)
+    with pytest.raises(PayloadError, match="centroid"):
+        c.decode(payload, **who)
+
+
+@pytest.mark.parametrize("c", [make("rand_k", k=1), make("top_k", k=1)], ids=str)
+def test_a_few_bytes_do_not_stand_for_gigabytes(c):
+    payload, who = forged(c)
+    for d in (2**21, 2**31, 2**40):
+        tag = c.tag(d, client=0, n_clients=1, key=who["key"])
+        with pytest.raises(PayloadError):
+            c.decode(replace(payload, d=d, tag=tag), **who)
+
+
+@every
+def test_another_dimension_than_expected_is_refused(c):
+    X = normal(3, 12)
+    payload, who = first_sent(c, X, Key(0))
+    assert same_bits(c.decode(payload, **who, d=12), c.decode(payload, **who))
+    with pytest.raises(PayloadError, match="d = 12, expected 13"):
+        c.decode(payload, **who, d=13)

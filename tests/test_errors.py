@@ -314,8 +314,14 @@ def test_the_mean_of_those_received_is_that_of_their_payloads(c):
     for wrong in ({"d": 21}, {"n_clients": 9}, {"key": Key(12)}):
         with pytest.raises(PayloadError):
             c.mean_of_received(speaking, **who | wrong)
-    silent = dict.fromkeys(range(8))
-    assert not c.mean_of_received(silent, **who).any()
+    for client, payload in sent.items():
+        if payload is None:
+            assert not c.mean_of_received({client: None}, **who).any()
+        else:
+            with pytest.raises(ValueError, match=f"client {client} is not silent"):
+                c.mean_of_received({client: None}, **who)
+    with pytest.raises(ValueError, match="client must be in"):
+        c.mean_of_received({77: None}, **who)
 
 
 def test_cq_still_cancels_errors_when_some_are_missing():

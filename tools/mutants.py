@@ -323,9 +323,30 @@ MUTANTS = [
     Mutant(
         "negative norms are taken",
         BASE,
-        "if (scales < 0).any():",
-        "if False:",
+        "if np.signbit(scales).any() or ",
+        "if ",
         "negative or norm",
+    ),
+    Mutant(
+        "norms below the smallest are taken",
+        BASE,
+        " or ((scales > 0) & (scales < smallest)).any():",
+        ":",
+        "negative or norm",
+    ),
+    Mutant(
+        "codes of a zero norm are taken",
+        BASE,
+        "if (codes * (scales == 0)).any():",
+        "if False:",
+        "zero or norm",
+    ),
+    Mutant(
+        "drive_plus: centroids in the wrong order are taken",
+        "compressors/drive_plus.py",
+        "if (low > high).any():",
+        "if False:",
+        "centroid or drive_plus or norm",
     ),
     Mutant(
         "a payload of a silent client is taken",

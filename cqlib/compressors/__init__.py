@@ -106,7 +106,7 @@ def make(name: str, **options: Any) -> Compressor:
     ValueError: unknown option 'rank' of cq; known: levels, ranks, range, rotate
     """
     known = {cls.name: cls for cls in _CLASSES}
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"unknown compressor {name!r}; known: {', '.join(known)}")
     allowed = [f.name for f in fields(known[name])]
     for option in options:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -110,6 +110,11 @@ class Compressor(ABC):
     @property
     def deterministic(self) -> bool:
         """Whether no randomness is used at all."""
+        return False
+
+    @property
+    def may_be_silent(self) -> bool:
+        """Whether a client may have nothing to send in a round."""
         return False
 
     # --- what a new compressor implements --------------------------------------------------------
@@ -217,11 +222,7 @@ class Compressor(ABC):
         Raises:
             ValueError: for other arguments, or if the compressor has no such constants.
         """
-        if constants not in get_args(Constants):
-            known = ", ".join(get_args(Constants))
-            raise ValueError(f"unknown constants {constants!r}; known: {known}")
-        if n < 1 or d < 1:
-            raise ValueError(f"n and d must be at least 1, got {n} and {d}")
+        check_constants(n, d, constants)
         return self.ab_constants(n, d, constants)
 
     def encode(
@@ -262,9 +263,24 @@ class Compressor(ABC):
         )
 
     def decode(
-        self, payload: Payload, *, client: int, n_clients: int, key: Key, shared: object = None
+        self,
+        payload: Payload,
+        *,
+        client: int,
+        n_clients: int,
+        key: Key,
+        shared: object = None,
+        d: int | None = None,
     ) -> Tensor:
         """Return the vector that the server reads from a payload: float32, shape (d,).
+
+        Args:
+            payload: what the client sent.
+            client: its id, in [0, n_clients).
+            n_clients: n.
+            key: the round's key.
+            shared: pre-round statistic, for compressors that use one.
+            d: the dimension that is expected; any other is refused before any work is done.
 
         Raises:
             PayloadError: if the payload is malformed or its tag says that it was made by another
@@ -274,6 +290,8 @@ class Compressor(ABC):
         client, n_clients = _checked_ids(client, n_clients)
         if payload.compressor != self.name:
             raise PayloadError(f"payload is from {payload.compressor!r}, not from {self.name!r}")
+        if d is not None and payload.d != d:
+            raise PayloadError(f"client {client}: d = {payload.d}, expected {d}")
         d = payload.d
         if payload.tag != self.tag(d, client=client, n_clients=n_clients, key=key):
             raise PayloadError(
@@ -295,6 +313,8 @@ class Compressor(ABC):
                 values = self.dequantize(Symbols(codes[None], scales[None]), ctx)
         except ValueError as error:
             raise PayloadError(str(error)) from None
+        except MemoryError:
+            raise PayloadError(f"no memory for d = {d} coordinates") from None
         if not np.isfinite(values).all():
             raise PayloadError("payload stands for values beyond the largest float32")
         return torch.from_numpy(values[0]).to(payload.codes.device)
@@ -342,8 +362,8 @@ class Compressor(ABC):
         mean of the vectors of those received. What else is lost, each compressor says.
 
         Args:
-            payloads: by client id; None for a client known to be silent this round, which counts
-                as received. A client that is missing has no entry.
+            payloads: by client id; None for a client that is silent this round, as the key tells,
+                which counts as received. A client that is missing has no entry.
             d: dimension of the vectors.
             n_clients: n, the missing ones included.
             key: the round's key.
@@ -352,25 +372,31 @@ class Compressor(ABC):
             float64 tensor of shape (d,), summed in the order of the clients, divided last.
 
         Raises:
-            ValueError: if nobody answered.
+            ValueError: if nobody answered, or None is given for a client that is not silent.
             PayloadError: as :meth:`decode`, or for another dimension than d.
         """
         if not payloads:
             raise ValueError("no client answered, so there is no mean")
         total = torch.zeros(d, dtype=torch.float64)
         for client, payload in sorted(payloads.items()):
+            client, n_clients = _checked_ids(client, n_clients)
             if payload is None:
+                sizes = self.sizes(Context(d, np.array([client]), n_clients, key))
+                if sizes.codes[0] or sizes.scales[0]:
+                    raise ValueError(f"client {client} is not silent in this round: leave it out")
                 continue
-            if payload.d != d:
-                raise PayloadError(f"client {client}: d = {payload.d}, expected {d}")
-            decoded = self.decode(payload, client=client, n_clients=n_clients, key=key)
+            decoded = self.decode(payload, client=client, n_clients=n_clients, key=key, d=d)
             total = total.to(decoded.device) + decoded
         return total / len(payloads)
 
     def tag(self, d: int, *, client: int, n_clients: int, key: Key) -> int:
         """Return the 32-bit check that ties a payload to compressor, options, d, n, client, key."""
-        text = f"{self!r} d={d} n={n_clients} client={client} {key!r}"
+        text = self.tag_text(d, client=client, n_clients=n_clients, key=key)
         return zlib.crc32(text.encode())
+
+    def tag_text(self, d: int, *, client: int, n_clients: int, key: Key) -> str:
+        """Return the text whose CRC-32 is the tag."""
+        return f"{self!r} d={d} n={n_clients} client={client} {key!r}"
 
     def _refuse_statistic(self, shared: object) -> None:
         if shared is not None:
@@ -427,10 +453,46 @@ def _check_finite(rows: Array, clients: Array) -> None:
         )
 
 
-def check_norms(scales: NDArray[np.float32]) -> None:
-    """Refuse negative floats where only norms are sent."""
-    if (scales < 0).any():
-        raise ValueError(f"a norm cannot be negative, got {scales.min()}")
+def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
+    """Refuse floats that are no norms: negative, or below the smallest but not 0.
+
+    A client whose norm is 0 sends zero codes.
+    """
+    codes, scales = symbols
+    if np.signbit(scales).any() or ((scales > 0) & (scales < smallest)).any():
+        raise ValueError(f"a norm must be 0 or at least {smallest:.4g}, got {scales.min()}")
+    if (codes * (scales == 0)).any():
+        raise ValueError("the norm is zero but the codes are not")
+
+
+def without_codes_of_zero(codes: Array, scales: NDArray[np.float32]) -> Array:
+    """Return codes with zeros where the norm, of shape (..., c, 1), is zero."""
+    return codes * (scales > 0)
+
+
+def check_constants(n: int, d: int, constants: str) -> None:
+    """Refuse sizes below 1 and constants that are not known."""
+    if constants not in get_args(Constants):
+        known = ", ".join(get_args(Constants))
+        raise ValueError(f"unknown constants {constants!r}; known: {known}")
+    if n < 1 or d < 1 or n != int(n) or d != int(d):
+        raise ValueError(f"n and d must be integers of at least 1, got {n} and {d}")
+
+
+def as_integer(option: str, value: Any, low: int, high: int) -> int:
+    """Return an option that is an integer in [low, high]; NumPy's are integers too."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{option} must be an integer, got {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{option} must be in [{low}, {high}], got {value!r}")
+    return int(value)
+
+
+def one_of(option: str, value: Any, known: Iterable[str]) -> str:
+    """Return an option that is one of some words."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{option} must be one of {', '.join(known)}, got {value!r}")
+    return str(value)
 
 
 def check_scales(scales: Array, clients: Array) -> None:

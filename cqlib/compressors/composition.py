@@ -16,7 +16,7 @@ from cqlib.compressors.sparsifier import Sparsifier, gather, scatter
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, squared_norms
 
-_INNER = 2**64 - 1  # which part of the round's randomness belongs to the quantizer
+INNER = 2**64 - 1  # which part of the round's randomness belongs to the quantizer
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Composition(Compressor):
     being zeros. With $C\in\mathbb U(A,B)$, $C_i\in\mathbb U(\omega_C)$ and independent
     $Q_i\in\mathbb U(\omega_Q)$ the mean satisfies $\mathbb U(A+\frac{\omega_Q(1+\omega_C)}n,B)$,
     and each client $\mathbb U((1+\omega_C)(1+\omega_Q)-1)$. Missing clients: unbiased where both
-    are, and what is lost is what the sparsifier loses.
+    are, and what is lost is what the two lose.
 
     Args:
         sparsifier: a compressor that keeps coordinates: rand_k, top_k, perm_k.
-        quantizer: any compressor.
+        quantizer: any compressor of which all clients send something in every round.
 
     Source: Szlendak, Tyurin, Richtárik 2022, Section 2.4; order and constants are derived.
 
@@ -52,6 +52,11 @@ class Composition(Compressor):
             raise ValueError(f"sparsifier must be rand_k, top_k or perm_k, got {self.sparsifier!r}")
         if not isinstance(self.quantizer, Compressor):
             raise ValueError(f"quantizer must be a compressor, got {self.quantizer!r}")
+        if self.quantizer.may_be_silent:
+            raise ValueError(
+                f"the quantizer's clients may not be silent, as those of {self.quantizer!r} may; "
+                "iscc takes a composition as its inner compressor"
+            )
 
     @property
     def unbiased(self) -> bool:
@@ -113,8 +118,14 @@ class Composition(Compressor):
         return self.quantizer.bits(self.sparsifier.slots(d, n), n) + places
 
     def omega(self, d: int, n: int | None = None) -> float:
-        """Return (1 + omega_C) (1 + omega_Q) - 1, omega_Q for the kept coordinates."""
-        kept = d if n is None else self.sparsifier.slots(d, n)
+        """Return (1 + omega_C) (1 + omega_Q) - 1, omega_Q for the kept coordinates.
+
+        Raises:
+            ValueError: without n, if the number of kept coordinates depends on it.
+        """
+        if n is None and self.sparsifier.joint:
+            raise ValueError("omega of this composition depends on the number of clients: give n")
+        kept = self.sparsifier.slots(d, n or 1)
         return (1 + self.sparsifier.omega(d, n)) * (1 + self.quantizer.omega(kept, n)) - 1
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
@@ -150,7 +161,7 @@ class Composition(Compressor):
 
     def _inner(self, ctx: Context) -> Context:
         d = self.sparsifier.slots(ctx.d, ctx.n)
-        return Context(d, ctx.clients, ctx.n, ctx.key.fold(_INNER))
+        return Context(d, ctx.clients, ctx.n, ctx.key.fold(INNER))
 
 
 def compose(sparsifier: Sparsifier, quantizer: Compressor) -> Composition:

@@ -9,17 +9,28 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Constants, Context, Symbols, check_norms, check_scales
-from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
+from cqlib.compressors.base import (
+    AB,
+    Array,
+    Constants,
+    Context,
+    Symbols,
+    as_integer,
+    check_norms,
+    check_scales,
+    one_of,
+    without_codes_of_zero,
+)
+from cqlib.compressors.onebit import SMALLEST_RANGE, OneBit, on_the_grid, rounding_words
 from cqlib.kernels import packing, reference, rotation
 from cqlib.keys import Stream
 from cqlib.theory import mse
 from cqlib.theory.rotation import padded
-from cqlib.theory.vectors import Vectors, squared_norms
+from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms
 
 RANKS = {"shift": reference.shift_ranks, "permutation": reference.permutation_ranks}
 _NORMS = {"l2": 2.0, "linf": math.inf}
-_MOST_LEVELS = 2**15
+_MOST_LEVELS = 2**15 - 1
 
 
 @dataclass(frozen=True)
@@ -61,14 +72,16 @@ class CQ(OneBit):
     rotate: bool = False
 
     def __post_init__(self) -> None:
-        if type(self.levels) is not int or not (
-            self.levels == 1 or 3 <= self.levels < _MOST_LEVELS
-        ):
-            raise ValueError(f"levels must be 1 or in [3, {_MOST_LEVELS}), got {self.levels!r}")
-        for option, known in (("ranks", RANKS), ("range", _NORMS), ("rotate", (False, True))):
-            if getattr(self, option) not in known:
-                listed = ", ".join(map(str, known))
-                raise ValueError(f"{option} must be one of {listed}, got {getattr(self, option)!r}")
+        levels = as_integer("levels", self.levels, 1, _MOST_LEVELS)
+        if levels == 2:
+            raise ValueError("levels must be 1 (one bit) or at least 3, got 2")
+        if not isinstance(self.rotate, (bool, np.bool_)):
+            raise ValueError(f"rotate must be False or True, got {self.rotate!r}")
+        # Equal options are the same on the wire.
+        object.__setattr__(self, "levels", levels)
+        object.__setattr__(self, "ranks", one_of("ranks", self.ranks, RANKS))
+        object.__setattr__(self, "range", one_of("range", self.range, _NORMS))
+        object.__setattr__(self, "rotate", bool(self.rotate))
 
     @property
     def joint(self) -> bool:
@@ -88,13 +101,14 @@ class CQ(OneBit):
             below, g = reference.k_level_grid(g, words, self.levels)
         ranks = RANKS[self.ranks](ctx.key, d=D, clients=ctx.clients, n_clients=ctx.n)
         up = reference.round_correlated(g, rounding_words(ctx, D), ranks, ctx.n)
-        return Symbols(up if self.levels == 1 else below + up, scales)
+        codes = up if self.levels == 1 else below + up
+        return Symbols(without_codes_of_zero(codes, scales), scales)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return the ends of the range, or the levels between, rotated back."""
         if self.levels == 1 and not self.rotate:
             return super().dequantize(symbols, ctx)
-        check_norms(symbols.scales)
+        check_norms(symbols, SMALLEST_RANGE)
         D = self.n_codes(ctx.d)
         y = symbols.codes.astype(np.float64)
         if self.levels > 1:
@@ -150,8 +164,8 @@ class CQ(OneBit):
         r"""Return $dR_i^2-\|a_i\|^2$ for one bit without rotation."""
         if self.levels > 1 or self.rotate:
             return super().variance(X)
-        rows = np.asarray(X, dtype=np.float64)
-        R = np.linalg.norm(rows, ord=_NORMS[self.range], axis=1)
+        rows, unit = rows_and_unit(X)
+        R = np.linalg.norm(rows, ord=_NORMS[self.range], axis=1) * unit
         return np.asarray(rows.shape[1] * R**2 - squared_norms(X))
 
     def mse(self, X: Vectors) -> float:

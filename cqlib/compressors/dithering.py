@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cqlib.compressors.base import Array, Compressor, Context, Symbols, check_norms, check_scales
-from cqlib.compressors.onebit import rounding_words
+from cqlib.compressors.onebit import SMALLEST_RANGE, rounding_words
 from cqlib.kernels import packing, reference
 
 
@@ -49,7 +49,7 @@ class Dithering(Compressor):
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return sign times level times norm."""
-        check_norms(symbols.scales)
+        check_norms(symbols, SMALLEST_RANGE)
         levels, negative = without_sign(symbols.codes)
         values = self.level_values(levels) * symbols.scales.astype(np.float64)
         with np.errstate(under="ignore"):
@@ -74,9 +74,12 @@ def without_sign(symbols: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return (symbols + 1) // 2, (symbols % 2 == 0) & (symbols > 0)
 
 
-def check_norm_and_levels(p: float, s: int, most: int) -> None:
-    """Refuse a norm index below 1 and a number of levels outside [1, most]."""
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or math.isnan(p) or p < 1:
+def as_norm_index(p: Any) -> float:
+    """Return an option that is the index of a norm, in [1, inf]."""
+    number = isinstance(p, (int, float, np.integer, np.floating)) and not isinstance(p, bool)
+    if not number or not p >= 1:
         raise ValueError(f"p must be in [1, inf], got {p!r}")
-    if type(s) is not int or not 1 <= s <= most:
-        raise ValueError(f"s must be an integer in [1, {most}], got {s!r}")
+    try:
+        return float(p)
+    except OverflowError:
+        raise ValueError("p exceeds the largest float; for the largest entry give inf") from None

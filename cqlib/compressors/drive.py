@@ -18,6 +18,8 @@ from cqlib.compressors.base import (
     Symbols,
     check_norms,
     check_scales,
+    one_of,
+    without_codes_of_zero,
 )
 from cqlib.kernels import rotation
 from cqlib.kernels.reference import tree_sum
@@ -25,6 +27,7 @@ from cqlib.keys import Stream
 from cqlib.theory.rotation import PAPER_OMEGA, drive_min_error, drive_omega, padded
 from cqlib.theory.vectors import Vectors, mean_and_spread, squared_norms
 
+_SCALES = ("unbiased", "min_error")
 _ROTATIONS = {
     "hadamard": (rotation.hadamard_rotate, rotation.hadamard_rotate_back),
     "uniform": (rotation.uniform_rotate, rotation.uniform_rotate_back),
@@ -44,10 +47,8 @@ class RotatedSigns(Compressor):
     rotation: Literal["hadamard", "uniform"] = "hadamard"
 
     def __post_init__(self) -> None:
-        for option, known in (("scale", ("unbiased", "min_error")), ("rotation", _ROTATIONS)):
-            if getattr(self, option) not in known:
-                listed = ", ".join(known)
-                raise ValueError(f"{option} must be one of {listed}, got {getattr(self, option)!r}")
+        object.__setattr__(self, "scale", one_of("scale", self.scale, _SCALES))
+        object.__setattr__(self, "rotation", one_of("rotation", self.rotation, _ROTATIONS))
 
     @abstractmethod
     def split(self, y: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -77,7 +78,8 @@ class RotatedSigns(Compressor):
             scales = np.ldexp(floats, exponent)
             # What is decoded can be longer than a float by the root of D.
             check_scales((scales * np.sqrt(D)).astype(np.float32), ctx.clients)
-            return Symbols(bits, scales.astype(np.float32))
+            sent = scales.astype(np.float32)
+            return Symbols(without_codes_of_zero(bits, np.abs(sent).max(-1, keepdims=True)), sent)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Rotate back, drop the padding."""
@@ -106,16 +108,6 @@ class RotatedSigns(Compressor):
                 f"{self!r} is biased: only the unbiased scale with a uniform rotation is not"
             )
         return drive_omega(d)
-
-    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
-        r"""Return $A=\omega/n$, $B=0$, where DRIVE is unbiased.
-
-        Paper: $A=(\frac\pi2-1)/n$ for the unbiased scale (Table 4), whatever the rotation; with the
-        Hadamard rotation, which the experiments use, it is a heuristic.
-        """
-        if kind == "paper" and self.scale == "unbiased":
-            return AB(PAPER_OMEGA / n, 0.0, homogeneous_only=False)
-        return super().ab_constants(n, d, kind)
 
 
 @dataclass(frozen=True)
@@ -153,9 +145,19 @@ class Drive(RotatedSigns):
 
     def join(self, symbols: Symbols) -> NDArray[np.float64]:
         """Return S times the signs."""
-        check_norms(symbols.scales)
+        check_norms(symbols)
         S = symbols.scales.astype(np.float64)
         return np.where(symbols.codes, S, -S)
+
+    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
+        r"""Return $A=\omega/n$, $B=0$, where DRIVE is unbiased.
+
+        Paper: $A=(\frac\pi2-1)/n$ for the unbiased scale (Table 4), whatever the rotation; with the
+        Hadamard rotation, which the experiments use, it is a heuristic.
+        """
+        if kind == "paper" and self.scale == "unbiased":
+            return AB(PAPER_OMEGA / n, 0.0, homogeneous_only=False)
+        return super().ab_constants(n, d, kind)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         """Return the same multiple of |a_i|^2 for every vector, under a uniform rotation."""

@@ -37,7 +37,8 @@ class DrivePlus(RotatedSigns):
     def split(self, y: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return which coordinates belong to the upper centroid, and both centroids."""
         upper = y >= _threshold(y)
-        lower_mean, upper_mean = _mean(y, ~upper), _mean(y, upper)
+        upper_mean = _mean(y, upper)
+        lower_mean = np.where(upper.all(axis=-1), upper_mean, _mean(y, ~upper))
         centroids = np.stack([lower_mean, upper_mean], axis=-1)
         if self.scale == "unbiased":
             square = np.where(upper, upper_mean[..., None] ** 2, lower_mean[..., None] ** 2)
@@ -48,12 +49,24 @@ class DrivePlus(RotatedSigns):
 
     def join(self, symbols: Symbols) -> NDArray[np.float64]:
         """Return each coordinate's centroid."""
+        _check(symbols)
         centroids = symbols.scales.astype(np.float64)
         return np.where(symbols.codes, centroids[..., 1:], centroids[..., :1])
 
     def n_scales(self, d: int) -> int:
         """Return 2."""
         return 2
+
+
+def _check(symbols: Symbols) -> None:
+    """Refuse centroids and bits that no client sends."""
+    upper, low, high = symbols.codes, symbols.scales[..., 0], symbols.scales[..., 1]
+    if (low > high).any():
+        raise ValueError("the lower centroid is above the upper one")
+    if (upper.any(axis=-1) == ((low == 0) & (high == 0))).any():
+        raise ValueError("either both centroids are zero, or some coordinate is at the upper one")
+    if (upper.all(axis=-1) & (low != high)).any():
+        raise ValueError("no coordinate is at the lower centroid, so that it must be the upper one")
 
 
 def _threshold(y: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Constants, Context, Symbols
+from cqlib.compressors.base import AB, Array, Constants, Context, Symbols, without_codes_of_zero
 from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
 from cqlib.kernels import reference
 from cqlib.theory.vectors import Vectors, squared_norms
@@ -33,7 +33,8 @@ class IQ(OneBit):
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the private word falls below the coordinate (Definition 5)."""
         g, scales = on_the_grid(x, ctx)
-        return Symbols(reference.round_independent(g, rounding_words(ctx, ctx.d)), scales)
+        up = reference.round_independent(g, rounding_words(ctx, ctx.d))
+        return Symbols(without_codes_of_zero(up, scales), scales)
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
         r"""Return A and B = 0.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -18,6 +19,8 @@ from cqlib.compressors.base import (
     Sizes,
     Symbols,
     TooLargeError,
+    as_integer,
+    check_constants,
     check_scales,
 )
 from cqlib.compressors.drive import Drive
@@ -26,7 +29,7 @@ from cqlib.keys import Stream
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms
 
-_INNER = 2**64 - 2  # which part of the round's randomness belongs to the inner compressor
+INNER = 2**64 - 2  # which part of the round's randomness belongs to the inner compressor
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,9 @@ class ISCC(Compressor):
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Compressor):
             raise ValueError(f"inner must be a compressor, got {self.inner!r}")
-        if type(self.tau) is not int or self.tau < 1:
-            raise ValueError(f"tau must be a positive integer, got {self.tau!r}")
+        object.__setattr__(self, "tau", as_integer("tau", self.tau, 1, 2**32))
         if self.probabilities is not None:
-            q = tuple(float(p) for p in self.probabilities)
-            if not q or not all(0 < p <= 1 for p in q) or abs(math.fsum(q) - 1) > 1e-9:
-                raise ValueError(f"probabilities must be positive and add up to 1, got {q}")
-            object.__setattr__(self, "probabilities", q)
+            object.__setattr__(self, "probabilities", _shares(self.probabilities))
 
     @property
     def unbiased(self) -> bool:
@@ -76,6 +75,10 @@ class ISCC(Compressor):
 
     @property
     def joint(self) -> bool:
+        return True
+
+    @property
+    def may_be_silent(self) -> bool:
         return True
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
@@ -139,7 +142,7 @@ class ISCC(Compressor):
     def unpack(self, data: NDArray[np.uint8], count: int, ctx: Context) -> Array:
         """Undo :meth:`pack`."""
         _, draws, _, sizes = self._sendings(ctx)
-        parts = []
+        parts: list[Array] = [np.zeros(0, dtype=bool)]
         for i, size in enumerate(sizes.codes):
             inner = self._inner(ctx, draws[[i]])
             cut = self.inner.code_bytes(int(size), inner)
@@ -150,6 +153,7 @@ class ISCC(Compressor):
 
     def bits(self, d: int, n: int) -> float:
         """Return tau / n messages of the inner compressor, on average over the clients."""
+        self._smallest_probability(n)  # is there one for each client?
         return self.tau * self.inner.bits(d, self.tau) / n
 
     def omega(self, d: int, n: int | None = None) -> float:
@@ -184,7 +188,9 @@ class ISCC(Compressor):
         Raises:
             ValueError: if the inner compressor has no omega.
         """
-        if constants == "paper":
+        check_constants(n, d, constants)
+        self._smallest_probability(n)
+        if constants == "paper" and not self.inner.joint:
             omega = self.inner.ab(1, d, constants="paper").A
         else:
             omega = self.inner.omega(d, self.tau)
@@ -208,7 +214,7 @@ class ISCC(Compressor):
         return sampling + self.tau * float(q @ self._inner_variance(X, q)) / len(X) ** 2
 
     def _inner_variance(self, X: Vectors, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.inner.joint:  # its messages of one round may depend on each other
+        if self.inner.joint or not self.inner.unbiased:  # its messages may depend on each other
             return super().variance(X)
         rows, unit = rows_and_unit(X)
         return self.inner.variance(rows * unit / (self.tau * q)[:, None])
@@ -247,10 +253,25 @@ class ISCC(Compressor):
         rows = rows[draws]
         nothing = Sizes(draws, draws)
         sizes = self.inner.sizes(self._inner(ctx, draws)) if len(draws) else nothing
+        speaking = (sizes.codes > 0) | (sizes.scales > 0)
+        rows, draws = rows[speaking], draws[speaking]
+        sizes = Sizes(sizes.codes[speaking], sizes.scales[speaking])
         return rows, draws, Sizes(*(_offsets(rows, size) for size in sizes)), sizes
 
     def _inner(self, ctx: Context, draws: NDArray[np.int64]) -> Context:
-        return Context(ctx.d, draws, self.tau, ctx.key.fold(_INNER))
+        return Context(ctx.d, draws, self.tau, ctx.key.fold(INNER))
+
+
+def _shares(probabilities: Iterable[float]) -> tuple[float, ...]:
+    """Return positive numbers that add up to 1, as Python floats."""
+    try:
+        q = tuple(float(p) for p in probabilities)
+    except TypeError:
+        raise ValueError(f"probabilities must be numbers, got {probabilities!r}") from None
+    total = math.fsum(q)
+    if not q or not all(0 < p <= 1 for p in q) or abs(total - 1) > 1e-6:
+        raise ValueError(f"probabilities must be positive and add up to 1, got {q}")
+    return tuple(p / total for p in q)
 
 
 def _offsets(rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -63,7 +63,7 @@ class NaturalCompression(Compressor):
         return 9.0 * d
 
     def omega(self, d: int, n: int | None = None) -> float:
-        """Return 1/8, attained between two powers of two."""
+        """Return 1/8, attained between two powers of two; entries below 2^-126 excepted."""
         return 0.125
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:

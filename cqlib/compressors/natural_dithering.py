@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array
-from cqlib.compressors.dithering import Dithering, check_norm_and_levels
+from cqlib.compressors.base import Array, as_integer
+from cqlib.compressors.dithering import Dithering, as_norm_index
 from cqlib.kernels import reference
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
@@ -42,8 +42,8 @@ class NaturalDithering(Dithering):
     s: int = 7
 
     def __post_init__(self) -> None:
-        check_norm_and_levels(self.p, self.s, MOST_LEVELS)
-        object.__setattr__(self, "p", float(self.p))  # 2 and 2.0 are one option on the wire
+        object.__setattr__(self, "p", as_norm_index(self.p))  # 2 is 2.0 on the wire
+        object.__setattr__(self, "s", as_integer("s", self.s, 1, MOST_LEVELS))
 
     @property
     def norm_index(self) -> float:

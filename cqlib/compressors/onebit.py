@@ -15,6 +15,8 @@ from cqlib.compressors.base import Array, Compressor, Context, Symbols, check_no
 from cqlib.kernels import reference
 from cqlib.keys import Stream
 
+SMALLEST_RANGE = 2.0**-126
+
 
 @dataclass(frozen=True)
 class OneBit(Compressor):
@@ -22,7 +24,7 @@ class OneBit(Compressor):
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return +R where the bit is set and -R where it is not; no randomness is needed."""
-        check_norms(symbols.scales)
+        check_norms(symbols, SMALLEST_RANGE)
         zero = np.float32(0.0)  # turns the -0 of a zero vector into 0
         return np.where(symbols.codes, symbols.scales, -symbols.scales) + zero
 

@@ -8,7 +8,17 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Constants, Context, Sizes, Symbols
+from cqlib.compressors.base import (
+    AB,
+    Array,
+    Constants,
+    Context,
+    Sizes,
+    Symbols,
+    as_integer,
+    one_of,
+    without_codes_of_zero,
+)
 from cqlib.compressors.cq import RANKS
 from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
 from cqlib.compressors.sparsifier import Kept, gather, scatter
@@ -46,14 +56,16 @@ class PermKCQ(OneBit):
     ranks: Literal["shift", "permutation"] = "shift"
 
     def __post_init__(self) -> None:
-        if type(self.b) is not int or self.b < 1:
-            raise ValueError(f"b must be a positive integer, got {self.b!r}")
-        if self.ranks not in RANKS:
-            raise ValueError(f"ranks must be one of {', '.join(RANKS)}, got {self.ranks!r}")
+        object.__setattr__(self, "b", as_integer("b", self.b, 1, 2**32))
+        object.__setattr__(self, "ranks", one_of("ranks", self.ranks, RANKS))
 
     @property
     def joint(self) -> bool:
         return True
+
+    @property
+    def may_be_silent(self) -> bool:
+        return self.b > 1
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Keep a block, scale by b, and round it as CQ among the clients of the block."""
@@ -64,7 +76,7 @@ class PermKCQ(OneBit):
         width = places.shape[-1]
         ranks = RANKS[self.ranks](ctx.key, d=width, clients=member, n_clients=ctx.n // self.b)
         up = reference.round_correlated(g, rounding_words(ctx, width), ranks, ctx.n // self.b)
-        return Symbols(up, scales)
+        return Symbols(without_codes_of_zero(up, scales), scales)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return plus or minus the range at the block's coordinates, zeros elsewhere."""
@@ -85,6 +97,8 @@ class PermKCQ(OneBit):
 
     def omega(self, d: int, n: int | None = None) -> float:
         r"""Return $\frac bd\sum_kd_k^2-1$: d - 1 where b divides d."""
+        if n is not None:
+            self._check(n)
         return sparsification.permk_cq_rounding(d, self.b) + self.b - 1
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:

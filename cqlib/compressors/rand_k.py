@@ -36,7 +36,7 @@ class RandK(Sparsifier):
     k: int | None = None
 
     def __post_init__(self) -> None:
-        checked_count(self.k)
+        object.__setattr__(self, "k", checked_count(self.k))
 
     def slots(self, d: int, n: int) -> int:
         """Return k."""

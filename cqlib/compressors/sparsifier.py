@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array, Compressor, Context, Sizes, Symbols
+from cqlib.compressors.base import Array, Compressor, Context, Sizes, Symbols, as_integer
+
+_MOST_OF_EACH = 2**20
 
 
 class Kept(NamedTuple):
@@ -87,16 +89,17 @@ def scatter(values: NDArray[np.float32], places: NDArray[np.int64], d: int) -> N
     return out[..., :d] + np.float32(0.0)
 
 
-def checked_count(k: int | None) -> None:
-    """Refuse a number of coordinates that is not a positive integer or None."""
-    if k is not None and (type(k) is not int or k < 1):
-        raise ValueError(f"k must be a positive integer or None, got {k!r}")
+def checked_count(k: int | None) -> int | None:
+    """Return a number of coordinates, or None for a tenth of them."""
+    return None if k is None else as_integer("k", k, 1, 2**32)
 
 
 def count_of(k: int | None, d: int) -> int:
     """Return k, or a tenth of the coordinates, rounded up, where it is None."""
     if k is not None and k > d:
         raise ValueError(f"k = {k} coordinates cannot be kept of d = {d}")
+    if k is not None and d > k * _MOST_OF_EACH:  # a few bytes must not stand for gigabytes
+        raise ValueError(f"k = {k} of d = {d} is less than one in {_MOST_OF_EACH} coordinates")
     if d > 2**32:
         raise ValueError(f"d must be at most 2^32, got {d}")
     return -(-d // 10) if k is None else k

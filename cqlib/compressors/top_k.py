@@ -33,7 +33,7 @@ class TopK(Sparsifier):
     k: int | None = None
 
     def __post_init__(self) -> None:
-        checked_count(self.k)
+        object.__setattr__(self, "k", checked_count(self.k))
 
     @property
     def unbiased(self) -> bool:
