@@ -794,3 +794,12 @@ def test_another_dimension_than_expected_is_refused(c):
     assert same_bits(c.decode(payload, **who, d=12), c.decode(payload, **who))
     with pytest.raises(PayloadError, match="d = 12, expected 13"):
         c.decode(payload, **who, d=13)
+
+
+def test_messages_that_overflow_together_are_refused():
+    # Two draws of one client, decoded to +infinity and -infinity.
+    c, largest = make("iscc", inner=make("drive"), tau=2), float(np.finfo(np.float32).max)
+    for codes in ([0b01, 0b00], [0b11, 0b10], [0b00, 0b11]):
+        payload, who = forged(c, d=2, codes=codes, scales=[largest, largest])
+        with pytest.raises(PayloadError, match="largest float32"):
+            c.decode(payload, **who)

@@ -249,7 +249,7 @@ class Compressor(ABC):
         ctx = Context(rows.shape[-1], np.array([client]), n_clients, key)
         _check_finite(rows, ctx.clients)
         n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
-        with np.errstate(over="ignore"):  # what overflows float32 is refused below
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows float32 is refused below
             codes, scales = self.quantize(rows, ctx)
         check_scales(scales, ctx.clients)
         if n_codes == n_scales == 0:
@@ -309,7 +309,7 @@ class Compressor(ABC):
             if len(scales) != n_scales:
                 raise ValueError(f"expected {n_scales} scales, got {len(scales)}")
             codes = self.unpack(payload.codes.detach().cpu().numpy(), n_codes, ctx)
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
                 values = self.dequantize(Symbols(codes[None], scales[None]), ctx)
         except ValueError as error:
             raise PayloadError(str(error)) from None
