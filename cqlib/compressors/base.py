@@ -249,7 +249,7 @@ class Compressor(ABC):
         ctx = Context(rows.shape[-1], np.array([client]), n_clients, key)
         _check_finite(rows, ctx.clients)
         n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows float32 is refused below
+        with np.errstate(over="ignore"):  # what overflows float32 is refused below
             codes, scales = self.quantize(rows, ctx)
         check_scales(scales, ctx.clients)
         if n_codes == n_scales == 0:
