@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
 import yaml
 from rich import box
 from rich.console import Console
@@ -21,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cqlib import __version__, book, claims, data, notebook, pages, paths
+from cqlib.kernels import dispatch
 
 _out = Console()
 _err = Console(stderr=True)
@@ -130,6 +133,17 @@ def compressors_command(n: int, d: int) -> None:
         table.add_row(name, *facts)
         options.add_row(name, given)
     _out.print(table, options)
+
+
+@app.command("info")
+def info_command() -> None:
+    """Say what the kernels run on, and why, and which versions are at work."""
+    table = Table("tensors on", "kernels", "why")
+    for choice in dispatch.choices():
+        table.add_row(*choice)
+    _out.print(table)
+    versions = " ".join(f"{name} {version(name)}" for name in ("cqlib", "torch", "numba", "numpy"))
+    click.echo(f"{versions}; {torch.get_num_threads()} threads")
 
 
 @app.command("book")

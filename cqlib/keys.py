@@ -13,7 +13,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cqlib.philox import MASK32, Words, philox4x32
+from cqlib.philox import MASK32, philox4x32
 
 _MAX64 = 2**64 - 1
 
@@ -101,7 +101,8 @@ class Key:
 
     def shared(self, stream: Stream) -> tuple[int, int]:
         """Return the key of a stream that all clients share: two words."""
-        return self._stream_key(stream, 0)
+        k0, k1, _, _ = philox4x32((*self._round_words, int(stream), 0), self._seed_words)
+        return k0, k1
 
     def private(
         self, stream: Stream, clients: ArrayLike
@@ -121,7 +122,11 @@ class Key:
         ids = np.asarray(clients)
         if ids.dtype.kind not in "iu" or (ids < 0).any() or (ids > MASK32).any():
             raise ValueError(f"clients must be integers in [0, 2^32), got {clients!r}")
-        return self._stream_key(stream, ids.astype(np.uint64))
+        from cqlib.kernels import dispatch  # the kernels know keys, too
+
+        counter = (*self._round_words, int(stream), ids.astype(np.uint64))
+        k0, k1, _, _ = dispatch.host().philox4x32(counter, self._seed_words)
+        return k0, k1
 
     def words(self, stream: Stream, block: int = 0) -> tuple[int, int, int, int]:
         """Return block ``block`` of a shared stream: four words in [0, 2^32)."""
@@ -139,10 +144,9 @@ class Key:
     def _seed_words(self) -> tuple[int, int]:
         return self.seed & MASK32, self.seed >> 32
 
-    def _stream_key(self, stream: Stream, client: Words) -> tuple[Words, Words]:
-        counter = (self.round & MASK32, self.round >> 32, int(stream), client)
-        k0, k1, _, _ = philox4x32(counter, self._seed_words)
-        return k0, k1
+    @property
+    def _round_words(self) -> tuple[int, int]:
+        return self.round & MASK32, self.round >> 32
 
 
 def _checked_64_bits(name: str, value: int) -> int:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 MASK32 = 0xFFFFFFFF
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
 
 # One word or an array of words: Python int, NumPy uint64 array or torch int64 tensor, each value
 # in [0, 2^32). All three have the 64-bit product that Philox needs, so one function serves them.
@@ -46,11 +46,11 @@ def philox4x32(
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(rounds):
-        p0 = c0 * _MULTIPLIERS[0]
-        p1 = c2 * _MULTIPLIERS[1]
+        p0 = c0 * MULTIPLIERS[0]
+        p1 = c2 * MULTIPLIERS[1]
         # The mask after the shift removes the sign that int64 tensors extend from the left.
         c0, c1 = ((p1 >> 32) & MASK32) ^ c1 ^ k0, p1 & MASK32
         c2, c3 = ((p0 >> 32) & MASK32) ^ c3 ^ k1, p0 & MASK32
-        k0 = (k0 + _WEYL[0]) & MASK32
-        k1 = (k1 + _WEYL[1]) & MASK32
+        k0 = (k0 + WEYL[0]) & MASK32
+        k1 = (k1 + WEYL[1]) & MASK32
     return c0, c1, c2, c3

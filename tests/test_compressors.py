@@ -82,7 +82,7 @@ def test_bits_on_the_wire(c, n, d):
 @pytest.mark.parametrize("d", [1, 7, 64, 1025, 2500])
 @both_dtypes
 @every
-def test_what_arrives_is_what_compress_says(c, d, n, dtype):
+def test_what_arrives_is_what_compress_says(c, d, n, dtype, backend):
     d = affordable(c, d)
     X = spread(n, d, seed=d, dtype=dtype)
     key = Key(2**40 + 1, 2**33)
@@ -122,7 +122,7 @@ def in_client_order(rows):
 @pytest.mark.parametrize("d", [1, 3, 1025])
 @both_dtypes
 @every
-def test_the_mean_is_that_of_the_payloads_in_order(c, d, dtype):
+def test_the_mean_is_that_of_the_payloads_in_order(c, d, dtype, backend):
     # 9 clients: with 8 or more, NumPy would add a contiguous column pairwise.
     key = Key(4, d)
     d = affordable(c, d)

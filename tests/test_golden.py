@@ -35,7 +35,7 @@ def first_difference(old, new):
 
 
 @pytest.mark.parametrize("name", golden.case_names())
-def test_bytes_are_those_of_the_file(name):
+def test_bytes_are_those_of_the_file(name, backend):
     found = list(differences(golden.load(name), golden.entries(name)))
     assert not found, "\n".join([f"{name}.json does not agree.", *found, HOW])
 

@@ -81,6 +81,13 @@ class Symbols(NamedTuple):
     scales: NDArray[np.float32]  # shape (..., c, floats)
 
 
+class Message(NamedTuple):
+    """What one client sends, packed."""
+
+    codes: NDArray[np.uint8]
+    scales: NDArray[np.float32]
+
+
 class Sizes(NamedTuple):
     """How much of a row of :class:`Symbols` each client sends; one that sends nothing is silent."""
 
@@ -208,6 +215,35 @@ class Compressor(ABC):
         """Undo :meth:`pack`; raises ``ValueError`` if the bytes cannot stand for that many."""
         return packing.unpack(data, count, self.alphabet(ctx.d))
 
+    # --- where a kernel does several steps at once -----------------------------------------------
+
+    def write(self, x: Array, ctx: Context) -> Message | None:
+        """Return the message of the one client at hand, x of shape (d,); None if it is silent."""
+        n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
+        check_finite(x[None], ctx.clients)
+        with np.errstate(over="ignore"):  # what overflows float32 is refused below
+            codes, scales = self.quantize(x[None], ctx)
+        check_scales(scales, ctx.clients)
+        if n_codes == n_scales == 0:
+            return None
+        return Message(self.pack(codes[0, :n_codes], ctx), scales[0, :n_scales].copy())
+
+    def read(self, message: Message, ctx: Context) -> NDArray[np.float32]:
+        """Return the vector, shape (d,), that the one client at hand has sent."""
+        codes = self.unpack(message.codes, int(self.sizes(ctx).codes[0]), ctx)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+            values = self.dequantize(Symbols(codes[None], message.scales[None]), ctx)[0]
+        if not np.isfinite(values).all():
+            raise ValueError("payload stands for values beyond the largest float32")
+        return values
+
+    def joint_mean(self, X: Array, ctx: Context) -> NDArray[np.float64] | None:
+        """Return the mean of what all clients' vectors, shape (..., n, d), are compressed to.
+
+        None stands for the mean of :meth:`compress`, with which any other answer must agree.
+        """
+        return None
+
     # --- what every compressor offers ------------------------------------------------------------
 
     def ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
@@ -245,21 +281,17 @@ class Compressor(ABC):
         """
         self._refuse_statistic(shared)
         client, n_clients = _checked_ids(client, n_clients)
-        rows = _as_rows(x, ndim=(1,), what="x must have shape (d,)")[None]
-        ctx = Context(rows.shape[-1], np.array([client]), n_clients, key)
-        _check_finite(rows, ctx.clients)
-        n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
-        with np.errstate(over="ignore"):  # what overflows float32 is refused below
-            codes, scales = self.quantize(rows, ctx)
-        check_scales(scales, ctx.clients)
-        if n_codes == n_scales == 0:
+        row = _as_rows(x, ndim=(1,), what="x must have shape (d,)")
+        ctx = Context(len(row), np.array([client]), n_clients, key)
+        message = self.write(row, ctx)
+        if message is None:
             return None
         return Payload(
             compressor=self.name,
             d=ctx.d,
             tag=self.tag(ctx.d, client=client, n_clients=n_clients, key=key),
-            codes=torch.from_numpy(self.pack(codes[0, :n_codes], ctx)).to(x.device),
-            scales=torch.from_numpy(scales[0, :n_scales].copy()).to(x.device),
+            codes=torch.from_numpy(message.codes).to(x.device),
+            scales=torch.from_numpy(message.scales).to(x.device),
         )
 
     def decode(
@@ -308,16 +340,12 @@ class Compressor(ABC):
                 raise ValueError(f"client {client} is silent in this round")
             if len(scales) != n_scales:
                 raise ValueError(f"expected {n_scales} scales, got {len(scales)}")
-            codes = self.unpack(payload.codes.detach().cpu().numpy(), n_codes, ctx)
-            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-                values = self.dequantize(Symbols(codes[None], scales[None]), ctx)
+            values = self.read(Message(payload.codes.detach().cpu().numpy(), scales), ctx)
         except ValueError as error:
             raise PayloadError(str(error)) from None
         except MemoryError:
             raise PayloadError(f"no memory for d = {d} coordinates") from None
-        if not np.isfinite(values).all():
-            raise PayloadError("payload stands for values beyond the largest float32")
-        return torch.from_numpy(values[0]).to(payload.codes.device)
+        return torch.from_numpy(values).to(payload.codes.device)
 
     def compress(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
         """Compress all clients at once: the numbers of decode(encode(row)), element by element.
@@ -337,7 +365,7 @@ class Compressor(ABC):
         rows = _as_rows(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
         n_clients, d = rows.shape[-2:]
         ctx = Context(d, np.arange(n_clients), n_clients, key)
-        _check_finite(rows, ctx.clients)
+        check_finite(rows, ctx.clients)
         with np.errstate(over="ignore"):
             symbols = self.quantize(rows, ctx)
         check_scales(symbols.scales, ctx.clients)
@@ -350,7 +378,13 @@ class Compressor(ABC):
         Summed in float64 in the order of the clients and divided last, so that processes which
         add up decoded payloads one by one get the same bits.
         """
-        return client_mean(self.compress(X, key=key, shared=shared)).to(X.dtype)
+        self._refuse_statistic(shared)
+        rows = _as_rows(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+        n_clients, d = rows.shape[-2:]
+        estimate = self.joint_mean(rows, Context(d, np.arange(n_clients), n_clients, key))
+        if estimate is None:
+            estimate = client_mean(self.compress(X, key=key)).cpu().numpy()
+        return torch.from_numpy(estimate).to(device=X.device, dtype=X.dtype)
 
     def mean_of_received(
         self, payloads: Mapping[int, Payload | None], *, d: int, n_clients: int, key: Key
@@ -443,7 +477,8 @@ def _checked_ids(client: int, n_clients: int) -> tuple[int, int]:
     return int(client), int(n_clients)
 
 
-def _check_finite(rows: Array, clients: Array) -> None:
+def check_finite(rows: Array, clients: Array) -> None:
+    """Refuse vectors of shape (..., c, d) with NaN or infinity, naming the client."""
     bad = ~np.isfinite(rows)
     if bad.any():
         row = np.argwhere(bad.any(axis=-1))[0]

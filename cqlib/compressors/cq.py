@@ -21,14 +21,20 @@ from cqlib.compressors.base import (
     one_of,
     without_codes_of_zero,
 )
-from cqlib.compressors.onebit import SMALLEST_RANGE, OneBit, on_the_grid, rounding_words
-from cqlib.kernels import packing, reference, rotation
-from cqlib.keys import Stream
+from cqlib.compressors.onebit import (
+    SMALLEST_RANGE,
+    OneBit,
+    OneBitKernel,
+    on_the_grid,
+    rounding_words,
+)
+from cqlib.kernels import dispatch, packing, reference, rotation
+from cqlib.keys import Key, Stream
 from cqlib.theory import mse
 from cqlib.theory.rotation import padded
 from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms
 
-RANKS = {"shift": reference.shift_ranks, "permutation": reference.permutation_ranks}
+RANKS = ("shift", "permutation")
 _NORMS = {"l2": 2.0, "linf": math.inf}
 _MOST_LEVELS = 2**15 - 1
 
@@ -87,6 +93,12 @@ class CQ(OneBit):
     def joint(self) -> bool:
         return True
 
+    @property
+    def fused(self) -> OneBitKernel | None:
+        if self.levels > 1 or self.rotate or self.ranks == "permutation":
+            return None
+        return OneBitKernel(correlated=True, norm=_NORMS[self.range])
+
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the stratified threshold falls below the coordinate (Algorithm 2)."""
         D = self.n_codes(ctx.d)
@@ -97,9 +109,9 @@ class CQ(OneBit):
         check_scales(scales * self._headroom(D), ctx.clients)
         below: Array = np.zeros((), dtype=np.int64)
         if self.levels > 1:
-            words = reference.stream_words(ctx.key.shared(Stream.LEVELS), D)
+            words = dispatch.host().stream_words(ctx.key.shared(Stream.LEVELS), D)
             below, g = reference.k_level_grid(g, words, self.levels)
-        ranks = RANKS[self.ranks](ctx.key, d=D, clients=ctx.clients, n_clients=ctx.n)
+        ranks = ranks_of(self.ranks, ctx.key, D, ctx.clients, ctx.n)
         up = reference.round_correlated(g, rounding_words(ctx, D), ranks, ctx.n)
         codes = up if self.levels == 1 else below + up
         return Symbols(without_codes_of_zero(codes, scales), scales)
@@ -112,7 +124,7 @@ class CQ(OneBit):
         D = self.n_codes(ctx.d)
         y = symbols.codes.astype(np.float64)
         if self.levels > 1:
-            words = reference.stream_words(ctx.key.shared(Stream.LEVELS), D)
+            words = dispatch.host().stream_words(ctx.key.shared(Stream.LEVELS), D)
             y = reference.k_level_offset(words, self.levels) + y * self._step
         values = symbols.scales * (2 * y - 1)
         if self.rotate:
@@ -187,3 +199,10 @@ class CQ(OneBit):
         """How far a decoded value may exceed the range."""
         outer = 1.0 if self.levels == 1 else 1 + 2 / self.levels
         return outer * (math.sqrt(D) if self.rotate else 1.0)
+
+
+def ranks_of(kind: str, key: Key, d: int, clients: Array, n: int) -> NDArray[np.int64]:
+    """Return the clients' ranks at d coordinates, shape (c, d), in [0, n)."""
+    kernels = dispatch.host()
+    rule = kernels.shift_ranks if kind == "shift" else kernels.permutation_ranks
+    return np.asarray(rule(key, d=d, clients=clients, n_clients=n))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.base import Array, Compressor, Context, Symbols, check_norms, check_scales
 from cqlib.compressors.onebit import SMALLEST_RANGE, rounding_words
-from cqlib.kernels import packing, reference
+from cqlib.kernels import dispatch, packing
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Dithering(Compressor):
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values over the norm to levels (Definitions 2 and 3)."""
-        scales = reference.norm_scale(x, self.norm_index)[..., None]
+        scales = dispatch.host().norm_scale(x, self.norm_index)[..., None]
         check_scales(scales, ctx.clients)
         radius = np.where(scales > 0, scales, np.float32(1.0)).astype(np.float64)
         levels = self.round_levels(np.abs(x) / radius, rounding_words(ctx, ctx.d))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cqlib.compressors.base import AB, Array, Constants, Context, Symbols, without_codes_of_zero
-from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
+from cqlib.compressors.onebit import OneBit, OneBitKernel, on_the_grid, rounding_words
 from cqlib.kernels import reference
 from cqlib.theory.vectors import Vectors, squared_norms
 
@@ -29,6 +29,10 @@ class IQ(OneBit):
     """
 
     name: ClassVar[str] = "iq"
+
+    @property
+    def fused(self) -> OneBitKernel:
+        return OneBitKernel(correlated=False, norm=2.0)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the private word falls below the coordinate (Definition 5)."""

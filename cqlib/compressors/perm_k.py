@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.base import AB, Array, Constants, Context, Sizes
 from cqlib.compressors.sparsifier import Kept, Sparsifier
-from cqlib.kernels import reference
+from cqlib.kernels import dispatch
 from cqlib.kernels.subsets import random_permutation
 from cqlib.keys import Stream
 from cqlib.theory import sparsification
@@ -96,4 +96,4 @@ class PermK(Sparsifier):
 
     def _turn(self, ctx: Context) -> NDArray[np.int64]:
         """Return the clients' places in a random order of all clients, shape (c,)."""
-        return reference.permuted_clients(ctx.key, ctx.clients, ctx.n)
+        return dispatch.host().permuted_clients(ctx.key, ctx.clients, ctx.n)

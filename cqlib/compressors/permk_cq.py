@@ -19,10 +19,10 @@ from cqlib.compressors.base import (
     one_of,
     without_codes_of_zero,
 )
-from cqlib.compressors.cq import RANKS
+from cqlib.compressors.cq import RANKS, ranks_of
 from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
 from cqlib.compressors.sparsifier import Kept, gather, scatter
-from cqlib.kernels import reference
+from cqlib.kernels import dispatch, reference
 from cqlib.kernels.subsets import random_permutation
 from cqlib.keys import Stream
 from cqlib.theory import mse, sparsification
@@ -74,7 +74,7 @@ class PermKCQ(OneBit):
         kept = gather(x, Kept(places, np.full((len(ctx.clients), 1), float(self.b))))
         g, scales = on_the_grid(kept, ctx)
         width = places.shape[-1]
-        ranks = RANKS[self.ranks](ctx.key, d=width, clients=member, n_clients=ctx.n // self.b)
+        ranks = ranks_of(self.ranks, ctx.key, width, member, ctx.n // self.b)
         up = reference.round_correlated(g, rounding_words(ctx, width), ranks, ctx.n // self.b)
         return Symbols(without_codes_of_zero(up, scales), scales)
 
@@ -135,7 +135,7 @@ class PermKCQ(OneBit):
         self._check(ctx.n)
         if self.b == 1:
             return np.zeros(len(ctx.clients), dtype=np.int64), ctx.clients
-        row = reference.permuted_clients(ctx.key, ctx.clients, ctx.n)
+        row = dispatch.host().permuted_clients(ctx.key, ctx.clients, ctx.n)
         return np.divmod(row, ctx.n // self.b)
 
     def _places(self, ctx: Context, block: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,1 +1,11 @@
-"""Numerical kernels: the rounding and packing that every compressor is built from."""
+"""Numerical kernels: the rounding and packing that every compressor is built from.
+
+``reference``
+    what the bits are, in NumPy: slow, obvious, normative;
+``cpu``
+    the same bits by compiled loops (``loops``);
+``dispatch``
+    which of them runs;
+``packing``, ``subsets``, ``rotation``
+    layouts of codes, random subsets, random rotations.
+"""

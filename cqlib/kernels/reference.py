@@ -11,12 +11,13 @@ to its coordinate L k + l. The random word of that coordinate is word k mod 4 of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.kernels.packing import TILE, tile_shapes
+from cqlib.kernels.packing import TILE, check_length, pack_bits, tile_shapes, unpack_bits
 from cqlib.keys import Key, Stream
 from cqlib.philox import Words, philox4x32
 
@@ -186,8 +187,15 @@ def l2_scale(x: Array) -> NDArray[np.float32]:
     """
     with np.errstate(over="ignore", under="ignore"):
         norm = np.sqrt(tree_sum(np.square(x, dtype=np.float64)))
+    return scale_of_norm(norm, lambda: (x != 0).any(axis=-1))
+
+
+def scale_of_norm(norm: Array, not_zero: Callable[[], Array]) -> NDArray[np.float32]:
+    """Round norms up to float32, at least 2^-126; not_zero tells tiny vectors from zero ones."""
     scale = np.maximum(_round_up(norm), np.float32(_SMALLEST_SCALE))
-    return np.where((x != 0).any(axis=-1), scale, np.float32(0.0))
+    if (norm > 0).all():
+        return scale
+    return np.where(not_zero(), scale, np.float32(0.0))
 
 
 def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
@@ -315,3 +323,161 @@ def k_level_grid(
     unit = (k + 1) << 32
     m = np.minimum(numerator // unit, k - 1)
     return m, (numerator - m * unit) // (2 * (k + 1))
+
+
+# --- one-bit messages ----------------------------------------------------------------------------
+
+
+def encode_one_bit(
+    x: Array,
+    scale: float,
+    *,
+    key: Key,
+    client: int,
+    n_clients: int,
+    correlated: bool,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Round one client's vector to the ends of [-R, R] and pack the bits: IQ, or CQ by shift ranks.
+
+    Args:
+        x: finite, shape (d,), float32 or float64.
+        scale: R, a float32, at least |x_j|; for 0 all bits are clear.
+        key: the round's key.
+        client: its id.
+        n_clients: n.
+        correlated: whether thresholds are stratified (CQ) or independent (IQ).
+        out: uint8 array of shape (ceil(d / 8),) to fill.
+
+    Returns:
+        The codes, or ``out``.
+    """
+    ids = np.array([client])
+    words = stream_words(key.private(Stream.ROUNDING, ids), x.size)
+    g = grid(x[None], np.array([scale], dtype=np.float32))
+    if correlated:
+        ranks = shift_ranks(key, d=x.size, clients=ids, n_clients=n_clients)
+        up = round_correlated(g, words, ranks, n_clients)
+    else:
+        up = round_independent(g, words)
+    codes = empty_codes(x.size, out)
+    codes[:] = pack_bits(up[0] & (scale > 0))
+    return codes
+
+
+def decode_one_bit(
+    codes: NDArray[np.uint8], scale: float, *, d: int, out: Array | None = None
+) -> Array:
+    """Return R where the bit is set and -R where it is clear.
+
+    Args:
+        codes: uint8, shape (ceil(d / 8),).
+        scale: R, a float32; 0 gives zeros.
+        d: number of coordinates.
+        out: float32 or float64 array of shape (d,) to fill; by default a new one of float32.
+
+    Raises:
+        ValueError: for the wrong number of bytes or padding that is not zero.
+    """
+    check_padding(codes, d)
+    values = output((d,), np.float32, out)
+    R = np.float32(scale)
+    values[:] = np.where(unpack_bits(codes, d), R, -R) + np.float32(0.0)
+    return values
+
+
+def mean_one_bit(
+    codes: NDArray[np.uint8], scales: NDArray[np.float32], *, d: int, out: Array | None = None
+) -> Array:
+    """Return the mean of n messages, summed in float64 in their order and divided last.
+
+    Args:
+        codes: uint8, shape (n, ceil(d / 8)).
+        scales: float32, shape (n,).
+        d: number of coordinates.
+        out: float32 or float64 array of shape (d,) to fill; by default a new one of float64.
+
+    Raises:
+        ValueError: as :func:`decode_one_bit`.
+    """
+    values = output((d,), np.float64, out)
+    total = np.zeros(d)
+    for row, scale in zip(codes, scales, strict=True):
+        total += decode_one_bit(row, scale, d=d)
+    values[:] = total / len(codes)
+    return values
+
+
+def joint_mean_one_bit(
+    X: Array,
+    scales: NDArray[np.float32],
+    *,
+    key: Key,
+    correlated: bool,
+    out: Array | None = None,
+) -> Array:
+    """Round the vectors of all n clients and return the mean of what the server reads.
+
+    Args:
+        X: finite, shape (..., n, d); leading axes share their randomness.
+        scales: R of each vector, float32, shape (..., n).
+        key: the round's key.
+        correlated: CQ or IQ.
+        out: float32 or float64 array of shape (..., d) to fill; by default a new one of float64.
+    """
+    n, d = X.shape[-2:]
+    ids = np.arange(n)
+    g, words = grid(X, scales), stream_words(key.private(Stream.ROUNDING, ids), d)
+    if correlated:
+        up = round_correlated(g, words, shift_ranks(key, d=d, clients=ids, n_clients=n), n)
+    else:
+        up = round_independent(g, words)
+    values = output((*X.shape[:-2], d), np.float64, out)
+    total = np.zeros(values.shape)
+    for i in ids:
+        R = scales[..., i, None].astype(np.float64)
+        total += np.where(up[..., i, :], R, -R)
+    values[...] = total / n
+    return values
+
+
+def output(shape: tuple[int, ...], dtype: Any, out: Array | None) -> Array:
+    """Return out, or a new array if there is none.
+
+    Raises:
+        ValueError: if out has another shape, is not float32 or float64, or is not contiguous.
+    """
+    if out is None:
+        return np.empty(shape, dtype=dtype)
+    floats = out.dtype in (np.float32, np.float64)
+    if out.shape != shape or not floats or not out.flags.c_contiguous:
+        raise ValueError(
+            f"out must be a contiguous float32 or float64 array of shape {shape}, "
+            f"got {out.dtype} of shape {out.shape}"
+        )
+    return out
+
+
+def empty_codes(d: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return out, or a new array for d bits.
+
+    Raises:
+        ValueError: if out has another size or dtype, or is not contiguous.
+    """
+    size = -(-d // 8)
+    if out is None:
+        return np.empty(size, dtype=np.uint8)
+    if out.shape != (size,) or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        raise ValueError(
+            f"out must be a contiguous uint8 array of shape ({size},), "
+            f"got {out.dtype} of shape {out.shape}"
+        )
+    return out
+
+
+def check_padding(codes: NDArray[np.uint8], d: int) -> None:
+    """Refuse codes of another size than d bits take, and padding bits that are set."""
+    check_length(codes, -(-d // 8))
+    m = d % TILE
+    if m:
+        unpack_bits(codes[TILE // 8 * (d // TILE) :], m)

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from cqlib.kernels import dispatch
 from cqlib.kernels.reference import tree_sum
-from cqlib.philox import Words, philox4x32
+from cqlib.philox import Words
 
 Rows = NDArray[np.float64]
 StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream a row
@@ -47,7 +48,8 @@ def signs(stream_key: StreamKey, D: int) -> Rows:
     k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None] for k in stream_key)
     zero = np.zeros((), dtype=np.uint64)
     blocks = np.arange(-(-D // 128), dtype=np.uint64)
-    words = np.stack(np.broadcast_arrays(*philox4x32((blocks, zero, zero, zero), (k0, k1))), -1)
+    w = dispatch.host().philox4x32((blocks, zero, zero, zero), (k0, k1))
+    words = np.stack(np.broadcast_arrays(*w), -1)
     words = words.reshape(*words.shape[:-2], -1, 1)
     bits = (words >> np.arange(32, dtype=np.uint64)) & np.uint64(1)
     return np.asarray(1.0 - 2.0 * bits.reshape(*bits.shape[:-2], -1)[..., :D], dtype=np.float64)
@@ -99,7 +101,7 @@ def _normals(stream_key: StreamKey, ks: range) -> Rows:
     zero = np.zeros((), dtype=np.uint64)
     blocks = np.arange(-(-width // 2), dtype=np.uint64)
     k = np.array(ks, dtype=np.uint64).reshape(-1, *([1] * k0.ndim))
-    w = philox4x32((blocks, k, zero, zero), (k0, k1))
+    w = dispatch.host().philox4x32((blocks, k, zero, zero), (k0, k1))
     high_low = [w[0] << np.uint64(32) | w[1], w[2] << np.uint64(32) | w[3]]
     words = np.stack(np.broadcast_arrays(*high_low), axis=-1)
     words = words.reshape(*words.shape[:-2], -1)[..., :width]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.philox import Words, philox4x32
+from cqlib.kernels import dispatch
+from cqlib.philox import Words
 
 
 def words64(stream_key: tuple[Words, Words], count: int) -> NDArray[np.uint64]:
@@ -28,7 +29,9 @@ def words64(stream_key: tuple[Words, Words], count: int) -> NDArray[np.uint64]:
     """
     k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None] for k in stream_key)
     zero = np.zeros((), dtype=np.uint64)
-    w = philox4x32((np.arange(-(-count // 2), dtype=np.uint64), zero, zero, zero), (k0, k1))
+    w = dispatch.host().philox4x32(
+        (np.arange(-(-count // 2), dtype=np.uint64), zero, zero, zero), (k0, k1)
+    )
     high_low = [w[0] << np.uint64(32) | w[1], w[2] << np.uint64(32) | w[3]]
     pairs = np.stack(np.broadcast_arrays(*high_low), axis=-1)
     return np.asarray(pairs.reshape(*pairs.shape[:-2], -1)[..., :count])

@@ -1,0 +1,249 @@
+"""The kernels on a CPU: the functions of ``reference`` by compiled loops, with the same bits.
+
+What is not here is as fast in NumPy, and taken from ``reference``. Large vectors are cut into
+stretches of tiles for as many threads as torch uses (``torch.set_num_threads``); the bits do not
+depend on it. The first call of a function compiles it, or loads it from Numba's cache on disk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cqlib.kernels import loops, reference
+from cqlib.kernels.packing import TILE
+from cqlib.kernels.reference import (
+    Array,
+    check_padding,
+    empty_codes,
+    grid,
+    k_level_grid,
+    k_level_offset,
+    output,
+    permutation_ranks,
+    round_correlated,
+    round_exponential,
+    round_independent,
+    round_linear,
+    tree_sum,
+)
+from cqlib.keys import Key, Stream
+from cqlib.philox import Words
+
+__all__ = [
+    "decode_one_bit",
+    "encode_one_bit",
+    "grid",
+    "joint_mean_one_bit",
+    "k_level_grid",
+    "k_level_offset",
+    "l2_scale",
+    "mean_one_bit",
+    "norm_scale",
+    "permutation_ranks",
+    "permuted_clients",
+    "philox4x32",
+    "round_correlated",
+    "round_exponential",
+    "round_independent",
+    "round_linear",
+    "shift_ranks",
+    "sigma",
+    "stream_words",
+    "tree_sum",
+]
+
+_LANES_FULL = 4  # from so many clients on, lanes over the clients beat lanes over the tiles
+_TILES_A_THREAD = 64
+_MOST_CLIENTS = 2**31  # above it 2 n g exceeds 64 bits in the compiled loops
+
+
+def philox4x32(
+    counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words]
+) -> tuple[NDArray[np.uint64], ...]:
+    """Compute blocks for arrays of words that broadcast against each other."""
+    return tuple(loops.philox_blocks(*counter, *key))
+
+
+def stream_words(stream_key: tuple[Words, Words], d: int) -> NDArray[np.int64]:
+    """See :func:`reference.stream_words`."""
+    k0, k1 = (np.asarray(k, dtype=np.uint64) for k in stream_key)
+    out = np.empty((k0.size, d), dtype=np.int64)
+    loops.stream_words(k0.reshape(-1), k1.reshape(-1), out)
+    return out.reshape(*k0.shape, d)
+
+
+def sigma(
+    key: Key, *, tiles: int, clients: Array, n_clients: int, stream: Stream = Stream.SIGMA
+) -> NDArray[np.int64]:
+    """See :func:`reference.sigma`."""
+    return _places(key, tiles, clients, n_clients, stream).astype(np.int64)
+
+
+def permuted_clients(key: Key, clients: Array, n_clients: int) -> NDArray[np.int64]:
+    """See :func:`reference.permuted_clients`."""
+    return _places(key, 1, clients, n_clients, Stream.ROWS)[0].astype(np.int64)
+
+
+def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
+    """See :func:`reference.shift_ranks`."""
+    words = stream_words(key.shared(Stream.SHIFT), d).astype(np.uint64)
+    shift = (words * np.uint64(n_clients)) >> np.uint64(32)
+    places = _places(key, -(-d // TILE), clients, n_clients, Stream.SIGMA)
+    ranks = shift + (places.T[:, np.arange(d) // TILE] if d > TILE else places.T)
+    ranks -= np.uint64(n_clients) * (ranks >= n_clients)
+    return ranks.astype(np.int64)
+
+
+def l2_scale(x: Array) -> NDArray[np.float32]:
+    """See :func:`reference.l2_scale`."""
+    rows = x.reshape(-1, x.shape[-1])
+    total = np.empty(len(rows))
+    loops.sums_of_squares(np.ascontiguousarray(rows), total)
+    norm = np.sqrt(total).reshape(x.shape[:-1])
+    return reference.scale_of_norm(norm, lambda: (x != 0).any(axis=-1))
+
+
+def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
+    """See :func:`reference.norm_scale`."""
+    return l2_scale(x) if p == 2 else reference.norm_scale(x, p)
+
+
+def encode_one_bit(
+    x: Array,
+    scale: float,
+    *,
+    key: Key,
+    client: int,
+    n_clients: int,
+    correlated: bool,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """See :func:`reference.encode_one_bit`."""
+    if n_clients >= _MOST_CLIENTS:
+        return reference.encode_one_bit(
+            x, scale, key=key, client=client, n_clients=n_clients, correlated=correlated, out=out
+        )
+    codes = empty_codes(x.size, out)
+    if scale == 0:
+        codes[:] = 0
+        return codes
+    x = np.ascontiguousarray(x)
+    step = float(scale) * 2.0**-reference.GRID_BITS
+    k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
+    tiles = -(-x.size // TILE)
+    if not correlated:
+        return _over_tiles(tiles, lambda a, b: loops.iq_encode(x, step, k0, k1, a, b, codes), codes)
+    s0, s1 = _two(key.shared(Stream.SHIFT))
+    n = np.uint64(n_clients)
+    places = np.ascontiguousarray(
+        _places(key, tiles, np.array([client]), n_clients, Stream.SIGMA)[:, 0]
+    )
+    return _over_tiles(
+        tiles,
+        lambda a, b: loops.cq_encode(x, step, k0, k1, s0, s1, places, n, a, b, codes),
+        codes,
+    )
+
+
+def decode_one_bit(
+    codes: NDArray[np.uint8], scale: float, *, d: int, out: Array | None = None
+) -> Array:
+    """See :func:`reference.decode_one_bit`."""
+    check_padding(codes, d)
+    values = output((d,), np.float32, out)
+    R = values.dtype.type(scale)
+    if R == 0:
+        values[:] = 0
+        return values
+    return _over_tiles(
+        -(-d // TILE), lambda a, b: loops.one_bit_decode(codes, R, a, b, values), values
+    )
+
+
+def mean_one_bit(
+    codes: NDArray[np.uint8], scales: NDArray[np.float32], *, d: int, out: Array | None = None
+) -> Array:
+    """See :func:`reference.mean_one_bit`."""
+    for row in codes:
+        check_padding(row, d)
+    values = output((d,), np.float64, out)
+    codes, tiles = np.ascontiguousarray(codes), -(-d // TILE)
+    if (scales == scales[0]).all():
+        R = float(scales[0])
+        if R == 0:  # not -0, which minus the range would be
+            values[:] = 0
+            return values
+        return _over_tiles(
+            tiles, lambda a, b: loops.one_bit_mean_of_equal(codes, R, a, b, values), values
+        )
+    rows = np.ascontiguousarray(scales)
+    return _over_tiles(tiles, lambda a, b: loops.one_bit_mean(codes, rows, a, b, values), values)
+
+
+def joint_mean_one_bit(
+    X: Array,
+    scales: NDArray[np.float32],
+    *,
+    key: Key,
+    correlated: bool,
+    out: Array | None = None,
+) -> Array:
+    """See :func:`reference.joint_mean_one_bit`."""
+    n, d = X.shape[-2:]
+    values = output((*X.shape[:-2], d), np.float64, out)
+    rows = np.ascontiguousarray(X).reshape(-1, n, d)
+    k0, k1 = key.private(Stream.ROUNDING, np.arange(n))
+    s0, s1 = _two(key.shared(Stream.SHIFT))
+    tiles = -(-d // TILE)
+    places = np.empty((0, 0), dtype=np.uint64)
+    if correlated:
+        places = _places(key, tiles, np.arange(n), n, Stream.SIGMA)
+    sums = values.reshape(-1, d)
+    norms = np.ascontiguousarray(scales).reshape(-1, n)
+    return _over_tiles(
+        tiles,
+        lambda a, b: loops.one_bit_joint_mean(
+            rows, norms, k0, k1, correlated, s0, s1, places, np.uint64(n), a, b, sums
+        ),
+        values,
+        each=n * len(rows),
+    )
+
+
+def _two(words: tuple[int, int]) -> tuple[np.uint64, np.uint64]:
+    return np.uint64(words[0]), np.uint64(words[1])
+
+
+def _places(
+    key: Key, tiles: int, clients: Array, n_clients: int, stream: Stream
+) -> NDArray[np.uint64]:
+    """Evaluate sigma, shape (tiles, c)."""
+    k0, k1 = _two(key.shared(stream))
+    ids, n = np.asarray(clients).astype(np.uint64), np.uint64(n_clients)
+    if len(ids) >= _LANES_FULL and n_clients <= 128 * max(len(ids), 32):
+        out = np.empty((tiles, len(ids)), dtype=np.uint64)
+        loops.sigma_of_many(k0, k1, ids, n, out)
+        return out
+    columns = np.empty((len(ids), tiles), dtype=np.uint64)
+    for i, column in zip(ids, columns, strict=True):
+        loops.sigma_of_one(k0, k1, i, n, column)
+    return columns.T
+
+
+def _over_tiles(tiles: int, loop: Callable[[int, int], None], out: Any, each: int = 1) -> Any:
+    """Run loop(first, last) over all tiles, in stretches for the threads; return out."""
+    threads = min(torch.get_num_threads(), math.ceil(tiles * each / _TILES_A_THREAD), tiles)
+    if threads <= 1:
+        loop(0, tiles)
+        return out
+    ends = [tiles * i // threads for i in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(loop, ends[:-1], ends[1:]))
+    return out

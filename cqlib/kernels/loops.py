@@ -1,0 +1,541 @@
+"""The compiled loops of the CPU kernels: Numba, one vector register of 64-bit lanes at a time.
+
+Nothing here allocates more than a few tiles, and nothing is summed in another order than
+``reference`` does it, so that the bits are the same. Philox runs in 64-bit lanes, where the product
+of two 32-bit words is one instruction, over the bytes of a bit-transposed tile: neighbouring lanes
+are neighbouring coordinates, so that loads are contiguous and bits are packed by shift and or.
+
+Words, keys and numbers of clients are uint64 throughout; Numba would turn uint64 with int64 into
+a float.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import guvectorize, njit, types
+from numba.extending import intrinsic, overload
+
+from cqlib.kernels.packing import TILE
+from cqlib.kernels.reference import GRID_BITS, SIGMA_ROUNDS
+from cqlib.philox import MASK32, MULTIPLIERS, WEYL
+
+# Without the NumPy error model every division would test for zero, and no loop would vectorise.
+compiled = njit(cache=True, nogil=True, error_model="numpy")
+inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+
+u64 = np.uint64
+M0, M1 = u64(MULTIPLIERS[0]), u64(MULTIPLIERS[1])
+W0, W1 = u64(WEYL[0]), u64(WEYL[1])
+LOW = u64(MASK32)
+ZERO, ONE, TWO, FOUR, FIVE, SEVEN, THIRTY_ONE, WORD = (u64(i) for i in (0, 1, 2, 4, 5, 7, 31, 32))
+HIGH = LOW << WORD
+TILE_BYTES = TILE // 8
+HALF = 1 << GRID_BITS
+MAGIC = float((1 << 52) + HALF)
+REST = 0x7FFFFFFF
+LANES = 2048  # of the sum of squares
+
+
+# --- Philox --------------------------------------------------------------------------------------
+
+
+@inlined
+def _round(c0, c1, c2, c3, k0, k1):
+    p0, p1 = c0 * M0, c2 * M1
+    return (p1 >> WORD) ^ c1 ^ k0, p1 & LOW, (p0 >> WORD) ^ c3 ^ k1, p0 & LOW
+
+
+@inlined
+def philox(c0, c1, c2, c3, k0, k1):
+    """Return the four words of a block; written out, because a loop would stop vectorisation."""
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
+    return _round(c0, c1, c2, c3, k0, k1)
+
+
+@inlined
+def half_tile_words(tile, half, length, k0, k1, w):
+    """Fill w, shape (4, >= length), with the words of bits 4 half .. 4 half + 3 of a tile."""
+    block = u64(256 * tile + 128 * half)
+    for l in range(length):
+        w0, w1, w2, w3 = philox((block + u64(l)) & LOW, ZERO, ZERO, ZERO, k0, k1)
+        w[0, l] = w0
+        w[1, l] = w1
+        w[2, l] = w2
+        w[3, l] = w3
+
+
+@compiled
+def stream_words(k0, k1, out):
+    """Fill out, int64 of shape (rows, d), with the words of the coordinates; one stream a row."""
+    rows, d = out.shape
+    w = np.empty((4, TILE_BYTES), np.uint64)
+    for i in range(rows):
+        for tile in range((d + TILE - 1) // TILE):
+            start = tile * TILE
+            m = min(TILE, d - start)
+            length = (m + 7) // 8
+            for half in range(2):
+                half_tile_words(tile, half, length, k0[i], k1[i], w)
+                for k in range(4):
+                    first = min((4 * half + k) * length, m)
+                    last = min(first + length, m)
+                    for l in range(last - first):
+                        out[i, start + first + l] = np.int64(w[k, l])
+
+
+# --- sigma: a permutation of the clients per tile ------------------------------------------------
+
+
+@compiled
+def sigma_of_one(k0, k1, client, n, out):
+    """Fill out, uint64 of shape (tiles,), with the place of one client; lanes are tiles."""
+    x = np.empty(TILE_BYTES, np.uint64)
+    offsets = np.empty((4, TILE_BYTES), np.uint64)
+    for first in range(0, out.size, TILE_BYTES):
+        length = min(TILE_BYTES, out.size - first)
+        x[:] = client
+        for r in range(SIGMA_ROUNDS):
+            if r % 4 == 0:
+                for l in range(length):
+                    w0, w1, w2, w3 = philox(u64(r // 4), u64(first + l), ZERO, ZERO, k0, k1)
+                    offsets[0, l] = (w0 * n) >> WORD
+                    offsets[1, l] = (w1 * n) >> WORD
+                    offsets[2, l] = (w2 * n) >> WORD
+                    offsets[3, l] = (w3 * n) >> WORD
+            offset = offsets[r % 4]
+            for l in range(length):
+                own = x[l]
+                partner = offset[l] - own if offset[l] >= own else offset[l] + n - own
+                larger = max(own, partner)
+                w0, w1, w2, w3 = philox(larger >> SEVEN, u64(first + l), u64(1 + r), ZERO, k0, k1)
+                low = w1 if larger & WORD else w0
+                high = w3 if larger & WORD else w2
+                word = high if larger & u64(64) else low
+                x[l] = partner if (word >> (larger & THIRTY_ONE)) & ONE else own
+        for l in range(length):
+            out[first + l] = x[l]
+
+
+@compiled
+def sigma_of_many(k0, k1, clients, n, out):
+    """Fill out, uint64 of shape (tiles, c), with the places of many clients; lanes are clients."""
+    blocks = (np.int64(n) + 127) // 128
+    offsets = np.empty(SIGMA_ROUNDS, np.uint64)
+    table = np.empty(4 * blocks, np.uint64)
+    for t in range(out.shape[0]):
+        tile = u64(t)
+        for q in range(SIGMA_ROUNDS // 4):
+            w0, w1, w2, w3 = philox(u64(q), tile, ZERO, ZERO, k0, k1)
+            offsets[4 * q] = (w0 * n) >> WORD
+            offsets[4 * q + 1] = (w1 * n) >> WORD
+            offsets[4 * q + 2] = (w2 * n) >> WORD
+            offsets[4 * q + 3] = (w3 * n) >> WORD
+        x = out[t]
+        for i in range(clients.size):
+            x[i] = clients[i]
+        for r in range(SIGMA_ROUNDS):
+            for b in range(blocks):
+                w0, w1, w2, w3 = philox(u64(b), tile, u64(1 + r), ZERO, k0, k1)
+                table[4 * b] = w0
+                table[4 * b + 1] = w1
+                table[4 * b + 2] = w2
+                table[4 * b + 3] = w3
+            offset = offsets[r]
+            for i in range(clients.size):
+                own = x[i]
+                partner = offset - own if offset >= own else offset + n - own
+                larger = max(own, partner)
+                word = table[np.int64(larger >> FIVE)]
+                x[i] = partner if (word >> (larger & THIRTY_ONE)) & ONE else own
+
+
+# --- sums in the order of the halving tree -------------------------------------------------------
+
+
+@inlined
+def _square(v):
+    return np.float64(v) * np.float64(v)
+
+
+@inlined
+def _row_of_squares(x, start, width, out):
+    """Fill out with the squares of x[start : start + width]; past the end of x they are 0."""
+    m = min(max(x.size - start, 0), width)
+    xs = x[min(start, x.size) :]
+    for l in range(m):
+        out[l] = _square(xs[l])
+    for l in range(m, width):
+        out[l] = 0.0
+
+
+@inlined
+def _eight_rows_of_squares(x, start, step, width, out):
+    """As for one row, for the tree over the rows that start at start, start + step, ..."""
+    x0, x1, x2, x3 = x[start:], x[start + step :], x[start + 2 * step :], x[start + 3 * step :]
+    start += 4 * step
+    x4, x5, x6, x7 = x[start:], x[start + step :], x[start + 2 * step :], x[start + 3 * step :]
+    for l in range(width):
+        even = (_square(x0[l]) + _square(x4[l])) + (_square(x2[l]) + _square(x6[l]))
+        odd = (_square(x1[l]) + _square(x5[l])) + (_square(x3[l]) + _square(x7[l]))
+        out[l] = even + odd
+
+
+@inlined
+def _reversed(i, bits):
+    """Return i with the order of its lowest bits reversed."""
+    r = 0
+    for _ in range(bits):
+        r = r << 1 | i & 1
+        i >>= 1
+    return r
+
+
+@compiled
+def sums_of_squares(x, out):
+    """Fill out, float64 of shape (rows,), with sums of squares of x of shape (rows, d).
+
+    The halving tree adds entries that differ in the highest bit of their index first. Over rows of
+    LANES entries it is walked with one partial sum a level, in bit-reversed order of the rows; the
+    entries of what remains are halved at last.
+    """
+    d = x.shape[1]
+    size, width = 1, 1
+    while size < d:
+        size *= 2
+    width = min(size, LANES)
+    rows = size // width
+    group = 8 if rows >= 8 else 1
+    depth = 0
+    while (group << depth) < rows:
+        depth += 1
+    partial = np.empty((depth + 1, width))
+    node = np.empty(width)
+    for i in range(x.shape[0]):
+        xi = x[i]
+        for p in range(rows // group):
+            start = _reversed(p, depth) * width
+            step = rows // group * width
+            if group == 1:
+                _row_of_squares(xi, start, width, node)
+            elif start + 7 * step + width <= d:
+                _eight_rows_of_squares(xi, start, step, width, node)
+            else:
+                eight = np.empty((8, width))
+                for j in range(8):
+                    _row_of_squares(xi, start + j * step, width, eight[j])
+                for l in range(width):
+                    even = (eight[0, l] + eight[4, l]) + (eight[2, l] + eight[6, l])
+                    odd = (eight[1, l] + eight[5, l]) + (eight[3, l] + eight[7, l])
+                    node[l] = even + odd
+            level, q = 0, p
+            while q & 1:
+                lower = partial[level]
+                for l in range(width):
+                    node[l] = lower[l] + node[l]
+                level += 1
+                q >>= 1
+            kept = partial[level]
+            for l in range(width):
+                kept[l] = node[l]
+        half = width // 2
+        while half:
+            for l in range(half):
+                node[l] += node[half + l]
+            half //= 2
+        out[i] = node[0]
+
+
+# --- one bit a coordinate: IQ and CQ -------------------------------------------------------------
+#
+# The decisions of ``reference``, rearranged for few instructions. With s = R 2^-30, a power of two
+# away from R, x / s is x 2^30 / R to the last bit.
+#
+# IQ goes up if word div 2 < floor(x / s) + 2^30, that is if m <= x / s for the integer
+# m = word div 2 + 1 - 2^30. The quotient of two float32 is never rounded up to m: it is off m by
+# more than half a unit in the last place, or is m. So m s - x <= 0 says the same; its sign is exact
+# in a fused multiply-add.
+#
+# CQ goes up if rank 2^32 + word < 2 n g, for 2 n g is even; the rank stands in the upper half of
+# word n + place 2^32, reduced by one subtraction that wraps around where there is none to make.
+
+
+@intrinsic
+def _fma(typing_context, a, b, c):
+    """Return a b + c, rounded once."""
+    f64 = types.float64
+
+    def code(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return f64(f64, f64, f64), code
+
+
+def _iq_up(x, step, word):
+    """Whether IQ goes up; for the compiler only."""
+    raise NotImplementedError
+
+
+@overload(_iq_up, jit_options={"forceinline": True, "error_model": "numpy"})
+def _iq_up_of(x, step, word):
+    if x == types.float32:
+
+        def up(x, step, word):
+            m = np.float64(np.int64((word >> ONE) + ONE) - HALF)
+            return _fma(m, step, -np.float64(x)) <= 0.0  # type: ignore[call-arg]  # the context is Numba's
+    else:
+
+        def up(x, step, word):
+            m = np.float64(np.int64((word >> ONE) + ONE) - HALF)
+            return m <= x / step
+
+    return up
+
+
+@inlined
+def _cq_up(x, step, word, shared_word, place, n):
+    """Whether CQ goes up; place is that of the client, shifted up by 32 bits; n < 2^31."""
+    # The sum is an integer below 2^53, and its lowest 32 bits are g: no conversion is needed.
+    g = np.float64(np.floor(np.float64(x) / step) + MAGIC).view(np.uint64)
+    rank = (shared_word & LOW) * (n & LOW) + place
+    rank = min(rank, rank - (n << WORD))
+    return (rank & HIGH | word & LOW) < (g & LOW) * ((n + n) & LOW)
+
+
+@inlined
+def _store(half, byte, bits, codes):
+    """Keep the bits of the first half, or add those of the second."""
+    if half == 0:
+        codes[byte] = np.uint8(bits)
+    else:
+        codes[byte] |= np.uint8(bits << FOUR)
+
+
+@inlined
+def _iq_tile(x, step, k0, k1, tile, length, w, codes):
+    """Round and pack 8 length coordinates."""
+    for half in range(2):
+        half_tile_words(tile, half, length, k0, k1, w)
+        xh = x[4 * half * length :]
+        x0, x1, x2, x3 = xh[:length], xh[length:], xh[2 * length :], xh[3 * length :]
+        for l in range(length):
+            low = u64(_iq_up(x0[l], step, w[0, l])) | u64(_iq_up(x1[l], step, w[1, l])) << ONE
+            high = u64(_iq_up(x2[l], step, w[2, l])) | u64(_iq_up(x3[l], step, w[3, l])) << ONE
+            _store(half, l, low | high << TWO, codes)
+
+
+@inlined
+def _cq_tile(x, step, k0, k1, s0, s1, place, n, tile, length, codes):
+    """Round and pack 8 length coordinates; two words a coordinate are best kept in registers."""
+    for half in range(2):
+        xh = x[4 * half * length :]
+        x0, x1, x2, x3 = xh[:length], xh[length:], xh[2 * length :], xh[3 * length :]
+        block = u64(256 * tile + 128 * half)
+        for l in range(length):
+            c = (block + u64(l)) & LOW
+            w0, w1, w2, w3 = philox(c, ZERO, ZERO, ZERO, k0, k1)
+            v0, v1, v2, v3 = philox(c, ZERO, ZERO, ZERO, s0, s1)
+            low = u64(_cq_up(x0[l], step, w0, v0, place, n))
+            low |= u64(_cq_up(x1[l], step, w1, v1, place, n)) << ONE
+            high = u64(_cq_up(x2[l], step, w2, v2, place, n))
+            high |= u64(_cq_up(x3[l], step, w3, v3, place, n)) << ONE
+            _store(half, l, low | high << TWO, codes)
+
+
+@inlined
+def _load_tile(x, start, m, length, tile):
+    """Copy m coordinates, and zeros to fill the bytes; read in order, memory is twice as fast."""
+    xt, padding = x[start : start + m], tile[m : 8 * length]
+    for j in range(m):  # no offset in the index, or Numba would test it for being negative
+        tile[j] = xt[j]
+    for j in range(padding.size):
+        padding[j] = 0.0
+
+
+@inlined
+def _clear_padding(m, length, codes):
+    """Clear the bits of a tile that no coordinate has."""
+    for j in range(m, 8 * length):
+        codes[j % length] &= np.uint8(~(1 << (j // length)))
+
+
+@compiled
+def iq_encode(x, step, k0, k1, first, last, out):
+    """Round tiles first .. last - 1 of x of shape (d,) and pack the bits into out."""
+    w = np.empty((4, TILE_BYTES), np.uint64)
+    tile = np.empty(TILE, x.dtype)
+    full = min(last, x.size // TILE)
+    for t in range(first, full):
+        _load_tile(x, t * TILE, TILE, TILE_BYTES, tile)
+        _iq_tile(tile, step, k0, k1, t, TILE_BYTES, w, out[t * TILE_BYTES :])
+    if full < last:
+        m, codes = x.size - full * TILE, out[full * TILE_BYTES :]
+        _load_tile(x, full * TILE, m, codes.size, tile)
+        _iq_tile(tile, step, k0, k1, full, codes.size, w, codes)
+        _clear_padding(m, codes.size, codes)
+
+
+@compiled
+def cq_encode(x, step, k0, k1, s0, s1, places, n, first, last, out):
+    """As iq_encode, with the shared stream s0, s1 and the client's place in each tile."""
+    tile = np.empty(TILE, x.dtype)
+    full = min(last, x.size // TILE)
+    for t in range(first, full):
+        _load_tile(x, t * TILE, TILE, TILE_BYTES, tile)
+        place, codes = places[t] << WORD, out[t * TILE_BYTES :]
+        _cq_tile(tile, step, k0, k1, s0, s1, place, n, t, TILE_BYTES, codes)
+    if full < last:
+        m, codes = x.size - full * TILE, out[full * TILE_BYTES :]
+        place = places[full] << WORD
+        _load_tile(x, full * TILE, m, codes.size, tile)
+        _cq_tile(tile, step, k0, k1, s0, s1, place, n, full, codes.size, codes)
+        _clear_padding(m, codes.size, codes)
+
+
+# --- reading one bit a coordinate ----------------------------------------------------------------
+
+
+@compiled
+def one_bit_decode(codes, R, first, last, out):
+    """Fill tiles first .. last - 1 of out, shape (d,), with R where the bit is set, else -R."""
+    for t in range(first, last):
+        m = min(TILE, out.size - t * TILE)
+        length = (m + 7) // 8
+        byte = codes[t * TILE_BYTES : t * TILE_BYTES + length]
+        for k in range(8):
+            part = out[t * TILE + min(k * length, m) : t * TILE + min((k + 1) * length, m)]
+            for l in range(part.size):
+                part[l] = R if (byte[l] >> k) & 1 else -R
+
+
+@compiled
+def one_bit_mean_of_equal(codes, R, first, last, out):
+    """Fill out, shape (d,), with the mean of n messages that share their range.
+
+    Set bits are counted, in bytes of 255 messages at most. What is then computed is what adding up
+    in float64 gives, for multiples of R below 2^53 R are exact.
+    """
+    n = codes.shape[0]
+    total = np.empty(TILE, np.int32)
+    count = np.empty(TILE, np.uint8)
+    for t in range(first, last):
+        m = min(TILE, out.size - t * TILE)
+        length = (m + 7) // 8
+        total[:] = 0
+        for some in range(0, n, 255):
+            count[:] = np.uint8(0)
+            for i in range(some, min(some + 255, n)):
+                byte = codes[i, t * TILE_BYTES : t * TILE_BYTES + length]
+                for k in range(8):
+                    part = count[k * length : (k + 1) * length]
+                    for l in range(length):
+                        part[l] += (byte[l] >> np.uint8(k)) & np.uint8(1)
+            for j in range(8 * length):
+                total[j] += np.int32(count[j])
+        part = out[t * TILE : t * TILE + m]
+        for j in range(m):
+            part[j] = np.float64(2 * total[j] - n) * R / n
+
+
+@compiled
+def one_bit_mean(codes, scales, first, last, out):
+    """Fill out, shape (d,), with the mean of n messages, added up in their order in float64."""
+    n = codes.shape[0]
+    total = np.empty(TILE, np.float64)
+    for t in range(first, last):
+        m = min(TILE, out.size - t * TILE)
+        length = (m + 7) // 8
+        total[:] = 0.0
+        for i in range(n):
+            byte = codes[i, t * TILE_BYTES : t * TILE_BYTES + length]
+            R = np.float64(scales[i])
+            for k in range(8):
+                part = total[k * length : (k + 1) * length]
+                for l in range(length):
+                    part[l] += R if (byte[l] >> k) & 1 else -R
+        part = out[t * TILE : t * TILE + m]
+        for j in range(m):
+            part[j] = total[j] / n
+
+
+# --- all clients at once -------------------------------------------------------------------------
+
+
+@inlined
+def _tile_words(t, length, k0, k1, w):
+    """Fill w, shape (1024,), with the words of a tile in the order of its coordinates."""
+    half_tile_words(t, 0, length, k0, k1, w[: 4 * length].reshape((4, length)))
+    half_tile_words(t, 1, length, k0, k1, w[4 * length : 8 * length].reshape((4, length)))
+
+
+@compiled
+def one_bit_joint_mean(x, scales, k0, k1, correlated, s0, s1, places, n, first, last, out):
+    """Fill out, shape (b, d), with the mean of all clients' rounded vectors.
+
+    x has shape (b, n, d), scales (b, n), places (tiles, n); a batch shares its randomness. Sums run
+    over the clients in order, in float64, and are divided last.
+    """
+    batch, clients, d = x.shape
+    w = np.empty(TILE, np.uint64)
+    shared = np.empty(TILE, np.uint64)
+    total = np.empty((batch, TILE))
+    for t in range(first, last):
+        m = min(TILE, d - t * TILE)
+        length = (m + 7) // 8
+        total[:] = 0.0
+        if correlated:
+            _tile_words(t, length, s0, s1, shared)
+        for i in range(clients):
+            _tile_words(t, length, k0[i], k1[i], w)
+            if correlated:
+                place = places[t, i] << WORD
+                for j in range(m):  # rank 2^32 + word, what 2 n g is compared with
+                    rank = (shared[j] & LOW) * (n & LOW) + place
+                    rank = min(rank, rank - (n << WORD))
+                    w[j] = rank & HIGH | w[j] & LOW
+            for b in range(batch):
+                R = np.float64(scales[b, i])
+                if R == 0.0:
+                    continue
+                step = R / HALF
+                xi, sum_b = x[b, i, t * TILE : t * TILE + m], total[b]
+                if correlated:
+                    for j in range(m):
+                        g = np.float64(np.floor(np.float64(xi[j]) / step) + MAGIC).view(np.uint64)
+                        sum_b[j] += R if w[j] < (g & LOW) * ((n + n) & LOW) else -R
+                else:
+                    for j in range(m):
+                        sum_b[j] += R if _iq_up(xi[j], step, w[j]) else -R
+        for b in range(batch):
+            part, sum_b = out[b, t * TILE : t * TILE + m], total[b]
+            for j in range(m):
+                part[j] = sum_b[j] / clients
+
+
+# --- any blocks of Philox ------------------------------------------------------------------------
+
+
+@guvectorize(
+    ["(u8, u8, u8, u8, u8, u8, u8[:], u8[:], u8[:], u8[:])"],
+    "(),(),(),(),(),()->(),(),(),()",
+    cache=True,
+)
+def philox_blocks(c0, c1, c2, c3, k0, k1, w0, w1, w2, w3):
+    """Compute one block for each element of arrays that broadcast against each other."""
+    w0[0], w1[0], w2[0], w3[0] = philox(c0, c1, c2, c3, k0, k1)

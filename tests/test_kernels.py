@@ -1,0 +1,288 @@
+"""The compiled kernels give the bits of the reference, whatever the size, the numbers, the threads.
+
+That the compressors give the same bits, too, is checked over the whole registry where a test takes
+the fixture ``backend``.
+"""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from numba import njit
+
+from cqlib import Key, compressors
+from cqlib.kernels import cpu, dispatch, loops, reference
+from cqlib.keys import Stream
+
+SIZES = [1, 5, 8, 123, 1023, 1024, 1025, 4096, 5001, 70_000]
+CLIENTS = [1, 2, 3, 5, 16, 127, 128, 129, 1000, 10**6, 2**31 - 1, 2**31, 2**32 - 1]
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+one_bit = pytest.mark.parametrize("correlated", [False, True], ids=["iq", "cq"])
+
+
+def vectors(*shape, dtype=np.float64, seed=0):
+    """Numbers of very different size, some of them zero."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape) * 10.0 ** rng.integers(-3, 4, shape)
+    return np.where(rng.random(shape) < 0.1, 0.0, x).astype(dtype)
+
+
+def same(a, b):
+    """Whether two arrays agree in dtype, shape and every bit."""
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+# --- words, ranks, norms -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", SIZES)
+def test_words(d):
+    many = Key(3, 4).private(Stream.ROUNDING, np.arange(3))
+    assert same(cpu.stream_words(many, d), reference.stream_words(many, d))
+    one = Key(3, 4).shared(Stream.SHIFT)
+    assert same(cpu.stream_words(one, d), reference.stream_words(one, d))
+
+
+def test_blocks_broadcast():
+    counter = (np.arange(5, dtype=np.uint64), np.uint64(2**32 - 1), 7, np.uint64(0))
+    key = np.arange(2, dtype=np.uint64)[:, None], np.uint64(9)
+    for a, b in zip(cpu.philox4x32(counter, key), reference.philox4x32(counter, key), strict=True):
+        assert (a == b).all() and a.shape == b.shape == (2, 5)
+
+
+@pytest.mark.parametrize("n", CLIENTS)
+def test_places_and_ranks(n):
+    some = [[0], [n - 1], [0, n // 2, n - 1], range(min(n, 200))]
+    for clients in map(np.array, some):
+        who = {"clients": clients, "n_clients": n}
+        for tiles in (1, 3, 130):
+            expected = reference.sigma(Key(1, 2), tiles=tiles, **who)
+            assert same(cpu.sigma(Key(1, 2), tiles=tiles, **who), expected)
+        assert same(
+            cpu.permuted_clients(Key(1), clients, n), reference.permuted_clients(Key(1), clients, n)
+        )
+        for d in (1, 3000):
+            expected = reference.shift_ranks(Key(5), d=d, **who)
+            assert same(cpu.shift_ranks(Key(5), d=d, **who), expected)
+
+
+@both_dtypes
+@pytest.mark.parametrize("d", [*SIZES, 2**14 - 1, 2**14 + 1, 40_000])
+def test_norms(d, dtype):
+    x = vectors(2, 3, d, dtype=dtype)
+    x[0, 0], x[0, 1], x[1, 2, -1] = 0, 1e-40, 1e37
+    assert same(cpu.l2_scale(x), reference.l2_scale(x))
+    assert same(cpu.l2_scale(x[:, ::2]), reference.l2_scale(x[:, ::2]))
+
+
+def test_norms_that_exceed_what_a_float_holds():
+    x = np.array([[1e200, 1e200], [np.inf, 0.0], [np.nan, 1.0], [1e-200, 0.0]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert same(cpu.l2_scale(x), reference.l2_scale(x))
+
+
+# --- one bit a coordinate ------------------------------------------------------------------------
+
+
+@njit
+def iq_decisions(x, step, word):
+    out = np.empty(len(x), np.bool_)
+    for j in range(len(x)):
+        out[j] = loops._iq_up(x[j], step[j], word[j])
+    return out
+
+
+@njit
+def cq_decisions(x, step, word, shared, place, n):
+    out = np.empty(len(x), np.bool_)
+    for j in range(len(x)):
+        out[j] = loops._cq_up(x[j], step[j], word[j], shared[j], place[j] << loops.WORD, n)
+    return out
+
+
+def near_ties(dtype, count=200_000):
+    """Coordinates and ranges, and words that decide by a hair."""
+    rng = np.random.default_rng(8)
+    R = np.ldexp(rng.uniform(0.5, 1.0, count), rng.integers(-20, 20, count)).astype(np.float32)
+    m = rng.integers(-(2**30), 2**30 + 1, count)
+    m[:1000], m[1000:2000] = 2**30, -(2**30)
+    x = (m * (R.astype(np.float64) / 2**30)).astype(dtype)  # on the grid, as nearly as it goes
+    x = np.where(rng.random(count) < 0.5, x, np.nextafter(x, dtype(np.inf)))
+    x = np.clip(x, -R, R).astype(dtype)
+    g = reference.grid(x[:, None], R)[:, 0]
+    return x, R, g, rng
+
+
+@both_dtypes
+def test_iq_at_the_edge_of_the_grid(dtype):
+    x, R, g, rng = near_ties(dtype)
+    half_word = np.clip(g + rng.integers(-1, 2, len(g)), 0, 2**31 - 1)
+    word = 2 * half_word + rng.integers(0, 2, len(g))
+    up = iq_decisions(x, R.astype(np.float64) / 2**30, word.astype(np.uint64))
+    expected = reference.round_independent(g, word)
+    assert 0.2 < expected.mean() < 0.8
+    assert (up == expected).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000, 2**31 - 1])
+@both_dtypes
+def test_cq_at_the_edge_of_the_grid(dtype, n):
+    x, R, g, rng = near_ties(dtype)
+    place = rng.integers(0, n, len(g))
+    # The threshold rank 2^31 + word div 2 is put at n g, or next to it.
+    threshold = np.clip(n * g + rng.integers(-1, 2, len(g)), 0, n * 2**31 - 1)
+    rank, half_word = threshold >> 31, threshold & (2**31 - 1)
+    shift = (rank - place) % n
+    shared = -((-shift << 32) // n)  # the smallest word with that shift
+    word = 2 * half_word + rng.integers(0, 2, len(g))
+    unsigned = [v.astype(np.uint64) for v in (word, shared, place)]
+    up = cq_decisions(x, R.astype(np.float64) / 2**30, *unsigned, np.uint64(n))
+    expected = reference.round_correlated(g, word, rank, n)
+    assert 0.2 < expected.mean() < 0.8
+    assert (up == expected).all()
+
+
+@one_bit
+@both_dtypes
+@pytest.mark.parametrize("n", [1, 3, 16, 2**31 - 1, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("d", SIZES)
+def test_encode_and_decode(d, n, dtype, correlated):
+    x = vectors(d, dtype=dtype, seed=d)
+    scale = reference.l2_scale(x)
+    who = {"key": Key(d, n), "client": n // 2, "n_clients": n, "correlated": correlated}
+    expected = reference.encode_one_bit(x, scale, **who)
+    assert same(cpu.encode_one_bit(x, scale, **who), expected)
+    values = reference.decode_one_bit(expected, scale, d=d)
+    assert same(cpu.decode_one_bit(expected, scale, d=d), values)
+
+
+@one_bit
+def test_a_zero_vector(correlated):
+    who = {"key": Key(1), "client": 0, "n_clients": 2, "correlated": correlated}
+    for kernels in (cpu, reference):
+        codes = kernels.encode_one_bit(np.zeros(12), np.float32(0), **who)
+        assert codes.tolist() == [0, 0]
+        values = kernels.decode_one_bit(codes, np.float32(0), d=12)
+        assert same(values, np.zeros(12, np.float32))  # not -0
+
+
+@pytest.mark.parametrize("same_scale", [True, False])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 9), (16, 1024), (17, 3000), (300, 1100)])
+def test_mean_of_messages(n, d, same_scale):
+    rng = np.random.default_rng(n)
+    who = {"n_clients": n, "correlated": True, "key": Key(7)}
+    X = vectors(n, d, seed=n)
+    scales = reference.l2_scale(X)
+    if same_scale:
+        scales[:] = scales.max()
+    codes = np.stack(
+        [
+            reference.encode_one_bit(x, R, client=i, **who)
+            for i, (x, R) in enumerate(zip(X, scales, strict=True))
+        ]
+    )
+    order = rng.permutation(n)
+    for dtype in (np.float32, np.float64):
+        a, b = np.empty(d, dtype), np.empty(d, dtype)
+        cpu.mean_one_bit(codes[order], scales[order], d=d, out=a)
+        reference.mean_one_bit(codes[order], scales[order], d=d, out=b)
+        assert same(a, b)
+
+
+@one_bit
+@both_dtypes
+@pytest.mark.parametrize(("b", "n", "d"), [(1, 1, 1), (2, 3, 9), (1, 16, 1024), (3, 130, 2100)])
+def test_mean_of_all_at_once(b, n, d, dtype, correlated):
+    X = vectors(b, n, d, dtype=dtype, seed=d)
+    X[0, 0] = 0
+    scales = reference.l2_scale(X)
+    how = {"key": Key(d, 6), "correlated": correlated}
+    expected = reference.joint_mean_one_bit(X, scales, **how)
+    assert same(cpu.joint_mean_one_bit(X, scales, **how), expected)
+    for i in range(b):  # it is the mean of the messages
+        codes = np.stack(
+            [
+                cpu.encode_one_bit(X[i, j], scales[i, j], client=j, n_clients=n, **how)
+                for j in range(n)
+            ]
+        )
+        assert same(cpu.mean_one_bit(codes, scales[i], d=d), expected[i])
+
+
+@pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
+def test_what_does_not_fit_is_refused(kernels):
+    x, who = np.ones(12), {"key": Key(1), "client": 0, "n_clients": 2, "correlated": True}
+    codes = kernels.encode_one_bit(x, np.float32(4), **who)
+    for bad in (np.empty(3, np.uint8), np.empty(2, np.int8), np.empty(4, np.uint8)[::2]):
+        with pytest.raises(ValueError, match="out must be a contiguous uint8 array of shape"):
+            kernels.encode_one_bit(x, np.float32(4), out=bad, **who)
+    for bad in (np.empty(11), np.empty(12, np.int64), np.empty(24)[::2]):
+        with pytest.raises(ValueError, match="out must be a contiguous float32 or float64"):
+            kernels.decode_one_bit(codes, np.float32(4), d=12, out=bad)
+        with pytest.raises(ValueError, match="out must be a contiguous float32 or float64"):
+            kernels.mean_one_bit(codes[None], np.ones(1, np.float32), d=12, out=bad)
+    with pytest.raises(ValueError, match="expected 2 code bytes, got 3"):
+        kernels.decode_one_bit(np.zeros(3, np.uint8), np.float32(4), d=12)
+    with pytest.raises(ValueError, match="padding bits"):
+        kernels.decode_one_bit(np.full(2, 255, np.uint8), np.float32(4), d=12)
+    with pytest.raises(ValueError, match="padding bits"):
+        kernels.mean_one_bit(np.full((1, 2), 255, np.uint8), np.ones(1, np.float32), d=12)
+
+
+# --- threads and memory --------------------------------------------------------------------------
+
+
+def test_threads_do_not_change_the_bits(monkeypatch):
+    d, n = 300_000, 5
+    X = vectors(n, d, dtype=np.float32)
+    scales = reference.l2_scale(X)
+    who = {"key": Key(2), "client": 1, "n_clients": n, "correlated": True}
+
+    def results():
+        codes = cpu.encode_one_bit(X[1], scales[1], **who)
+        rows = np.stack([codes] * n)
+        return (
+            codes,
+            cpu.decode_one_bit(codes, scales[1], d=d),
+            cpu.mean_one_bit(rows, scales, d=d),
+            cpu.mean_one_bit(rows, scales[:1].repeat(n), d=d),
+            cpu.joint_mean_one_bit(X, scales, key=Key(2), correlated=True),
+        )
+
+    alone = results()
+    for threads in (2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert all(same(a, b) for a, b in zip(results(), alone, strict=True))
+
+
+@pytest.mark.parametrize("name", ["iq", "cq"])
+def test_nothing_of_the_size_of_the_vector_is_allocated_besides_the_result(name):
+    d = 2**21
+    c, x, who = compressors.make(name), torch.randn(d), {"client": 1, "n_clients": 4, "key": Key(1)}
+    payload = c.encode(x, **who)  # compiles
+    c.decode(payload, **who)
+    tracemalloc.start()
+    c.encode(x, **who)
+    encode = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    c.decode(payload, **who)
+    decode = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert encode < d / 8 + 2**18
+    assert decode < 4 * d + 2**18
+
+
+# --- which backend -------------------------------------------------------------------------------
+
+
+def test_the_environment_forces_a_backend(monkeypatch):
+    monkeypatch.delenv(dispatch.VARIABLE, raising=False)
+    assert dispatch.host() is cpu
+    assert dispatch.choices()[0].backend == "cpu"
+    monkeypatch.setenv(dispatch.VARIABLE, "reference")
+    assert dispatch.host() is reference
+    assert dispatch.choices()[0] == ("cpu", "reference", "CQLIB_BACKEND=reference")
+    monkeypatch.setenv(dispatch.VARIABLE, "fast")
+    with pytest.raises(ValueError, match="must be one of reference, cpu, got 'fast'"):
+        dispatch.host()
