@@ -139,8 +139,8 @@ def compressors_command(n: int, d: int) -> None:
 def info_command() -> None:
     """Say what the kernels run on, and why, and which versions are at work."""
     table = Table("tensors on", "kernels", "why")
-    for choice in dispatch.choices():
-        table.add_row(*choice)
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        table.add_row(*dispatch.choose(device))
     _out.print(table)
     versions = " ".join(f"{name} {version(name)}" for name in ("cqlib", "torch", "numba", "numpy"))
     click.echo(f"{versions}; {torch.get_num_threads()} threads")

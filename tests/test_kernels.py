@@ -279,10 +279,26 @@ def test_nothing_of_the_size_of_the_vector_is_allocated_besides_the_result(name)
 def test_the_environment_forces_a_backend(monkeypatch):
     monkeypatch.delenv(dispatch.VARIABLE, raising=False)
     assert dispatch.host() is cpu
-    assert dispatch.choices()[0].backend == "cpu"
+    assert dispatch.choose("cpu").backend == "cpu"
     monkeypatch.setenv(dispatch.VARIABLE, "reference")
     assert dispatch.host() is reference
-    assert dispatch.choices()[0] == ("cpu", "reference", "CQLIB_BACKEND=reference")
+    assert dispatch.choose("cpu") == ("cpu", "reference", "CQLIB_BACKEND=reference")
     monkeypatch.setenv(dispatch.VARIABLE, "fast")
-    with pytest.raises(ValueError, match="must be one of reference, cpu, got 'fast'"):
+    with pytest.raises(ValueError, match="must be one of reference, cpu, triton, got 'fast'"):
         dispatch.host()
+
+
+def test_triton_is_not_chosen_where_it_cannot_run(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert dispatch.available() == ["reference", "cpu"]
+    monkeypatch.setenv(dispatch.VARIABLE, "triton")
+    with pytest.raises(ValueError, match=r"triton does not serve tensors on 'cpu'.*Triton"):
+        compressors.make("cq").mean(torch.ones(2, 3), key=Key(1))
+    monkeypatch.delenv(dispatch.VARIABLE)
+    if not torch.cuda.is_available():
+        monkeypatch.setattr(dispatch.importlib.util, "find_spec", lambda name: name)
+        assert dispatch.choose("cuda").why == (
+            "copied to main memory and back: there is no CUDA device"
+        )
+    monkeypatch.setattr(dispatch.importlib.util, "find_spec", lambda name: None)
+    assert "pip install 'cqlib[gpu]'" in dispatch.choose("cuda").why

@@ -31,6 +31,7 @@ TESTS = (
     "test_compressors.py",
     "test_fuzz.py",
     "test_errors.py",
+    "test_kernels.py",
 )
 GOLDEN = "test_golden.py"
 
@@ -48,6 +49,7 @@ class Mutant(NamedTuple):
 BASE, CQ, DRIVE = "compressors/base.py", "compressors/cq.py", "compressors/drive.py"
 ISCC, DITHERING = "compressors/iscc.py", "compressors/dithering.py"
 KERNELS, PACKING = "kernels/reference.py", "kernels/packing.py"
+LOOPS = "kernels/loops.py"  # what runs by default; all other changes are tried without it
 
 MUTANTS = [
     # --- wrong by one percent
@@ -167,13 +169,13 @@ MUTANTS = [
     Mutant(
         "clients share their private streams",
         "keys.py",
-        "self._stream_key(stream, ids.astype(np.uint64))",
-        "self._stream_key(stream, 0 * ids.astype(np.uint64))",
+        "int(stream), ids.astype(np.uint64))",
+        "int(stream), 0 * ids.astype(np.uint64))",
     ),
     Mutant(
         "perm_k: the clients' turns are not permuted",
         "compressors/perm_k.py",
-        "return reference.permuted_clients(ctx.key, ctx.clients, ctx.n)",
+        "return dispatch.host().permuted_clients(ctx.key, ctx.clients, ctx.n)",
         "return ctx.clients",
         "permk or perm_k",
     ),
@@ -355,6 +357,42 @@ MUTANTS = [
         'if False:\n                raise ValueError(f"client',
         "silent",
     ),
+    # --- compiled
+    Mutant(
+        "compiled cq: sigma is missing",
+        LOOPS,
+        "rank = (shared_word & LOW) * (n & LOW) + place\n",
+        "rank = (shared_word & LOW) * (n & LOW)\n",
+        "cq",
+    ),
+    Mutant(
+        "compiled mean of cq: sigma is missing",
+        LOOPS,
+        "rank = (shared[j] & LOW) * (n & LOW) + place\n",
+        "rank = (shared[j] & LOW) * (n & LOW)\n",
+        "cq",
+    ),
+    Mutant(
+        "compiled decoding: values 1 % too large",
+        LOOPS,
+        "part[l] = R if (byte[l] >> k) & 1 else -R",
+        "part[l] = 1.01 * R if (byte[l] >> k) & 1 else -1.01 * R",
+        "iq or cq",
+    ),
+    Mutant(
+        "compiled sigma: one round less",
+        LOOPS,
+        "        for r in range(SIGMA_ROUNDS):\n            if r % 4 == 0:",
+        "        for r in range(SIGMA_ROUNDS - 1):\n            if r % 4 == 0:",
+        "cq",
+    ),
+    Mutant(
+        "compiled sum of squares: the last row is left out",
+        LOOPS,
+        "        for p in range(rows // group):",
+        "        for p in range(max(rows // group - 1, 1)):",
+        "norm or iq",
+    ),
 ]
 
 
@@ -378,6 +416,7 @@ class Copy:
         """Return the first failure, or how many there are; nothing if all tests pass."""
         if mutant is None:
             return self._failures(tests, "", count)
+        self.env["CQLIB_BACKEND"] = "cpu" if mutant.file == LOOPS else "reference"
         path = self.root / "cqlib" / mutant.file
         text = path.read_text()
         path.write_text(mutated(mutant, text))

@@ -82,10 +82,10 @@ class Symbols(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What one client sends, packed."""
+    """What one client sends, packed: tensors on the device of its vector."""
 
-    codes: NDArray[np.uint8]
-    scales: NDArray[np.float32]
+    codes: Tensor  # uint8
+    scales: Tensor  # float32
 
 
 class Sizes(NamedTuple):
@@ -217,32 +217,39 @@ class Compressor(ABC):
 
     # --- where a kernel does several steps at once -----------------------------------------------
 
-    def write(self, x: Array, ctx: Context) -> Message | None:
+    def write(self, x: Tensor, ctx: Context) -> Message | None:
         """Return the message of the one client at hand, x of shape (d,); None if it is silent."""
         n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
-        check_finite(x[None], ctx.clients)
+        rows = _as_array(x)[None]
+        check_finite(rows, ctx.clients)
         with np.errstate(over="ignore"):  # what overflows float32 is refused below
-            codes, scales = self.quantize(x[None], ctx)
+            codes, scales = self.quantize(rows, ctx)
         check_scales(scales, ctx.clients)
         if n_codes == n_scales == 0:
             return None
-        return Message(self.pack(codes[0, :n_codes], ctx), scales[0, :n_scales].copy())
+        parts = self.pack(codes[0, :n_codes], ctx), scales[0, :n_scales].copy()
+        return Message(*(torch.from_numpy(part).to(x.device) for part in parts))
 
-    def read(self, message: Message, ctx: Context) -> NDArray[np.float32]:
-        """Return the vector, shape (d,), that the one client at hand has sent."""
-        codes = self.unpack(message.codes, int(self.sizes(ctx).codes[0]), ctx)
+    def read(self, message: Message, ctx: Context) -> Tensor:
+        """Return the vector, float32 of shape (d,), that the one client at hand has sent.
+
+        Raises:
+            ValueError: for a message that no client sends.
+        """
+        data, scales = (_as_array(part) for part in message)
+        codes = self.unpack(data, int(self.sizes(ctx).codes[0]), ctx)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-            values = self.dequantize(Symbols(codes[None], message.scales[None]), ctx)[0]
+            values = self.dequantize(Symbols(codes[None], scales[None]), ctx)[0]
         if not np.isfinite(values).all():
             raise ValueError("payload stands for values beyond the largest float32")
-        return values
+        return torch.from_numpy(values).to(message.codes.device)
 
-    def joint_mean(self, X: Array, ctx: Context) -> NDArray[np.float64] | None:
+    def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Return the mean of what all clients' vectors, shape (..., n, d), are compressed to.
 
-        None stands for the mean of :meth:`compress`, with which any other answer must agree.
+        The result has shape (..., d); its bits are those of the mean of :meth:`compress`.
         """
-        return None
+        return client_mean(self.compress(X, key=ctx.key))
 
     # --- what every compressor offers ------------------------------------------------------------
 
@@ -281,18 +288,13 @@ class Compressor(ABC):
         """
         self._refuse_statistic(shared)
         client, n_clients = _checked_ids(client, n_clients)
-        row = _as_rows(x, ndim=(1,), what="x must have shape (d,)")
-        ctx = Context(len(row), np.array([client]), n_clients, key)
-        message = self.write(row, ctx)
+        _check_tensor(x, ndim=(1,), what="x must have shape (d,)")
+        ctx = Context(len(x), np.array([client]), n_clients, key)
+        message = self.write(x.detach(), ctx)
         if message is None:
             return None
-        return Payload(
-            compressor=self.name,
-            d=ctx.d,
-            tag=self.tag(ctx.d, client=client, n_clients=n_clients, key=key),
-            codes=torch.from_numpy(message.codes).to(x.device),
-            scales=torch.from_numpy(message.scales).to(x.device),
-        )
+        tag = self.tag(ctx.d, client=client, n_clients=n_clients, key=key)
+        return Payload(self.name, ctx.d, tag, *message)
 
     def decode(
         self,
@@ -333,19 +335,17 @@ class Compressor(ABC):
         if d >= _MOST_COORDINATES:
             raise PayloadError(f"no vector has d = {d} coordinates")
         ctx = Context(d, np.array([client]), n_clients, key)
-        scales = payload.scales.detach().cpu().numpy()
         try:
             n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
             if n_codes == n_scales == 0:
                 raise ValueError(f"client {client} is silent in this round")
-            if len(scales) != n_scales:
-                raise ValueError(f"expected {n_scales} scales, got {len(scales)}")
-            values = self.read(Message(payload.codes.detach().cpu().numpy(), scales), ctx)
+            if len(payload.scales) != n_scales:
+                raise ValueError(f"expected {n_scales} scales, got {len(payload.scales)}")
+            return self.read(Message(payload.codes.detach(), payload.scales.detach()), ctx)
         except ValueError as error:
             raise PayloadError(str(error)) from None
         except MemoryError:
             raise PayloadError(f"no memory for d = {d} coordinates") from None
-        return torch.from_numpy(values).to(payload.codes.device)
 
     def compress(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
         """Compress all clients at once: the numbers of decode(encode(row)), element by element.
@@ -362,7 +362,8 @@ class Compressor(ABC):
             ValueError: as :meth:`encode`, naming the client.
         """
         self._refuse_statistic(shared)
-        rows = _as_rows(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+        _check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+        rows = _as_array(X)
         n_clients, d = rows.shape[-2:]
         ctx = Context(d, np.arange(n_clients), n_clients, key)
         check_finite(rows, ctx.clients)
@@ -379,12 +380,10 @@ class Compressor(ABC):
         add up decoded payloads one by one get the same bits.
         """
         self._refuse_statistic(shared)
-        rows = _as_rows(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
-        n_clients, d = rows.shape[-2:]
-        estimate = self.joint_mean(rows, Context(d, np.arange(n_clients), n_clients, key))
-        if estimate is None:
-            estimate = client_mean(self.compress(X, key=key)).cpu().numpy()
-        return torch.from_numpy(estimate).to(device=X.device, dtype=X.dtype)
+        _check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+        n_clients, d = X.shape[-2:]
+        ctx = Context(d, np.arange(n_clients), n_clients, key)
+        return self.joint_mean(X.detach(), ctx).to(X.dtype)
 
     def mean_of_received(
         self, payloads: Mapping[int, Payload | None], *, d: int, n_clients: int, key: Key
@@ -455,7 +454,7 @@ def client_mean(values: Tensor) -> Tensor:
     return torch.from_numpy(total / n_clients).to(values.device)
 
 
-def _as_rows(x: Tensor, *, ndim: tuple[int, ...], what: str) -> Array:
+def _check_tensor(x: Tensor, *, ndim: tuple[int, ...], what: str) -> None:
     if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64):
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"expected a float32 or float64 tensor, got {kind}")
@@ -463,6 +462,9 @@ def _as_rows(x: Tensor, *, ndim: tuple[int, ...], what: str) -> Array:
         raise ValueError(f"{what}, got {tuple(x.shape)}")
     if 0 in x.shape:
         raise ValueError(f"{what} with no empty axis, got {tuple(x.shape)}")
+
+
+def _as_array(x: Tensor) -> Array:
     return np.asarray(x.detach().cpu().numpy())
 
 

@@ -7,10 +7,13 @@ set bit and -R for a clear one. How the bits are drawn is what tells the two apa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cqlib.compressors.base import (
     Array,
@@ -50,42 +53,49 @@ class OneBit(Compressor):
         """How the kernels that round and pack at once are to be called, if they serve."""
         return None
 
-    def write(self, x: Array, ctx: Context) -> Message | None:
+    def write(self, x: Tensor, ctx: Context) -> Message | None:
         """Round and pack at once."""
         if self.fused is None:
             return super().write(x, ctx)
-        scale = finite_norms(x[None], ctx, self.fused.norm)
-        codes = dispatch.host().encode_one_bit(
-            x,
+        kernels = dispatch.kernels_for(x)
+        row = dispatch.native(x, kernels)
+        scale = finite_norms(row[None], ctx, self.fused.norm, kernels)
+        codes = kernels.encode_one_bit(
+            row,
             scale[0],
             key=ctx.key,
             client=int(ctx.clients[0]),
             n_clients=ctx.n,
             correlated=self.fused.correlated,
         )
-        return Message(codes, scale)
+        return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scale)))
 
-    def read(self, message: Message, ctx: Context) -> NDArray[np.float32]:
+    def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack plus and minus the range at once."""
         if self.fused is None:
             return super().read(message, ctx)
-        scale = message.scales[0]
-        codes = message.codes if scale == 0 else message.codes[:0]
-        check_norms(Symbols(codes[None], message.scales[None]), SMALLEST_RANGE)
-        if not np.isfinite(scale):
+        kernels = dispatch.kernels_for(message.codes)
+        codes, scales = (dispatch.native(part, kernels) for part in message)
+        scale = message.scales.cpu().numpy()
+        check_norms(Symbols(np.zeros((1, 1)), scale[None]), SMALLEST_RANGE)
+        if not np.isfinite(scale[0]):
             raise ValueError("payload stands for values beyond the largest float32")
-        values: NDArray[np.float32] = dispatch.host().decode_one_bit(message.codes, scale, d=ctx.d)
-        return values
+        if scale[0] == 0 and codes.any():
+            raise ValueError("the norm is zero but the codes are not")
+        values = kernels.decode_one_bit(codes, scales[0], d=ctx.d)
+        return torch.as_tensor(values, device=message.codes.device)
 
-    def joint_mean(self, X: Array, ctx: Context) -> NDArray[np.float64] | None:
+    def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Round and add up all clients' vectors in one pass."""
         if self.fused is None:
-            return None
-        scales = finite_norms(X, ctx, self.fused.norm)
-        mean: NDArray[np.float64] = dispatch.host().joint_mean_one_bit(
-            X, scales, key=ctx.key, correlated=self.fused.correlated
+            return super().joint_mean(X, ctx)
+        kernels = dispatch.kernels_for(X)
+        rows = dispatch.native(X, kernels)
+        scales = finite_norms(rows, ctx, self.fused.norm, kernels)
+        mean = kernels.joint_mean_one_bit(
+            rows, scales, key=ctx.key, correlated=self.fused.correlated
         )
-        return mean
+        return torch.as_tensor(mean, device=X.device)
 
     def bits(self, d: int, n: int) -> float:
         """Return d + 32 (Table 4); on the wire the d bits fill whole bytes."""
@@ -96,17 +106,18 @@ class OneBit(Compressor):
         return d - 1.0
 
 
-def finite_norms(x: Array, ctx: Context, norm: float) -> NDArray[np.float32]:
+def finite_norms(x: Any, ctx: Context, norm: float, kernels: ModuleType) -> Any:
     """Return the ranges of vectors of shape (..., c, d), shape (..., c).
 
     Raises:
         ValueError: for NaN or infinity in x or a norm beyond float32, naming the client.
     """
     with np.errstate(invalid="ignore"):
-        scales: NDArray[np.float32] = dispatch.host().norm_scale(x, norm)
-    if not np.isfinite(scales).all():  # the norm of what is not finite is not finite
-        check_finite(x, ctx.clients)
-        check_scales(scales[..., None], ctx.clients)
+        scales = kernels.norm_scale(x, norm)
+    on_host = np.asarray(torch.as_tensor(scales).cpu())
+    if not np.isfinite(on_host).all():  # the norm of what is not finite is not finite
+        check_finite(np.asarray(torch.as_tensor(x).cpu()), ctx.clients)
+        check_scales(on_host[..., None], ctx.clients)
     return scales
 
 

@@ -14,7 +14,7 @@ Symbols of an alphabet of q are packed by the smallest of three codes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -184,7 +184,7 @@ def integer_bytes(count: int, width: int) -> int:
     return full * width * (TILE // 8) + -(-width * rest // 8)
 
 
-def check_length(data: NDArray[np.uint8], expected: int) -> None:
+def check_length(data: Sized, expected: int) -> None:
     """Refuse any other number of bytes, before anything is allocated for them."""
     if len(data) != expected:
         raise ValueError(f"expected {expected} code bytes, got {len(data)}")
