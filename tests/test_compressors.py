@@ -90,10 +90,9 @@ def test_what_arrives_is_what_compress_says(c, d, dtype):
         assert same_bits(over_the_wire(c, X, key).to(dtype), c.compress(X, key=key))
 
 
-@pytest.mark.parametrize("d", [3, 1500])
 @every
-def test_every_backend_gives_the_same_bits(c, d, monkeypatch):
-    d = affordable(c, d)
+def test_every_backend_gives_the_same_bits(c, monkeypatch):
+    d = affordable(c, 1500)
     X = spread(2, d, seed=d)
     results = []
     for name in dispatch.available():

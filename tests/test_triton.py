@@ -65,9 +65,9 @@ def test_encode(d, n, dtype, correlated):
     assert (found.cpu().numpy() == cpu.encode_one_bit(x.numpy(), scale, **who)).all()
 
 
-@pytest.mark.parametrize("n", [1, 3, 129, 2**32 - 1])
+@pytest.mark.parametrize("n", [1, 129, 2**32 - 1])
 def test_places(n):
-    tiles = 130
+    tiles = 100
     found = gpu._places(Key(2, 9), tiles, n - 1, n, DEVICE).cpu().numpy()
     expected = cpu.sigma(Key(2, 9), tiles=tiles, clients=np.array([n - 1]), n_clients=n)
     assert (found == expected[:, 0]).all()
@@ -113,8 +113,9 @@ def test_what_does_not_fit_is_refused():
         gpu.mean_one_bit(codes[None] + 255, scale[None], d=12)
 
 
-@both_dtypes
-@pytest.mark.parametrize("name", ["iq", "cq", "drive"])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("iq", torch.float64), ("cq", torch.float32), ("drive", torch.float32)]
+)
 def test_a_compressor_from_end_to_end(name, dtype, monkeypatch):
     c, key = compressors.make(name), Key(3, 4)
     X = torch.stack([vector(1030, dtype, seed) for seed in range(2)]).to(DEVICE)

@@ -4,6 +4,8 @@
     what the bits are, in NumPy: slow, obvious, normative;
 ``cpu``
     the same bits by compiled loops (``loops``);
+``triton``
+    the same bits on a GPU; ``gpu_report`` says what its programs are compiled to;
 ``dispatch``
     which of them runs;
 ``packing``, ``subsets``, ``rotation``

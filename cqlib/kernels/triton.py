@@ -101,24 +101,32 @@ def _coordinate(x_ptr, tile, byte, length, m, bit):
 
 
 @triton.jit
+def _swap(x, word, r, t, n, k0, k1):
+    """Apply round r of the permutation: exchange x with its partner if their bit says so."""
+    zero = tl.zeros_like(t)
+    offset = tl.umulhi(word, n).to(tl.uint64)
+    partner = tl.where(offset >= x, offset - x, offset + n.to(tl.uint64) - x)
+    larger = tl.maximum(x, partner).to(tl.uint32)
+    w0, w1, w2, w3 = _philox(larger >> 7, t, zero + (1 + r), zero, k0, k1)
+    s = (larger >> 5) & 3
+    own = tl.where(s == 0, w0, tl.where(s == 1, w1, tl.where(s == 2, w2, w3)))
+    return tl.where(((own >> (larger & 31)) & 1) == 1, partner, x)
+
+
+@triton.jit
 def _sigma_kernel(out_ptr, tiles, client, n, k0, k1, BLOCK: tl.constexpr):  # one lane a tile
     tile = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     t = tile.to(tl.uint32)
     zero = tl.zeros_like(t)
     k0, k1 = zero + _u32(k0), zero + _u32(k1)
     n = zero + _u32(n)
-    wide = n.to(tl.uint64)
     x = (zero + _u32(client)).to(tl.uint64)
-    for r in range(SIGMA_ROUNDS):
-        w0, w1, w2, w3 = _philox(zero + (r // 4), t, zero, zero, k0, k1)
-        word = tl.where(r % 4 == 0, w0, tl.where(r % 4 == 1, w1, tl.where(r % 4 == 2, w2, w3)))
-        offset = tl.umulhi(word, n).to(tl.uint64)
-        partner = tl.where(offset >= x, offset - x, offset + wide - x)
-        larger = tl.maximum(x, partner).to(tl.uint32)
-        w0, w1, w2, w3 = _philox(larger >> 7, t, zero + (1 + r), zero, k0, k1)
-        s = (larger >> 5) & 3
-        word = tl.where(s == 0, w0, tl.where(s == 1, w1, tl.where(s == 2, w2, w3)))
-        x = tl.where(((word >> (larger & 31)) & 1) == 1, partner, x)
+    for q in range(SIGMA_ROUNDS // 4):
+        w0, w1, w2, w3 = _philox(zero + q, t, zero, zero, k0, k1)
+        x = _swap(x, w0, 4 * q, t, n, k0, k1)
+        x = _swap(x, w1, 4 * q + 1, t, n, k0, k1)
+        x = _swap(x, w2, 4 * q + 2, t, n, k0, k1)
+        x = _swap(x, w3, 4 * q + 3, t, n, k0, k1)
     tl.store(out_ptr + tile, x.to(tl.int64), mask=tile < tiles)
 
 
