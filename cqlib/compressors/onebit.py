@@ -114,7 +114,7 @@ def finite_norms(x: Any, ctx: Context, norm: float, kernels: ModuleType) -> Any:
     """
     with np.errstate(invalid="ignore"):
         scales = kernels.norm_scale(x, norm)
-    on_host = np.asarray(torch.as_tensor(scales).cpu())
+    on_host = scales.cpu().numpy() if isinstance(scales, Tensor) else scales
     if not np.isfinite(on_host).all():  # the norm of what is not finite is not finite
         check_finite(np.asarray(torch.as_tensor(x).cpu()), ctx.clients)
         check_scales(on_host[..., None], ctx.clients)
