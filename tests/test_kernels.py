@@ -97,7 +97,8 @@ def iq_decisions(x, step, word):
 def cq_decisions(x, step, word, shared, place, n):
     out = np.empty(len(x), np.bool_)
     for j in range(len(x)):
-        out[j] = loops._cq_up(x[j], step[j], word[j], shared[j], place[j] << loops.WORD, n)
+        threshold = loops._cq_threshold(word[j], shared[j], place[j] << loops.WORD, n)
+        out[j] = loops._cq_up(x[j], step[j], threshold, n)
     return out
 
 

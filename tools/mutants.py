@@ -366,13 +366,6 @@ MUTANTS = [
         "cq",
     ),
     Mutant(
-        "compiled mean of cq: sigma is missing",
-        LOOPS,
-        "rank = (shared[j] & LOW) * (n & LOW) + place\n",
-        "rank = (shared[j] & LOW) * (n & LOW)\n",
-        "cq",
-    ),
-    Mutant(
         "compiled decoding: values 1 % too large",
         LOOPS,
         "part[l] = R if (byte[l] >> k) & 1 else -R",

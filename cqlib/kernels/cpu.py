@@ -1,8 +1,8 @@
 """The kernels on a CPU: the functions of ``reference`` by compiled loops, with the same bits.
 
-What is not here is as fast in NumPy, and taken from ``reference``. Large vectors are cut into
-stretches of tiles for as many threads as torch uses (``torch.set_num_threads``); the bits do not
-depend on it. The first call of a function compiles it, or loads it from Numba's cache on disk.
+Other roundings than those of one-bit messages are taken from ``reference`` directly. Large vectors
+are cut into stretches of tiles for as many threads as torch uses (``torch.set_num_threads``); the
+bits do not depend on it. The first call of a function compiles it, or loads it from Numba's cache.
 """
 
 from __future__ import annotations
@@ -18,45 +18,21 @@ from numpy.typing import NDArray
 
 from cqlib.kernels import loops, reference
 from cqlib.kernels.packing import TILE
-from cqlib.kernels.reference import (
-    Array,
-    check_padding,
-    empty_codes,
-    grid,
-    k_level_grid,
-    k_level_offset,
-    output,
-    permutation_ranks,
-    round_correlated,
-    round_exponential,
-    round_independent,
-    round_linear,
-    tree_sum,
-)
+from cqlib.kernels.reference import Array, check_padding, empty_codes, output, permutation_ranks
 from cqlib.keys import Key, Stream
 from cqlib.philox import Words
 
 __all__ = [
     "decode_one_bit",
     "encode_one_bit",
-    "grid",
     "joint_mean_one_bit",
-    "k_level_grid",
-    "k_level_offset",
-    "l2_scale",
     "mean_one_bit",
     "norm_scale",
     "permutation_ranks",
     "permuted_clients",
     "philox4x32",
-    "round_correlated",
-    "round_exponential",
-    "round_independent",
-    "round_linear",
     "shift_ranks",
-    "sigma",
     "stream_words",
-    "tree_sum",
 ]
 
 _LANES_FULL = 4  # from so many clients on, lanes over the clients beat lanes over the tiles

@@ -68,7 +68,7 @@ class Compiled:
     spilled_bytes: int
     contractions: int  # fused multiply-adds in the intermediate code
     instructions: int
-    occupancy: float  # share of the warps that fit, by registers and shared memory
+    occupancy: float  # share of the warps that fit, by registers; no program uses shared memory
     bytes_per_coordinate: float
     memory_limit: float  # 10^9 coordinates a second, an estimate
     issue_limit: float | None  # likewise; unknown for programs with loops

@@ -32,7 +32,6 @@ HIGH = LOW << WORD
 TILE_BYTES = TILE // 8
 HALF = 1 << GRID_BITS
 MAGIC = float((1 << 52) + HALF)
-REST = 0x7FFFFFFF
 LANES = 2048  # of the sum of squares
 
 
@@ -42,31 +41,22 @@ LANES = 2048  # of the sum of squares
 @inlined
 def _round(c0, c1, c2, c3, k0, k1):
     p0, p1 = c0 * M0, c2 * M1
-    return (p1 >> WORD) ^ c1 ^ k0, p1 & LOW, (p0 >> WORD) ^ c3 ^ k1, p0 & LOW
+    c0, c1 = (p1 >> WORD) ^ c1 ^ k0, p1 & LOW
+    c2, c3 = (p0 >> WORD) ^ c3 ^ k1, p0 & LOW
+    return c0, c1, c2, c3, (k0 + W0) & LOW, (k1 + W1) & LOW
+
+
+@inlined
+def _five_rounds(c0, c1, c2, c3, k0, k1):
+    # Written out, because a loop would stop vectorisation.
+    return _round(*_round(*_round(*_round(*_round(c0, c1, c2, c3, k0, k1)))))
 
 
 @inlined
 def philox(c0, c1, c2, c3, k0, k1):
-    """Return the four words of a block; written out, because a loop would stop vectorisation."""
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    return _round(c0, c1, c2, c3, k0, k1)
+    """Return the four words of a block."""
+    c0, c1, c2, c3, k0, k1 = _five_rounds(*_five_rounds(c0, c1, c2, c3, k0, k1))
+    return c0, c1, c2, c3
 
 
 @inlined
@@ -310,13 +300,19 @@ def _iq_up_of(x, step, word):
 
 
 @inlined
-def _cq_up(x, step, word, shared_word, place, n):
-    """Whether CQ goes up; place is that of the client, shifted up by 32 bits; n < 2^31."""
-    # The sum is an integer below 2^53, and its lowest 32 bits are g: no conversion is needed.
-    g = np.float64(np.floor(np.float64(x) / step) + MAGIC).view(np.uint64)
+def _cq_threshold(word, shared_word, place, n):
+    """Return rank 2^32 + word; place is the client's, shifted up by 32 bits; n < 2^31."""
     rank = (shared_word & LOW) * (n & LOW) + place
     rank = min(rank, rank - (n << WORD))
-    return (rank & HIGH | word & LOW) < (g & LOW) * ((n + n) & LOW)
+    return rank & HIGH | word & LOW
+
+
+@inlined
+def _cq_up(x, step, threshold, n):
+    """Whether CQ goes up."""
+    # The sum is an integer below 2^53, and its lowest 32 bits are g: no conversion is needed.
+    g = np.float64(np.floor(np.float64(x) / step) + MAGIC).view(np.uint64)
+    return threshold < (g & LOW) * ((n + n) & LOW)
 
 
 @inlined
@@ -352,10 +348,10 @@ def _cq_tile(x, step, k0, k1, s0, s1, place, n, tile, length, codes):
             c = (block + u64(l)) & LOW
             w0, w1, w2, w3 = philox(c, ZERO, ZERO, ZERO, k0, k1)
             v0, v1, v2, v3 = philox(c, ZERO, ZERO, ZERO, s0, s1)
-            low = u64(_cq_up(x0[l], step, w0, v0, place, n))
-            low |= u64(_cq_up(x1[l], step, w1, v1, place, n)) << ONE
-            high = u64(_cq_up(x2[l], step, w2, v2, place, n))
-            high |= u64(_cq_up(x3[l], step, w3, v3, place, n)) << ONE
+            low = u64(_cq_up(x0[l], step, _cq_threshold(w0, v0, place, n), n))
+            low |= u64(_cq_up(x1[l], step, _cq_threshold(w1, v1, place, n), n)) << ONE
+            high = u64(_cq_up(x2[l], step, _cq_threshold(w2, v2, place, n), n))
+            high |= u64(_cq_up(x3[l], step, _cq_threshold(w3, v3, place, n), n)) << ONE
             _store(half, l, low | high << TWO, codes)
 
 
@@ -548,10 +544,8 @@ def one_bit_joint_mean(x, scales, k0, k1, correlated, s0, s1, places, n, first, 
             _tile_words(t, length, k0[i], k1[i], w)
             if correlated:
                 place = places[t, i] << WORD
-                for j in range(m):  # rank 2^32 + word, what 2 n g is compared with
-                    rank = (shared[j] & LOW) * (n & LOW) + place
-                    rank = min(rank, rank - (n << WORD))
-                    w[j] = rank & HIGH | w[j] & LOW
+                for j in range(m):
+                    w[j] = _cq_threshold(w[j], shared[j], place, n)
             for b in range(batch):
                 R = np.float64(scales[b, i])
                 if R == 0.0:
@@ -560,8 +554,7 @@ def one_bit_joint_mean(x, scales, k0, k1, correlated, s0, s1, places, n, first, 
                 xi, sum_b = x[b, i, t * TILE : t * TILE + m], total[b]
                 if correlated:
                     for j in range(m):
-                        g = np.float64(np.floor(np.float64(xi[j]) / step) + MAGIC).view(np.uint64)
-                        sum_b[j] += R if w[j] < (g & LOW) * ((n + n) & LOW) else -R
+                        sum_b[j] += R if _cq_up(xi[j], step, w[j], n) else -R
                 else:
                     for j in range(m):
                         sum_b[j] += R if _iq_up(xi[j], step, w[j]) else -R
