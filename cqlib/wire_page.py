@@ -10,21 +10,22 @@ import torch
 
 from cqlib import compressors
 from cqlib.compressors import CQ, ISCC, Composition, Compressor, composition, iscc
-from cqlib.kernels import packing, reference, rotation, subsets
+from cqlib.kernels import norms, packing, reference, rotation, rounding, subsets, words
 from cqlib.keys import Key, Stream
 from cqlib.payload import HEADER_FIELDS, Payload
 
 _N, _D = 16, 1000  # of the table
 _EXAMPLE_D = 19  # of the bytes shown
 _DECISIONS = (
+    norms.tree_sum,
     reference.l2_scale,
     reference.norm_scale,
-    reference.grid,
-    reference.round_independent,
-    reference.round_correlated,
-    reference.round_linear,
-    reference.round_exponential,
-    reference.k_level_grid,
+    rounding.grid,
+    rounding.round_independent,
+    rounding.round_correlated,
+    rounding.round_linear,
+    rounding.round_exponential,
+    rounding.k_level_grid,
 )
 _RANKS = (reference.shift_ranks, reference.permutation_ranks, reference.sigma)
 _MEANINGS = """What the symbols mean:
@@ -75,8 +76,9 @@ def wire_page() -> str:
         "the first whose cumulated probability exceeds u, where u is the upper 53 bits of a 64-bit "
         "word of the stream over 2^53.",
         "### Rounding",
-        _docs(reference),
-        "The decisions:",
+        _docs(words),
+        _docs(rounding),
+        "Sums, norms, decisions:",
         *(f"* `{f.__name__}`: {_first_part(f)}" for f in _DECISIONS),
         "### Ranks",
         *(f"* `{f.__name__}`: {_first_part(f)}" for f in _RANKS),

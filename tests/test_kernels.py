@@ -12,7 +12,7 @@ import torch
 from numba import njit
 
 from cqlib import Key, compressors
-from cqlib.kernels import cpu, dispatch, loops, reference
+from cqlib.kernels import cpu, dispatch, loops, reference, rounding
 from cqlib.keys import Stream
 
 SIZES = [1, 5, 8, 123, 1023, 1024, 1025, 4096, 5001, 70_000]
@@ -111,7 +111,7 @@ def near_ties(dtype, count=200_000):
     x = (m * (R.astype(np.float64) / 2**30)).astype(dtype)  # on the grid, as nearly as it goes
     x = np.where(rng.random(count) < 0.5, x, np.nextafter(x, dtype(np.inf)))
     x = np.clip(x, -R, R).astype(dtype)
-    g = reference.grid(x[:, None], R)[:, 0]
+    g = rounding.grid(x[:, None], R)[:, 0]
     return x, R, g, rng
 
 
@@ -121,7 +121,7 @@ def test_iq_at_the_edge_of_the_grid(dtype):
     half_word = np.clip(g + rng.integers(-1, 2, len(g)), 0, 2**31 - 1)
     word = 2 * half_word + rng.integers(0, 2, len(g))
     up = iq_decisions(x, R.astype(np.float64) / 2**30, word.astype(np.uint64))
-    expected = reference.round_independent(g, word)
+    expected = rounding.round_independent(g, word)
     assert 0.2 < expected.mean() < 0.8
     assert (up == expected).all()
 
@@ -139,7 +139,7 @@ def test_cq_at_the_edge_of_the_grid(dtype, n):
     word = 2 * half_word + rng.integers(0, 2, len(g))
     unsigned = [v.astype(np.uint64) for v in (word, shared, place)]
     up = cq_decisions(x, R.astype(np.float64) / 2**30, *unsigned, np.uint64(n))
-    expected = reference.round_correlated(g, word, rank, n)
+    expected = rounding.round_correlated(g, word, rank, n)
     assert 0.2 < expected.mean() < 0.8
     assert (up == expected).all()
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from cqlib import Key, compressors, theory
-from cqlib.kernels import packing, reference
+from cqlib.kernels import norms, packing, ranks, reference, rounding
 from cqlib.keys import Stream
 from tests.helpers import LEVEL, Z, philox, standard_error, stream_key
 
@@ -54,12 +54,19 @@ def pack(bits):
 
 
 def tree_sum(values):
-    """Sum of a list whose length is padded to a power of two: the upper half onto the lower."""
-    values = values + [0.0] * (2 ** math.ceil(math.log2(len(values))) - len(values))
-    while len(values) > 1:
-        half = len(values) // 2
-        values = [values[i] + values[half + i] for i in range(half)]
-    return values[0]
+    """Rows of 64, neighbours first; then the columns, halves first."""
+    rows = [[*values[i : i + 64], *[0.0] * 64][:64] for i in range(0, len(values), 64)]
+    while len(rows) > 1:
+        rows += [[0.0] * 64] * (len(rows) % 2)
+        rows = [
+            [a + b for a, b in zip(*pair, strict=True)]
+            for pair in zip(rows[::2], rows[1::2], strict=True)
+        ]
+    (row,) = rows
+    while len(row) > 1:
+        half = len(row) // 2
+        row = [a + b for a, b in zip(row[:half], row[half:], strict=True)]
+    return row[0]
 
 
 def l2_scale(x):
@@ -198,7 +205,7 @@ def test_no_two_coordinates_share_a_word():
 
 @given(st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=70))
 def test_tree_sum_adds_in_one_order(values):
-    found = reference.tree_sum(np.array(values))
+    found = norms.tree_sum(np.array(values))
     assert float(found) == tree_sum(values)
 
 
@@ -208,7 +215,7 @@ def test_tree_sum_does_not_see_the_layout(d):
     expected = [[tree_sum(v.tolist()) for v in row] for row in values]
     strided = np.repeat(values, 2, axis=-1)[..., ::2]
     for layout in (values, np.asfortranarray(values), strided):
-        np.testing.assert_array_equal(reference.tree_sum(layout), expected)
+        np.testing.assert_array_equal(norms.tree_sum(layout), expected)
 
 
 FINITE32 = st.floats(-(2.0**60), 2.0**60, width=32)
@@ -288,7 +295,7 @@ def test_scale_of_a_batch_is_that_of_each_row():
 def test_grid(values):
     x = np.array(values)
     scale = reference.l2_scale(x)
-    g = reference.grid(x, scale)
+    g = rounding.grid(x, scale)
     assert g.dtype == np.int64
     assert g.tolist() == [grid(v, float(scale)) for v in values]
     assert ((g >= 0) & (g <= 2**31)).all()
@@ -297,8 +304,8 @@ def test_grid(values):
         # Expected value of the decoded coordinate: low by at most one step R 2^-30, but for
         # the rounding, or underflow, of one float64 division.
         low = Fraction(v) - radius * Fraction(step - 2**30, 2**30)
-        rounding = abs(Fraction(v)) / 2**52 + radius / 2**1060
-        assert -rounding <= low <= radius / 2**30 + rounding
+        error = abs(Fraction(v)) / 2**52 + radius / 2**1060
+        assert -error <= low <= radius / 2**30 + error
 
 
 def test_grid_at_its_ends():
@@ -306,8 +313,8 @@ def test_grid_at_its_ends():
     x = np.array([-1.0, 1.0, 0.0, -0.0, -2.0, 2.0, 2.0**-30, -(2.0**-30), 2.0**-31, -(2.0**-31)])
     half = 2**30
     steps = [0, 2**31, half, half, 0, 2**31, half + 1, half - 1, half, half - 1]
-    assert reference.grid(x, one).tolist() == steps
-    assert reference.grid(np.zeros(2), np.float32(0)).tolist() == [half, half]
+    assert rounding.grid(x, one).tolist() == steps
+    assert rounding.grid(np.zeros(2), np.float32(0)).tolist() == [half, half]
 
 
 @pytest.mark.parametrize(
@@ -325,12 +332,12 @@ def test_grid_at_its_ends():
 )
 def test_iq_decides_at_the_step(g, u, up):
     words = np.array([2 * u, 2 * u + 1])  # the last bit of a word is not used
-    assert reference.round_independent(np.array([g, g]), words).tolist() == [up, up]
+    assert rounding.round_independent(np.array([g, g]), words).tolist() == [up, up]
 
 
 @given(st.integers(0, 2**31), st.integers(0, 2**32 - 1))
 def test_iq_decision(g, w):
-    assert bool(reference.round_independent(np.array(g), np.array(w))) == (w // 2 < g)
+    assert bool(rounding.round_independent(np.array(g), np.array(w))) == (w // 2 < g)
 
 
 @given(
@@ -345,7 +352,7 @@ def test_cq_decision_about_the_threshold(n, where, w, steps):
     threshold = rank * 2**31 + w // 2
     # The g nearest to the threshold: a tie, where n divides it, and the steps beside it.
     g = min(max(threshold // n + steps, 0), 2**31)
-    found = reference.round_correlated(np.array(g), np.array(w), np.array(rank), n)
+    found = rounding.round_correlated(np.array(g), np.array(w), np.array(rank), n)
     assert bool(found) == (threshold < n * g)
 
 
@@ -357,7 +364,7 @@ def test_cq_ties_round_down():
                 u = n * g - rank * 2**31
                 if 1 <= u < 2**31:
                     words = np.array([2 * u - 1, 2 * u, 2 * u + 1])
-                    up = reference.round_correlated(np.array(g), words, np.array(rank), n)
+                    up = rounding.round_correlated(np.array(g), words, np.array(rank), n)
                     assert up.tolist() == [True, False, False]
                     ties += 1
     assert ties > 1500
@@ -366,7 +373,7 @@ def test_cq_ties_round_down():
 @given(st.integers(1, 60), st.integers(0, 2**31), st.integers(0, 2**32 - 1))
 def test_equal_clients_leave_one_undecided(n, g, seed):
     words = np.random.default_rng(seed).integers(0, 2**32, n)
-    ups = int(reference.round_correlated(np.full(n, g), words, np.arange(n), n).sum())
+    ups = int(rounding.round_correlated(np.full(n, g), words, np.arange(n), n).sum())
     assert n * g // 2**31 <= ups <= -(-n * g // 2**31)
 
 
@@ -434,8 +441,8 @@ def test_ideal_swap_or_not_is_nearly_uniform_on_pairs(n):
         assert chance.sum() == pytest.approx(1, abs=1e-12)
         return np.abs(chance - uniform).sum() / 2
 
-    assert distance(reference.SIGMA_ROUNDS) < 1e-6
-    assert distance(reference.SIGMA_ROUNDS // 2) > 1e-6 or n < 4  # half as many would show
+    assert distance(ranks.SIGMA_ROUNDS) < 1e-6
+    assert distance(ranks.SIGMA_ROUNDS // 2) > 1e-6 or n < 4  # half as many would show
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8])
@@ -542,7 +549,7 @@ def test_a_trend_over_the_clients_would_show_a_missing_sigma(name):
     words = reference.stream_words(Key(16).private(Stream.ROUNDING, np.arange(n)), d)
 
     def squared_errors(ranks):
-        ups = reference.round_correlated(g, words, ranks, n)
+        ups = rounding.round_correlated(g, words, ranks, n)
         return ((ups.mean(axis=0) - y.mean()) ** 2).reshape(tiles, 1024).mean(axis=1)
 
     errors = squared_errors(RANKS[name](Key(16), d=d, clients=np.arange(n), n_clients=n))
@@ -718,7 +725,7 @@ def exponential(y, word, lowest):
 @example(1.0, 2**32 - 1, 2**16)
 @example(float(np.nextafter(1.0, 0.0)), 0, 3)
 def test_linear_rounding(y, word, levels):
-    found = reference.round_linear(np.array([y]), np.array([word]), levels)
+    found = rounding.round_linear(np.array([y]), np.array([word]), levels)
     assert found.dtype == np.int64
     assert found.tolist() == [linear(y, word, levels)]
     assert 0 <= found[0] <= levels
@@ -732,7 +739,7 @@ def test_linear_rounding_about_the_threshold(y, power, steps):
     below = math.floor(y * levels)
     step = math.floor((Fraction(y) * levels - below) * 2**31) + steps
     word = 2 * min(max(step, 0), 2**31 - 1)
-    found = reference.round_linear(np.array([y, y]), np.array([word, word + 1]), levels)
+    found = rounding.round_linear(np.array([y, y]), np.array([word, word + 1]), levels)
     up = word // 2 < math.floor((Fraction(y) * levels - below) * 2**31)
     assert found.tolist() == [below + up] * 2
 
@@ -742,7 +749,7 @@ def test_a_level_stays_where_it_is(levels):
     words = np.array([[0], [2**32 - 1]])
     for level in {0, 1, levels // 2, levels - 1, levels}:
         g = (level << 31) / (levels << 31)
-        found = reference.round_linear(np.array([g]), words, levels)
+        found = rounding.round_linear(np.array([g]), words, levels)
         # A quotient may be the float64 below its level: then one step of the chance is missing.
         assert (found[0] == level).all()
         assert found[1] == level or Fraction(g) * levels < level
@@ -759,7 +766,7 @@ def test_a_level_stays_where_it_is(levels):
 @example(1.0, 2**32 - 1, 0)
 @example(0.0, 0, -3)
 def test_exponential_rounding(y, word, lowest):
-    found = reference.round_exponential(np.array([y]), np.array([word]), lowest)
+    found = rounding.round_exponential(np.array([y]), np.array([word]), lowest)
     assert found.dtype == np.int64
     assert found.tolist() == [exponential(y, word, lowest)]
 
@@ -772,7 +779,7 @@ def test_exponential_rounding_about_the_threshold(y, lowest, steps):
     width = below or Fraction(2) ** lowest
     step = math.floor((exact - below) / width * 2**31) + steps
     word = 2 * min(max(step, 0), 2**31 - 1)
-    found = reference.round_exponential(np.array([y, y]), np.array([word, word + 1]), lowest)
+    found = rounding.round_exponential(np.array([y, y]), np.array([word, word + 1]), lowest)
     assert found.tolist() == [exponential(y, word, lowest)] * 2
 
 
@@ -781,8 +788,8 @@ def test_rounding_of_rows_against_their_own_words():
     y = rng.random((2, 3, 40))
     words = rng.integers(0, 2**32, (3, 40))
     for found, twin in (
-        (reference.round_linear(y, words, 5), lambda v, w: linear(v, w, 5)),
-        (reference.round_exponential(y, words, -4), lambda v, w: exponential(v, w, -4)),
+        (rounding.round_linear(y, words, 5), lambda v, w: linear(v, w, 5)),
+        (rounding.round_exponential(y, words, -4), lambda v, w: exponential(v, w, -4)),
     ):
         assert found.shape == y.shape
         for b, c, j in np.ndindex(y.shape):
@@ -794,10 +801,10 @@ def test_rounding_has_no_bias():
     u = np.arange(2**16) << 16
     for y in (0.0, 0.1, 0.25, 0.7, 0.999, 1.0):
         for levels in (1, 3, 8):
-            found = reference.round_linear(np.full(len(u), y), u, levels) / levels
+            found = rounding.round_linear(np.full(len(u), y), u, levels) / levels
             assert abs(found.mean() - y) <= 2.0**-16 / levels
         for lowest in (0, -1, -5):
-            level = reference.round_exponential(np.full(len(u), y), u, lowest)
+            level = rounding.round_exponential(np.full(len(u), y), u, lowest)
             found = np.where(level > 0, 2.0 ** (level - 1 + lowest), 0)
             assert abs(found.mean() - y) <= 2.0**-16
 
@@ -817,7 +824,7 @@ def k_levels(y, word, k):
 @example(2**32 - 1, 3)
 @example(0, 2**15)
 def test_lowest_of_k_levels(word, k):
-    (found,) = reference.k_level_offset(np.array([word]), k)
+    (found,) = rounding.k_level_offset(np.array([word]), k)
     exact = lowest_level(word, k)
     assert -Fraction(1, k) <= exact < 0
     assert abs(Fraction(float(found)) - exact) <= -exact / 2**53  # one division
@@ -833,7 +840,7 @@ def test_lowest_of_k_levels(word, k):
 @example(2**31, 2**32 - 1, 3)
 @example(0, 0, 3)
 def test_place_between_k_levels(g, word, k):
-    m, place = reference.k_level_grid(np.array([g]), np.array([word]), k)
+    m, place = rounding.k_level_grid(np.array([g]), np.array([word]), k)
     assert m.dtype == place.dtype == np.int64
     assert (m[0], place[0]) == k_levels(Fraction(g, 2**31), word, k)
     assert 0 <= m[0] <= k - 1 and 0 <= place[0] <= 2**31
@@ -848,7 +855,7 @@ def test_place_at_a_level(k, data):
     at_level = math.floor((Fraction(m * (k + 1), k * (k - 1)) - Fraction(g, 2**31)) * k * 2**32)
     for word in range(at_level - 3, at_level + 3):
         if 0 <= word < 2**32:
-            found = reference.k_level_grid(np.array([g]), np.array([word]), k)
+            found = rounding.k_level_grid(np.array([g]), np.array([word]), k)
             assert tuple(int(v[0]) for v in found) == k_levels(Fraction(g, 2**31), word, k)
 
 
@@ -856,8 +863,8 @@ def test_k_levels_of_rows():
     rng = np.random.default_rng(20)
     g = rng.integers(0, 2**31 + 1, (2, 3, 30))
     words = rng.integers(0, 2**32, 30)
-    m, place = reference.k_level_grid(g, words, 5)
-    offsets = reference.k_level_offset(words, 5)
+    m, place = rounding.k_level_grid(g, words, 5)
+    offsets = rounding.k_level_offset(words, 5)
     assert m.shape == place.shape == g.shape and offsets.shape == (30,)
     for b, c, j in np.ndindex(g.shape):
         exact = k_levels(Fraction(int(g[b, c, j]), 2**31), int(words[j]), 5)

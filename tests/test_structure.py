@@ -9,7 +9,7 @@ import torch
 
 from cqlib import Key, Payload, PayloadError
 from cqlib.compressors import compose, make
-from cqlib.kernels import packing, reference, rotation
+from cqlib.kernels import packing, reference, rotation, rounding
 from cqlib.keys import Stream
 from tests.cases import normal, spread
 from tests.helpers import philox, same_bits, stream_key
@@ -235,12 +235,12 @@ def test_dithering_decides_at_the_step(rest, u, up):
     words = np.array([2 * u, 2 * u + 1])  # the last bit of a word is not used
     for level in (0, 1, 2):
         y = np.full(2, (level + rest / 2**31) / 4)
-        assert reference.round_linear(y, words, 4).tolist() == [level + up] * 2
+        assert rounding.round_linear(y, words, 4).tolist() == [level + up] * 2
     for level, e in ((1, -3), (2, -2), (4, 0)):
         y = np.full(2, 2.0**e * (1 + rest / 2**31))
-        assert reference.round_exponential(y, words, -3).tolist() == [level + up] * 2
+        assert rounding.round_exponential(y, words, -3).tolist() == [level + up] * 2
     y = np.full(2, 2.0**-3 * rest / 2**31)
-    assert reference.round_exponential(y, words, -3).tolist() == [up] * 2
+    assert rounding.round_exponential(y, words, -3).tolist() == [up] * 2
 
 
 # --- rotated signs -------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ class Mutant(NamedTuple):
 
 BASE, CQ, DRIVE = "compressors/base.py", "compressors/cq.py", "compressors/drive.py"
 ISCC, DITHERING = "compressors/iscc.py", "compressors/dithering.py"
-KERNELS, PACKING = "kernels/reference.py", "kernels/packing.py"
+RANKS, ROUNDING, PACKING = "kernels/ranks.py", "kernels/rounding.py", "kernels/packing.py"
 LOOPS = "kernels/loops.py"  # what runs by default; all other changes are tried without it
 
 MUTANTS = [
@@ -161,7 +161,7 @@ MUTANTS = [
     # --- randomness
     Mutant(
         "shift ranks without sigma",
-        KERNELS,
+        RANKS,
         "(shift + per_coordinate)",
         "(shift + np.asarray(clients)[:, None])",
         "ranks or cq",
@@ -196,49 +196,49 @@ MUTANTS = [
     # --- rounding
     Mutant(
         "round_linear: one level up",
-        KERNELS,
+        ROUNDING,
         "np.asarray((g >> 31) + ((words >> 1) < (g & 0x7FFFFFFF)))",
         "np.minimum((g >> 31) + 1 + ((words >> 1) < (g & 0x7FFFFFFF)), levels)",
         "dithering or terngrad",
     ),
     Mutant(
         "round_exponential: one level down",
-        KERNELS,
+        ROUNDING,
         "np.where(above, exponent - lowest, 0)",
         "np.where(above, exponent - lowest - 1, 0)",
         "natural",
     ),
     Mutant(
         "k_level_grid: one level down",
-        KERNELS,
+        ROUNDING,
         "return m, (numerator",
         "return np.maximum(m - 1, 0), (numerator",
         "cq",
     ),
     Mutant(
         "round_independent: <= for <",
-        KERNELS,
+        ROUNDING,
         "np.asarray((words >> 1) < g)",
         "np.asarray((words >> 1) <= g)",
         "iq",
     ),
     Mutant(
         "round_correlated: <= for <",
-        KERNELS,
+        ROUNDING,
         "(words >> 1) < n_clients * g",
         "(words >> 1) <= n_clients * g",
         "cq",
     ),
     Mutant(
         "round_linear: <= for <",
-        KERNELS,
+        ROUNDING,
         "(words >> 1) < (g & 0x7FFFFFFF)",
         "(words >> 1) <= (g & 0x7FFFFFFF)",
         "linear or dithering or terngrad",
     ),
     Mutant(
         "round_exponential: <= for <",
-        KERNELS,
+        ROUNDING,
         "(words >> 1) < np.floor(chance",
         "(words >> 1) <= np.floor(chance",
         "exponential or natural",
@@ -382,8 +382,8 @@ MUTANTS = [
     Mutant(
         "compiled sum of squares: the last row is left out",
         LOOPS,
-        "        for p in range(rows // group):",
-        "        for p in range(max(rows // group - 1, 1)):",
+        "            level, here, end = 0, p, groups",
+        "            level, here, end = 0, p, max(groups - 1, 1)",
         "norm or iq",
     ),
 ]

@@ -28,7 +28,7 @@ from cqlib.compressors.onebit import (
     on_the_grid,
     rounding_words,
 )
-from cqlib.kernels import dispatch, packing, reference, rotation
+from cqlib.kernels import dispatch, packing, rotation, rounding
 from cqlib.keys import Key, Stream
 from cqlib.theory import mse
 from cqlib.theory.rotation import padded
@@ -110,9 +110,9 @@ class CQ(OneBit):
         below: Array = np.zeros((), dtype=np.int64)
         if self.levels > 1:
             words = dispatch.host().stream_words(ctx.key.shared(Stream.LEVELS), D)
-            below, g = reference.k_level_grid(g, words, self.levels)
+            below, g = rounding.k_level_grid(g, words, self.levels)
         ranks = ranks_of(self.ranks, ctx.key, D, ctx.clients, ctx.n)
-        up = reference.round_correlated(g, rounding_words(ctx, D), ranks, ctx.n)
+        up = rounding.round_correlated(g, rounding_words(ctx, D), ranks, ctx.n)
         codes = up if self.levels == 1 else below + up
         return Symbols(without_codes_of_zero(codes, scales), scales)
 
@@ -125,7 +125,7 @@ class CQ(OneBit):
         y = symbols.codes.astype(np.float64)
         if self.levels > 1:
             words = dispatch.host().stream_words(ctx.key.shared(Stream.LEVELS), D)
-            y = reference.k_level_offset(words, self.levels) + y * self._step
+            y = rounding.k_level_offset(words, self.levels) + y * self._step
         values = symbols.scales * (2 * y - 1)
         if self.rotate:
             values = rotation.hadamard_rotate_back(values, ctx.key.shared(Stream.COMMON_ROTATION))

@@ -22,7 +22,7 @@ from cqlib.compressors.base import (
     without_codes_of_zero,
 )
 from cqlib.kernels import rotation
-from cqlib.kernels.reference import tree_sum
+from cqlib.kernels.norms import tree_sum
 from cqlib.keys import Stream
 from cqlib.theory.rotation import PAPER_OMEGA, drive_min_error, drive_omega, padded
 from cqlib.theory.vectors import Vectors, mean_and_spread, squared_norms

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.base import Symbols
 from cqlib.compressors.drive import RotatedSigns
-from cqlib.kernels.reference import tree_sum
+from cqlib.kernels.norms import tree_sum
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.base import AB, Array, Constants, Context, Symbols, without_codes_of_zero
 from cqlib.compressors.onebit import OneBit, OneBitKernel, on_the_grid, rounding_words
-from cqlib.kernels import reference
+from cqlib.kernels import rounding
 from cqlib.theory.vectors import Vectors, squared_norms
 
 
@@ -37,7 +37,7 @@ class IQ(OneBit):
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the private word falls below the coordinate (Definition 5)."""
         g, scales = on_the_grid(x, ctx)
-        up = reference.round_independent(g, rounding_words(ctx, ctx.d))
+        up = rounding.round_independent(g, rounding_words(ctx, ctx.d))
         return Symbols(without_codes_of_zero(up, scales), scales)
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cqlib.compressors.base import Array, Compressor, Context, Symbols, check_scales
 from cqlib.compressors.dithering import with_sign, without_sign
 from cqlib.compressors.onebit import rounding_words
-from cqlib.kernels import reference
+from cqlib.kernels import rounding
 from cqlib.theory.dithering import SMALLEST_POWER, natural_compression_variance
 from cqlib.theory.vectors import Vectors
 
@@ -40,7 +40,7 @@ class NaturalCompression(Compressor):
         """Round absolute values to powers of two."""
         y = np.abs(x).astype(np.float64)
         check_scales(np.where(y > 2.0**_LARGEST_POWER, np.inf, 0.0), ctx.clients)
-        levels = reference.round_exponential(y, rounding_words(ctx, ctx.d), SMALLEST_POWER)
+        levels = rounding.round_exponential(y, rounding_words(ctx, ctx.d), SMALLEST_POWER)
         return Symbols(with_sign(levels, x < 0), np.zeros((*x.shape[:-1], 0), dtype=np.float32))
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:

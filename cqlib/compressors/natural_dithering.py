@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.base import Array, as_integer
 from cqlib.compressors.dithering import Dithering, as_norm_index
-from cqlib.kernels import reference
+from cqlib.kernels import rounding
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
 
@@ -55,7 +55,7 @@ class NaturalDithering(Dithering):
 
     def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Round to a neighbouring power of two, or to 0 below the smallest."""
-        return reference.round_exponential(y, words, 1 - self.s)
+        return rounding.round_exponential(y, words, 1 - self.s)
 
     def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return 2^(l - s), and 0 for l = 0."""

@@ -25,7 +25,7 @@ from cqlib.compressors.base import (
     check_norms,
     check_scales,
 )
-from cqlib.kernels import dispatch, reference
+from cqlib.kernels import dispatch, rounding
 from cqlib.keys import Stream
 
 SMALLEST_RANGE = 2.0**-126
@@ -127,7 +127,7 @@ def on_the_grid(
     """Return the coordinates on the integer grid of [-R, R], and R of shape (..., c, 1)."""
     scales = dispatch.host().norm_scale(x, norm)
     check_scales(scales[..., None], ctx.clients)  # an infinite range has no grid
-    return reference.grid(x, scales), scales[..., None]
+    return rounding.grid(x, scales), scales[..., None]
 
 
 def rounding_words(ctx: Context, d: int) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from cqlib.compressors.base import (
 from cqlib.compressors.cq import RANKS, ranks_of
 from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
 from cqlib.compressors.sparsifier import Kept, gather, scatter
-from cqlib.kernels import dispatch, reference
+from cqlib.kernels import dispatch, rounding
 from cqlib.kernels.subsets import random_permutation
 from cqlib.keys import Stream
 from cqlib.theory import mse, sparsification
@@ -75,7 +75,7 @@ class PermKCQ(OneBit):
         g, scales = on_the_grid(kept, ctx)
         width = places.shape[-1]
         ranks = ranks_of(self.ranks, ctx.key, width, member, ctx.n // self.b)
-        up = reference.round_correlated(g, rounding_words(ctx, width), ranks, ctx.n // self.b)
+        up = rounding.round_correlated(g, rounding_words(ctx, width), ranks, ctx.n // self.b)
         return Symbols(without_codes_of_zero(up, scales), scales)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.base import AB, Array, Constants, as_integer
 from cqlib.compressors.dithering import Dithering, as_norm_index
-from cqlib.kernels import reference
+from cqlib.kernels import rounding
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
 
@@ -55,7 +55,7 @@ class StandardDithering(Dithering):
 
     def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Round to a neighbouring multiple of 1 / s."""
-        return reference.round_linear(y, words, self.s)
+        return rounding.round_linear(y, words, self.s)
 
     def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return l / s."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.base import Array
 from cqlib.compressors.dithering import Dithering
-from cqlib.kernels import reference
+from cqlib.kernels import rounding
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
 
@@ -44,7 +44,7 @@ class TernGrad(Dithering):
 
     def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Round to 0 or 1."""
-        return reference.round_linear(y, words, 1)
+        return rounding.round_linear(y, words, 1)
 
     def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return 0 or 1."""

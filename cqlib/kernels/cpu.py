@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cqlib.kernels import loops, reference
+from cqlib.kernels import loops, norms, reference, rounding
+from cqlib.kernels.buffers import check_padding, empty_codes, output
+from cqlib.kernels.norms import Array
 from cqlib.kernels.packing import TILE
-from cqlib.kernels.reference import Array, check_padding, empty_codes, output, permutation_ranks
+from cqlib.kernels.ranks import permutation_ranks
 from cqlib.keys import Key, Stream
 from cqlib.philox import Words
 
@@ -83,7 +85,7 @@ def l2_scale(x: Array) -> NDArray[np.float32]:
     total = np.empty(len(rows))
     loops.sums_of_squares(np.ascontiguousarray(rows), total)
     norm = np.sqrt(total).reshape(x.shape[:-1])
-    return reference.scale_of_norm(norm, lambda: (x != 0).any(axis=-1))
+    return norms.scale_of_norm(norm, lambda: (x != 0).any(axis=-1))
 
 
 def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
@@ -111,7 +113,7 @@ def encode_one_bit(
         codes[:] = 0
         return codes
     x = np.ascontiguousarray(x)
-    step = float(scale) * 2.0**-reference.GRID_BITS
+    step = float(scale) * 2.0**-rounding.GRID_BITS
     k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
     tiles = -(-x.size // TILE)
     if not correlated:

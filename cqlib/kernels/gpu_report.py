@@ -82,7 +82,7 @@ def programs() -> list[Program]:
     encode = {"x_ptr": x, "scale_ptr": scale, "places_ptr": "*i64", "out_ptr": codes, **keys}
     mean = {"codes_ptr": codes, "scales_ptr": scale, "out_ptr": "*fp32", "width": i32, **keys}
     decode = {"codes_ptr": codes, "scale_ptr": scale, "out_ptr": "*fp32", "d": i32}
-    halve = {"x_ptr": x, "out_ptr": "*fp64", "size": i32, "step": i32}
+    fold = {"x_ptr": x, "out_ptr": "*fp64", "size": i32, "count": i32, "step": i32}
     places = {"out_ptr": "*i64", "tiles": i32, "client": i32, **keys}
     return [
         Program("_encode_kernel", {"CORRELATED": False, "BLOCK": 128}, encode, 8, 4 + 1 / 8),
@@ -91,7 +91,7 @@ def programs() -> list[Program]:
         Program("_decode_kernel", {"BLOCK": 128}, decode, 8, 4 + 1 / 8),
         Program("_mean_kernel", {"EQUAL": True, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
         Program("_mean_kernel", {"EQUAL": False, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
-        Program("_halve_kernel", {"SQUARE": True, "BLOCK": 256}, halve, 16, 4 + 1),
+        Program("_fold_kernel", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold, 16, 4 + 1),
     ]
 
 

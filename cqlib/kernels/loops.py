@@ -15,8 +15,10 @@ import numpy as np
 from numba import guvectorize, njit, types
 from numba.extending import intrinsic, overload
 
+from cqlib.kernels.norms import ROW
 from cqlib.kernels.packing import TILE
-from cqlib.kernels.reference import GRID_BITS, SIGMA_ROUNDS
+from cqlib.kernels.ranks import SIGMA_ROUNDS
+from cqlib.kernels.rounding import GRID_BITS
 from cqlib.philox import MASK32, MULTIPLIERS, WEYL
 
 # Without the NumPy error model every division would test for zero, and no loop would vectorise.
@@ -32,7 +34,6 @@ HIGH = LOW << WORD
 TILE_BYTES = TILE // 8
 HALF = 1 << GRID_BITS
 MAGIC = float((1 << 52) + HALF)
-LANES = 2048  # of the sum of squares
 
 
 # --- Philox --------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ def sigma_of_many(k0, k1, clients, n, out):
                 x[i] = partner if (word >> (larger & THIRTY_ONE)) & ONE else own
 
 
-# --- sums in the order of the halving tree -------------------------------------------------------
+# --- sums in the order of norms.tree_sum ---------------------------------------------------------
 
 
 @inlined
@@ -165,86 +166,65 @@ def _square(v):
 
 
 @inlined
-def _row_of_squares(x, start, width, out):
-    """Fill out with the squares of x[start : start + width]; past the end of x they are 0."""
-    m = min(max(x.size - start, 0), width)
-    xs = x[min(start, x.size) :]
-    for l in range(m):
-        out[l] = _square(xs[l])
-    for l in range(m, width):
-        out[l] = 0.0
+def _four_rows(x, out):
+    """Fill out, shape (ROW,), with the tree over the squares of the 4 rows of x."""
+    x0, x1, x2, x3 = x[:ROW], x[ROW : 2 * ROW], x[2 * ROW : 3 * ROW], x[3 * ROW : 4 * ROW]
+    for l in range(ROW):
+        out[l] = (_square(x0[l]) + _square(x1[l])) + (_square(x2[l]) + _square(x3[l]))
 
 
 @inlined
-def _eight_rows_of_squares(x, start, step, width, out):
-    """As for one row, for the tree over the rows that start at start, start + step, ..."""
-    x0, x1, x2, x3 = x[start:], x[start + step :], x[start + 2 * step :], x[start + 3 * step :]
-    start += 4 * step
-    x4, x5, x6, x7 = x[start:], x[start + step :], x[start + 2 * step :], x[start + 3 * step :]
-    for l in range(width):
-        even = (_square(x0[l]) + _square(x4[l])) + (_square(x2[l]) + _square(x6[l]))
-        odd = (_square(x1[l]) + _square(x5[l])) + (_square(x3[l]) + _square(x7[l]))
-        out[l] = even + odd
-
-
-@inlined
-def _reversed(i, bits):
-    """Return i with the order of its lowest bits reversed."""
-    r = 0
-    for _ in range(bits):
-        r = r << 1 | i & 1
-        i >>= 1
-    return r
+def _sixteen_rows(x, four, out):
+    """As for four rows, for 16 rows; four is scratch, four arrays like out."""
+    f0, f1, f2, f3 = four
+    _four_rows(x, f0)
+    _four_rows(x[4 * ROW :], f1)
+    _four_rows(x[8 * ROW :], f2)
+    _four_rows(x[12 * ROW :], f3)
+    for l in range(ROW):
+        out[l] = (f0[l] + f1[l]) + (f2[l] + f3[l])
 
 
 @compiled
 def sums_of_squares(x, out):
     """Fill out, float64 of shape (rows,), with sums of squares of x of shape (rows, d).
 
-    The halving tree adds entries that differ in the highest bit of their index first. Over rows of
-    LANES entries it is walked with one partial sum a level, in bit-reversed order of the rows; the
-    entries of what remains are halved at last.
+    The tree over the rows of 64 entries is walked with one partial sum a level, by fours, since
+    more of them, or longer ones, outrun the prefetcher; those past the end are zeros, which change
+    nothing.
     """
     d = x.shape[1]
-    size, width = 1, 1
-    while size < d:
-        size *= 2
-    width = min(size, LANES)
-    rows = size // width
-    group = 8 if rows >= 8 else 1
+    group = 16 * ROW
+    groups = (d + group - 1) // group
     depth = 0
-    while (group << depth) < rows:
+    while (1 << depth) < groups:
         depth += 1
-    partial = np.empty((depth + 1, width))
-    node = np.empty(width)
+    partial, node = np.empty((depth + 1, ROW)), np.empty(ROW)
+    four, rest = (
+        (np.empty(ROW), np.empty(ROW), np.empty(ROW), np.empty(ROW)),
+        np.zeros(group, x.dtype),
+    )
     for i in range(x.shape[0]):
         xi = x[i]
-        for p in range(rows // group):
-            start = _reversed(p, depth) * width
-            step = rows // group * width
-            if group == 1:
-                _row_of_squares(xi, start, width, node)
-            elif start + 7 * step + width <= d:
-                _eight_rows_of_squares(xi, start, step, width, node)
+        for p in range(groups):
+            xs = xi[p * group :]
+            if xs.size >= group:
+                _sixteen_rows(xs, four, node)
             else:
-                eight = np.empty((8, width))
-                for j in range(8):
-                    _row_of_squares(xi, start + j * step, width, eight[j])
-                for l in range(width):
-                    even = (eight[0, l] + eight[4, l]) + (eight[2, l] + eight[6, l])
-                    odd = (eight[1, l] + eight[5, l]) + (eight[3, l] + eight[7, l])
-                    node[l] = even + odd
-            level, q = 0, p
-            while q & 1:
-                lower = partial[level]
-                for l in range(width):
-                    node[l] = lower[l] + node[l]
-                level += 1
-                q >>= 1
+                for j in range(xs.size):
+                    rest[j] = xs[j]
+                _sixteen_rows(rest, four, node)
+            level, here, end = 0, p, groups
+            while here & 1 or (here == end - 1 and here > 0):  # the second of a pair, or the last
+                if here & 1:
+                    lower = partial[level]
+                    for l in range(ROW):
+                        node[l] = lower[l] + node[l]
+                level, here, end = level + 1, here >> 1, (end + 1) >> 1
             kept = partial[level]
-            for l in range(width):
+            for l in range(ROW):
                 kept[l] = node[l]
-        half = width // 2
+        half = ROW // 2
         while half:
             upper = node[half : 2 * half]
             for l in range(half):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from cqlib.kernels import dispatch
-from cqlib.kernels.reference import tree_sum
+from cqlib.kernels.norms import tree_sum
 from cqlib.philox import Words
 
 Rows = NDArray[np.float64]

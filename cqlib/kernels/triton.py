@@ -19,8 +19,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from cqlib.kernels.buffers import check_padding
+from cqlib.kernels.norms import ROW
 from cqlib.kernels.packing import check_length
-from cqlib.kernels.reference import check_padding
 from cqlib.keys import Key, Stream
 
 LANES = 128  # bytes of codes that one program makes, one a thread
@@ -198,27 +199,33 @@ def _mean_kernel(
 
 
 @triton.jit
-def _halve_kernel(x_ptr, out_ptr, size, step, SQUARE: tl.constexpr, BLOCK: tl.constexpr):
-    """Add up entries i, i + step, ..., i + 7 step by a tree that pairs the farthest first."""
+def _fold_kernel(
+    x_ptr, out_ptr, size, count, step, SQUARE: tl.constexpr, FAR: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """Add up eight entries, step apart, by a tree that pairs the farthest first, or neighbours."""
     x_ptr += tl.program_id(1).to(tl.int64) * size
-    out_ptr += tl.program_id(1).to(tl.int64) * step
+    out_ptr += tl.program_id(1).to(tl.int64) * count
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    v0 = _entry(x_ptr, i, 0 * step, size, step, SQUARE)
-    v1 = _entry(x_ptr, i, 1 * step, size, step, SQUARE)
-    v2 = _entry(x_ptr, i, 2 * step, size, step, SQUARE)
-    v3 = _entry(x_ptr, i, 3 * step, size, step, SQUARE)
-    v4 = _entry(x_ptr, i, 4 * step, size, step, SQUARE)
-    v5 = _entry(x_ptr, i, 5 * step, size, step, SQUARE)
-    v6 = _entry(x_ptr, i, 6 * step, size, step, SQUARE)
-    v7 = _entry(x_ptr, i, 7 * step, size, step, SQUARE)
-    total = ((v0 + v4) + (v2 + v6)) + ((v1 + v5) + (v3 + v7))
-    tl.store(out_ptr + i, total, mask=i < step)
+    here = i < count
+    first = i // step * (8 * step) + i % step
+    v0 = _entry(x_ptr, first, size, here, SQUARE)
+    v1 = _entry(x_ptr, first + step, size, here, SQUARE)
+    v2 = _entry(x_ptr, first + 2 * step, size, here, SQUARE)
+    v3 = _entry(x_ptr, first + 3 * step, size, here, SQUARE)
+    v4 = _entry(x_ptr, first + 4 * step, size, here, SQUARE)
+    v5 = _entry(x_ptr, first + 5 * step, size, here, SQUARE)
+    v6 = _entry(x_ptr, first + 6 * step, size, here, SQUARE)
+    v7 = _entry(x_ptr, first + 7 * step, size, here, SQUARE)
+    if FAR:
+        total = ((v0 + v4) + (v2 + v6)) + ((v1 + v5) + (v3 + v7))
+    else:
+        total = ((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7))
+    tl.store(out_ptr + i, total, mask=here)
 
 
 @triton.jit
-def _entry(x_ptr, i, offset, size, step, SQUARE: tl.constexpr):
-    v = tl.load(x_ptr + i + offset, mask=(i < step) & (i + offset < size), other=0.0)
-    v = v.to(tl.float64)
+def _entry(x_ptr, i, size, here, SQUARE: tl.constexpr):
+    v = tl.load(x_ptr + i, mask=here & (i < size), other=0.0).to(tl.float64)
     return v * v if SQUARE else v
 
 
@@ -315,18 +322,22 @@ def joint_mean_one_bit(
 
 
 def _sums_of_squares(x: Tensor) -> Tensor:
-    """Return the sums of rows in the order of the halving tree, float64 of shape (rows,)."""
-    values, (rows, size) = x.contiguous(), x.shape
-    square = True
-    while square or size > 1:
-        step = max(1 << (size - 1).bit_length(), 8) // 8  # zeros fill the tree up
-        out = torch.empty((rows, step), dtype=torch.float64, device=x.device)
-        block = min(256, step)
-        _halve_kernel[(triton.cdiv(step, block), rows)](
-            values, out, size, step, SQUARE=square, BLOCK=block, **OPTIONS
-        )
-        values, size, square = out, step, False
-    return values[:, 0]
+    """Return the sums of rows in the order of ``norms.tree_sum``, float64 of shape (rows,)."""
+    values = _fold(x.contiguous(), ROW, square=True)
+    while values.shape[1] > ROW:
+        values = _fold(values, ROW)
+    return _fold(_fold(values, 8, far=True), 1, far=True)[:, 0]
+
+
+def _fold(values: Tensor, step: int, *, square: bool = False, far: bool = False) -> Tensor:
+    rows, size = values.shape
+    count = step * max(1, triton.cdiv(size, 8 * step))
+    out = torch.empty((rows, count), dtype=torch.float64, device=values.device)
+    block = min(256, triton.next_power_of_2(count))
+    _fold_kernel[(triton.cdiv(count, block), rows)](
+        values, out, size, count, step, SQUARE=square, FAR=far, BLOCK=block, **OPTIONS
+    )
+    return out
 
 
 def _check_codes(codes: Tensor, d: int) -> None:

@@ -1,0 +1,86 @@
+"""Norms as floats: sums in one fixed order, rounded up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROW = 64  # entries that are folded last
+_SMALLEST_SCALE = 2.0**-126  # the smallest normal float32
+
+Array = NDArray[Any]
+
+
+def tree_sum(values: Array) -> Array:
+    """Sum over the last axis in one fixed order, by elementwise additions only.
+
+    Entries are the rows of a matrix of 64 columns. Neighbouring rows are added, then neighbouring
+    sums of two, and so on; the row that remains is folded in halves. Zeros fill up both.
+    """
+    if values.shape[-1] > ROW:
+        matrix = _filled_up(values, -values.shape[-1] % ROW)
+        rows = matrix.reshape(*values.shape[:-1], -1, ROW)
+        while rows.shape[-2] > 1:
+            even, odd = rows[..., 0::2, :], rows[..., 1::2, :]
+            last = even[..., odd.shape[-2] :, :]  # without a neighbour
+            rows = np.concatenate([even[..., : odd.shape[-2], :] + odd, last], axis=-2)
+        values = rows[..., 0, :]
+    width = 1 << (values.shape[-1] - 1).bit_length()
+    values = _filled_up(values, width - values.shape[-1])
+    while width > 1:
+        width //= 2
+        values = values[..., :width] + values[..., width:]
+    return values[..., 0]
+
+
+def _filled_up(values: Array, zeros: int) -> Array:
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, zeros)]) if zeros else values
+
+
+def l2_scale(x: Array) -> NDArray[np.float32]:
+    """2-norm over the last axis as float32, rounded up, at least 2^-126; 0 for a zero vector.
+
+    Rounding up keeps every coordinate inside [-R, R]. The norm of a vector whose norm exceeds the
+    float32 range is infinity, for the caller to refuse.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        norm = np.sqrt(tree_sum(np.square(x, dtype=np.float64)))
+    return scale_of_norm(norm, lambda: (x != 0).any(axis=-1))
+
+
+def scale_of_norm(norm: Array, not_zero: Callable[[], Array]) -> NDArray[np.float32]:
+    """Round norms up to float32, at least 2^-126; not_zero tells tiny vectors from zero ones."""
+    scale = np.maximum(_round_up(norm), np.float32(_SMALLEST_SCALE))
+    if (norm > 0).all():
+        return scale
+    return np.where(not_zero(), scale, np.float32(0.0))
+
+
+def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
+    """p-norm over the last axis as float32, rounded up; 0 for a zero vector, as :func:`l2_scale`.
+
+    The largest entry is never above it, so that |x| / R stays in [0, 1]. For p other than 2 and
+    infinity a relative margin of 2^-40 covers the error of the powers and the sum.
+    """
+    if p == 2:
+        return l2_scale(x)
+    absolute = np.abs(x).astype(np.float64)
+    largest = absolute.max(axis=-1)
+    norm = largest
+    if p != np.inf:
+        unit = np.where(largest > 0, largest, 1.0)
+        with np.errstate(over="ignore", under="ignore"):
+            powers = absolute / unit[..., None]
+            total = tree_sum(powers if p == 1 else powers**p)
+            norm = unit * (total if p == 1 else total ** (1 / p)) * (1 + 2.0**-40)
+    scale = np.maximum(_round_up(np.maximum(norm, largest)), np.float32(_SMALLEST_SCALE))
+    return np.where(largest > 0, scale, np.float32(0.0))
+
+
+def _round_up(norm: Array) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", under="ignore"):
+        scale = norm.astype(np.float32)
+        return np.where(scale < norm, np.nextafter(scale, np.float32(np.inf)), scale)
