@@ -12,13 +12,14 @@ import torch
 from numba import njit
 
 from cqlib import Key, compressors
-from cqlib.kernels import cpu, dispatch, loops, reference, rounding
+from cqlib.kernels import cpu, dispatch, reference, rounding
+from cqlib.kernels.loops import one_bit, words
 from cqlib.keys import Stream
 
 SIZES = [1, 5, 8, 123, 1023, 1024, 1025, 4096, 5001, 70_000]
 CLIENTS = [1, 2, 3, 5, 16, 127, 128, 129, 1000, 10**6, 2**31 - 1, 2**31, 2**32 - 1]
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-one_bit = pytest.mark.parametrize("correlated", [False, True], ids=["iq", "cq"])
+iq_or_cq = pytest.mark.parametrize("correlated", [False, True], ids=["iq", "cq"])
 
 
 def vectors(*shape, dtype=np.float64, seed=0):
@@ -89,7 +90,7 @@ def test_norms_that_exceed_what_a_float_holds():
 def iq_decisions(x, step, word):
     out = np.empty(len(x), np.bool_)
     for j in range(len(x)):
-        out[j] = loops._iq_up(x[j], step[j], word[j])
+        out[j] = one_bit._iq_up(x[j], step[j], word[j])
     return out
 
 
@@ -97,8 +98,8 @@ def iq_decisions(x, step, word):
 def cq_decisions(x, step, word, shared, place, n):
     out = np.empty(len(x), np.bool_)
     for j in range(len(x)):
-        threshold = loops._cq_threshold(word[j], shared[j], place[j] << loops.WORD, n)
-        out[j] = loops._cq_up(x[j], step[j], threshold, n)
+        threshold = one_bit._cq_threshold(word[j], shared[j], place[j] << words.WORD, n)
+        out[j] = one_bit._cq_up(x[j], step[j], threshold, n)
     return out
 
 
@@ -144,7 +145,7 @@ def test_cq_at_the_edge_of_the_grid(dtype, n):
     assert (up == expected).all()
 
 
-@one_bit
+@iq_or_cq
 @both_dtypes
 @pytest.mark.parametrize("n", [1, 3, 16, 2**31 - 1, 2**31, 2**32 - 1])
 def test_encode_and_decode(n, dtype, correlated):
@@ -158,7 +159,7 @@ def test_encode_and_decode(n, dtype, correlated):
         assert same(cpu.decode_one_bit(expected, scale, d=d), values)
 
 
-@one_bit
+@iq_or_cq
 def test_a_zero_vector(correlated):
     who = {"key": Key(1), "client": 0, "n_clients": 2, "correlated": correlated}
     for kernels in (cpu, reference):
@@ -191,7 +192,7 @@ def test_mean_of_messages(n, d, same_scale):
         assert same(a, b)
 
 
-@one_bit
+@iq_or_cq
 @both_dtypes
 @pytest.mark.parametrize(("b", "n", "d"), [(1, 1, 1), (2, 3, 9), (1, 16, 1024), (3, 130, 2100)])
 def test_mean_of_all_at_once(b, n, d, dtype, correlated):

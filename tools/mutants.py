@@ -49,7 +49,8 @@ class Mutant(NamedTuple):
 BASE, CQ, DRIVE = "compressors/base.py", "compressors/cq.py", "compressors/drive.py"
 ISCC, DITHERING = "compressors/iscc.py", "compressors/dithering.py"
 RANKS, ROUNDING, PACKING = "kernels/ranks.py", "kernels/rounding.py", "kernels/packing.py"
-LOOPS = "kernels/loops.py"  # what runs by default; all other changes are tried without it
+LOOPS = "kernels/loops/"  # what runs by default; all other changes are tried without it
+COMPILED = LOOPS + "one_bit.py"
 
 MUTANTS = [
     # --- wrong by one percent
@@ -360,28 +361,28 @@ MUTANTS = [
     # --- compiled
     Mutant(
         "compiled cq: sigma is missing",
-        LOOPS,
+        COMPILED,
         "rank = (shared_word & LOW) * (n & LOW) + place\n",
         "rank = (shared_word & LOW) * (n & LOW)\n",
         "cq",
     ),
     Mutant(
         "compiled decoding: values 1 % too large",
-        LOOPS,
+        LOOPS + "one_bit_read.py",
         "part[l] = R if (byte[l] >> k) & 1 else -R",
         "part[l] = 1.01 * R if (byte[l] >> k) & 1 else -1.01 * R",
         "iq or cq",
     ),
     Mutant(
         "compiled sigma: one round less",
-        LOOPS,
+        COMPILED,
         "        for r in range(SIGMA_ROUNDS):\n            if r % 4 == 0:",
         "        for r in range(SIGMA_ROUNDS - 1):\n            if r % 4 == 0:",
         "cq",
     ),
     Mutant(
         "compiled sum of squares: the last row is left out",
-        LOOPS,
+        LOOPS + "sums.py",
         "            level, here, end = 0, p, groups",
         "            level, here, end = 0, p, max(groups - 1, 1)",
         "norm or iq",
@@ -409,7 +410,7 @@ class Copy:
         """Return the first failure, or how many there are; nothing if all tests pass."""
         if mutant is None:
             return self._failures(tests, "", count)
-        self.env["CQLIB_BACKEND"] = "cpu" if mutant.file == LOOPS else "reference"
+        self.env["CQLIB_BACKEND"] = "cpu" if mutant.file.startswith(LOOPS) else "reference"
         path = self.root / "cqlib" / mutant.file
         text = path.read_text()
         path.write_text(mutated(mutant, text))

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cqlib.kernels import loops, norms, reference, rounding
+from cqlib.kernels import norms, reference, rounding
 from cqlib.kernels.buffers import check_padding, empty_codes, output
+from cqlib.kernels.loops import one_bit, one_bit_read, permutation, sums, words
 from cqlib.kernels.norms import Array
 from cqlib.kernels.packing import TILE
 from cqlib.kernels.ranks import permutation_ranks
@@ -46,14 +47,14 @@ def philox4x32(
     counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words]
 ) -> tuple[NDArray[np.uint64], ...]:
     """Compute blocks for arrays of words that broadcast against each other."""
-    return tuple(loops.philox_blocks(*counter, *key))
+    return tuple(words.philox_blocks(*counter, *key))
 
 
 def stream_words(stream_key: tuple[Words, Words], d: int) -> NDArray[np.int64]:
     """See :func:`reference.stream_words`."""
     k0, k1 = (np.asarray(k, dtype=np.uint64) for k in stream_key)
     out = np.empty((k0.size, d), dtype=np.int64)
-    loops.stream_words(k0.reshape(-1), k1.reshape(-1), out)
+    words.stream_words(k0.reshape(-1), k1.reshape(-1), out)
     return out.reshape(*k0.shape, d)
 
 
@@ -83,7 +84,7 @@ def l2_scale(x: Array) -> NDArray[np.float32]:
     """See :func:`reference.l2_scale`."""
     rows = x.reshape(-1, x.shape[-1])
     total = np.empty(len(rows))
-    loops.sums_of_squares(np.ascontiguousarray(rows), total)
+    sums.sums_of_squares(np.ascontiguousarray(rows), total)
     norm = np.sqrt(total).reshape(x.shape[:-1])
     return norms.scale_of_norm(norm, lambda: (x != 0).any(axis=-1))
 
@@ -117,7 +118,9 @@ def encode_one_bit(
     k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
     tiles = -(-x.size // TILE)
     if not correlated:
-        return _over_tiles(tiles, lambda a, b: loops.iq_encode(x, step, k0, k1, a, b, codes), codes)
+        return _over_tiles(
+            tiles, lambda a, b: one_bit.iq_encode(x, step, k0, k1, a, b, codes), codes
+        )
     s0, s1 = _two(key.shared(Stream.SHIFT))
     n = np.uint64(n_clients)
     places = np.ascontiguousarray(
@@ -125,7 +128,7 @@ def encode_one_bit(
     )
     return _over_tiles(
         tiles,
-        lambda a, b: loops.cq_encode(x, step, k0, k1, s0, s1, places, n, a, b, codes),
+        lambda a, b: one_bit.cq_encode(x, step, k0, k1, s0, s1, places, n, a, b, codes),
         codes,
     )
 
@@ -141,7 +144,7 @@ def decode_one_bit(
         values[:] = 0
         return values
     return _over_tiles(
-        -(-d // TILE), lambda a, b: loops.one_bit_decode(codes, R, a, b, values), values
+        -(-d // TILE), lambda a, b: one_bit_read.one_bit_decode(codes, R, a, b, values), values
     )
 
 
@@ -159,10 +162,12 @@ def mean_one_bit(
             values[:] = 0
             return values
         return _over_tiles(
-            tiles, lambda a, b: loops.one_bit_mean_of_equal(codes, R, a, b, values), values
+            tiles, lambda a, b: one_bit_read.one_bit_mean_of_equal(codes, R, a, b, values), values
         )
     rows = np.ascontiguousarray(scales)
-    return _over_tiles(tiles, lambda a, b: loops.one_bit_mean(codes, rows, a, b, values), values)
+    return _over_tiles(
+        tiles, lambda a, b: one_bit_read.one_bit_mean(codes, rows, a, b, values), values
+    )
 
 
 def joint_mean_one_bit(
@@ -187,7 +192,7 @@ def joint_mean_one_bit(
     norms = np.ascontiguousarray(scales).reshape(-1, n)
     return _over_tiles(
         tiles,
-        lambda a, b: loops.one_bit_joint_mean(
+        lambda a, b: one_bit.one_bit_joint_mean(
             rows, norms, k0, k1, correlated, s0, s1, places, np.uint64(n), a, b, sums
         ),
         values,
@@ -207,11 +212,11 @@ def _places(
     ids, n = np.asarray(clients).astype(np.uint64), np.uint64(n_clients)
     if len(ids) >= _LANES_FULL and n_clients <= 128 * max(len(ids), 32):
         out = np.empty((tiles, len(ids)), dtype=np.uint64)
-        loops.sigma_of_many(k0, k1, ids, n, out)
+        permutation.sigma_of_many(k0, k1, ids, n, out)
         return out
     columns = np.empty((len(ids), tiles), dtype=np.uint64)
     for i, column in zip(ids, columns, strict=True):
-        loops.sigma_of_one(k0, k1, i, n, column)
+        permutation.sigma_of_one(k0, k1, i, n, column)
     return columns.T
 
 
