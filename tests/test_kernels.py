@@ -12,7 +12,7 @@ import torch
 from numba import njit
 
 from cqlib import Key, compressors
-from cqlib.kernels import cpu, dispatch, reference, rounding
+from cqlib.kernels import cpu, dispatch, packing, reference, rotation, rounding
 from cqlib.kernels.loops import one_bit, words
 from cqlib.keys import Stream
 
@@ -212,6 +212,65 @@ def test_mean_of_all_at_once(b, n, d, dtype, correlated):
         assert same(cpu.mean_one_bit(codes, scales[i], d=d), expected[i])
 
 
+# --- signed levels -------------------------------------------------------------------------------
+
+
+@both_dtypes
+@pytest.mark.parametrize("levels", [1, 2, 7, 127, 128, 1000, 2**16])
+@pytest.mark.parametrize("d", [1, 9, 123, 1023, 1024, 1025, 1281, 5119, 5120, 12_345])
+def test_levels(d, levels, dtype):
+    x = vectors(d, dtype=dtype, seed=d)
+    for p in (2, np.inf):
+        scale = reference.norm_scale(x, p)
+        how = {"levels": levels, "key": Key(d, 5), "client": 3}
+        signed = reference.quantize_levels(x, scale, **how)
+        assert same(cpu.quantize_levels(x, scale, **how), signed)
+        codes = reference.encode_levels(x, scale, **how)
+        assert same(cpu.encode_levels(x, scale, **how), codes)
+        values = reference.decode_levels(codes, scale, d=d, levels=levels)
+        assert same(cpu.decode_levels(codes, scale, d=d, levels=levels), values)
+        assert np.allclose(values, signed * (float(scale) / levels), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
+def test_levels_of_a_zero_vector(kernels):
+    how = {"levels": 7, "key": Key(1), "client": 0}
+    zero = np.float32(0)
+    assert kernels.quantize_levels(np.zeros(9), zero, **how).tolist() == [0] * 9
+    codes = kernels.encode_levels(np.zeros(9), zero, **how)
+    assert not codes.any()
+    assert same(kernels.decode_levels(codes, zero, d=9, levels=7), np.zeros(9, np.float32))
+
+
+@pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
+def test_levels_that_nobody_sends_are_refused(kernels):
+    def decode(data, d, levels):
+        kernels.decode_levels(np.array(data, np.uint8), np.float32(1), d=d, levels=levels)
+
+    with pytest.raises(ValueError, match="at most 242, got 255"):
+        decode([0, 255], 10, 1)
+    with pytest.raises(ValueError, match="padding digits"):
+        decode([3], 1, 1)
+    with pytest.raises(ValueError, match="padding bits"):
+        decode([16], 1, 7)
+    with pytest.raises(ValueError, match="symbols must be below 15, got 15"):
+        decode([15], 1, 7)
+    full = np.zeros(4 * 128, np.uint8)
+    full[::128] = 1  # all four planes of the first coordinate
+    with pytest.raises(ValueError, match="symbols must be below 15, got 15"):
+        decode(full, 1024, 7)
+    with pytest.raises(ValueError, match="expected 1 code bytes, got 2"):
+        decode([0, 0], 1, 7)
+    how = {"key": Key(1), "client": 0}
+    with pytest.raises(ValueError, match=r"levels must be in \[1, 65536\], got 65537"):
+        kernels.encode_levels(np.ones(3), np.float32(1), levels=2**16 + 1, **how)
+    with pytest.raises(ValueError, match="of int16, int32 for 200 levels, got int8"):
+        kernels.quantize_levels(
+            np.ones(3), np.float32(1), levels=200, out=np.empty(3, np.int8), **how
+        )
+    assert kernels.quantize_levels(np.ones(3), np.float32(1), levels=127, **how).dtype == np.int8
+
+
 @pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
 def test_what_does_not_fit_is_refused(kernels):
     x, who = np.ones(12), {"key": Key(1), "client": 0, "n_clients": 2, "correlated": True}
@@ -230,6 +289,70 @@ def test_what_does_not_fit_is_refused(kernels):
         kernels.decode_one_bit(np.full(2, 255, np.uint8), np.float32(4), d=12)
     with pytest.raises(ValueError, match="padding bits"):
         kernels.mean_one_bit(np.full((1, 2), 255, np.uint8), np.ones(1, np.float32), d=12)
+
+
+# --- the Walsh-Hadamard transform, and DRIVE -----------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("m", [*range(14), 15, 16, 17, 18])
+def test_transform(m, dtype):
+    x = (1000 * np.random.default_rng(m).standard_normal((2, 2**m))).astype(dtype)
+    expected = reference.transform(x)
+    assert same(cpu.transform(x), expected)
+    assert cpu.transform(x, out=x) is x and same(x, expected)
+
+
+@pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
+def test_what_cannot_be_transformed_is_refused(kernels):
+    with pytest.raises(ValueError, match="a power of two, got 12 coordinates"):
+        kernels.transform(np.ones(12))
+    with pytest.raises(ValueError, match="float32, float64 or int32, got int64"):
+        kernels.transform(np.ones(4, np.int64))
+    for bad in (np.ones(8), np.ones(4, np.float32), np.ones(8)[::2]):
+        with pytest.raises(ValueError, match="out must be a contiguous float64 array of shape"):
+            kernels.transform(np.ones(4), out=bad)
+
+
+DRIVE_SIZES = [*range(1, 10), 123, 128, 1023, 1025, 3000, 4097, 2**15, 2**15 + 1, 70_000, 2**17]
+
+
+@pytest.mark.parametrize("unbiased", [True, False])
+@both_dtypes
+@pytest.mark.parametrize("d", DRIVE_SIZES)
+def test_drive(d, dtype, unbiased):
+    x = vectors(d, dtype=dtype, seed=d)
+    squares = reference.sums_of_squares(x)
+    who = {"key": Key(d, 9), "client": 5}
+    codes, S = reference.encode_drive(x, squares, unbiased=unbiased, **who)
+    found, scale = cpu.encode_drive(x, squares, unbiased=unbiased, **who)
+    assert same(found, codes) and same(np.asarray(scale), np.asarray(S))
+    for out in (np.empty(d, np.float32), np.empty(d)):
+        values = reference.decode_drive(codes, S, d=d, **who)
+        assert (cpu.decode_drive(codes, S, d=d, out=out, **who) == values).all()
+    # By definition: signs after a random rotation, times S, rotated back.
+    k = tuple(int(k[0]) for k in who["key"].private(Stream.ROTATION, np.array([5])))
+    D = 8 * len(codes) if d > 4 else 1 << (d - 1).bit_length()
+    y = rotation.hadamard_rotate(np.pad(x.astype(np.float64), (0, D - d)), k)
+    by_hand = squares / np.abs(y).sum() if unbiased else np.abs(y).sum() / D
+    assert S == pytest.approx(by_hand, rel=1e-6)
+    read = rotation.hadamard_rotate_back(np.where(packing.unpack_bits(codes, D), S, -S), k)[:d]
+    np.testing.assert_allclose(values, read, rtol=0, atol=1e-5 * float(S) * D**0.5)
+    assert (packing.unpack_bits(codes, D) != (y >= 0)).mean() < 1e-3 + (d < 10)
+
+
+def test_drive_at_the_ends_of_what_floats_hold():
+    for dtype, sizes in ((np.float32, (1e-44, 1e-30, 1e30, 1e38)), (np.float64, (1e-320, 1e-40))):
+        for size in sizes:
+            x = (size * np.ones(100)).astype(dtype)
+            squares, who = reference.sums_of_squares(x), {"key": Key(1), "client": 0}
+            codes, S = reference.encode_drive(x, squares, unbiased=True, **who)
+            found, scale = cpu.encode_drive(x, squares, unbiased=True, **who)
+            assert same(found, codes) and scale == S
+            assert (S > 0) == (size > 1e-300) and (S > 0 or not codes.any())
+    for kernels in (cpu, reference):
+        with pytest.raises(ValueError, match="at most 1073741824 coordinates, got 1073741825"):
+            kernels.decode_drive(np.zeros(1, np.uint8), 1.0, d=2**30 + 1, **who)
 
 
 # --- threads and memory --------------------------------------------------------------------------
@@ -252,13 +375,23 @@ def test_threads_do_not_change_the_bits(monkeypatch):
             cpu.joint_mean_one_bit(X, scales, key=Key(2), correlated=True),
         )
 
-    alone = results()
+    big = X.reshape(-1)[: 2**20 + 1]
+
+    def rotated():
+        codes, S = cpu.encode_drive(big, 1.0, unbiased=False, key=Key(2), client=1)
+        values = cpu.decode_drive(codes, S, d=big.size, key=Key(2), client=1)
+        levels = cpu.encode_levels(big, np.float32(1e9), levels=7, key=Key(2), client=1)
+        read = cpu.decode_levels(levels, np.float32(1e9), d=big.size, levels=7)
+        return codes, np.asarray(S), values, levels, read
+
+    alone, alone_rotated = results(), rotated()
     for threads in (2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert all(same(a, b) for a, b in zip(results(), alone, strict=True))
+        assert all(same(a, b) for a, b in zip(rotated(), alone_rotated, strict=True))
 
 
-@pytest.mark.parametrize("name", ["iq", "cq"])
+@pytest.mark.parametrize("name", ["iq", "cq", "terngrad", "standard_dithering"])
 def test_nothing_of_the_size_of_the_vector_is_allocated_besides_the_result(name):
     d = 2**21
     c, x, who = compressors.make(name), torch.randn(d), {"client": 1, "n_clients": 4, "key": Key(1)}
@@ -271,7 +404,7 @@ def test_nothing_of_the_size_of_the_vector_is_allocated_besides_the_result(name)
     c.decode(payload, **who)
     decode = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert encode < d / 8 + 2**18
+    assert encode < payload.codes.numel() + 2**18
     assert decode < 4 * d + 2**18
 
 

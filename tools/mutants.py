@@ -155,8 +155,8 @@ MUTANTS = [
     Mutant(
         "hadamard: lengths 1 % too large",
         "kernels/rotation.py",
-        "np.asarray(y / np.sqrt(D))",
-        "np.asarray(y / np.sqrt(D) * 1.01)",
+        "(x * signs(stream_key, D)) / np.sqrt(D))",
+        "(x * signs(stream_key, D)) / np.sqrt(D) * 1.01)",
         "drive or cq or rotat",
     ),
     # --- randomness
@@ -375,7 +375,7 @@ MUTANTS = [
     ),
     Mutant(
         "compiled sigma: one round less",
-        COMPILED,
+        LOOPS + "permutation.py",
         "        for r in range(SIGMA_ROUNDS):\n            if r % 4 == 0:",
         "        for r in range(SIGMA_ROUNDS - 1):\n            if r % 4 == 0:",
         "cq",

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from cqlib.compressors.base import Array, Compressor, Context, Symbols, check_norms, check_scales
-from cqlib.compressors.onebit import SMALLEST_RANGE, rounding_words
+from cqlib.compressors.base import (
+    Array,
+    Compressor,
+    Context,
+    Message,
+    Symbols,
+    check_norms,
+    check_scales,
+)
+from cqlib.compressors.onebit import SMALLEST_RANGE, check_norm, finite_norms, rounding_words
 from cqlib.kernels import dispatch, packing
 
 
@@ -38,6 +48,33 @@ class Dithering(Compressor):
     @abstractmethod
     def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the levels of these numbers, in [0, 1]."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether levels are the multiples of 1 / s, for which there is a kernel."""
+        return False
+
+    def write(self, x: Tensor, ctx: Context) -> Message | None:
+        """Round and pack at once."""
+        kernels = dispatch.kernels_for(x)
+        if not self.linear:
+            return super().write(x, ctx)
+        row = dispatch.native(x, kernels)
+        scale = finite_norms(row[None], ctx, self.norm_index, kernels)
+        codes = kernels.encode_levels(
+            row, scale[0], levels=self.n_levels, key=ctx.key, client=int(ctx.clients[0])
+        )
+        return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scale)))
+
+    def read(self, message: Message, ctx: Context) -> Tensor:
+        """Unpack levels at once."""
+        if not self.linear:
+            return super().read(message, ctx)
+        kernels = dispatch.kernels_for(message.codes)
+        codes, scales = (dispatch.native(part, kernels) for part in message)
+        check_norm(message.scales, codes)
+        values = kernels.decode_levels(codes, scales[0], d=ctx.d, levels=self.n_levels)
+        return torch.as_tensor(values, device=message.codes.device)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values over the norm to levels (Definitions 2 and 3)."""

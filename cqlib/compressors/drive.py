@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cqlib.compressors.base import (
     AB,
@@ -15,18 +18,23 @@ from cqlib.compressors.base import (
     Compressor,
     Constants,
     Context,
+    Message,
     Symbols,
+    TooLargeError,
+    check_finite,
     check_norms,
     check_scales,
     one_of,
     without_codes_of_zero,
 )
-from cqlib.kernels import rotation
+from cqlib.compressors.onebit import check_norm
+from cqlib.kernels import dispatch, hadamard, rotation
 from cqlib.kernels.norms import tree_sum
 from cqlib.keys import Stream
 from cqlib.theory.rotation import PAPER_OMEGA, drive_min_error, drive_omega, padded
 from cqlib.theory.vectors import Vectors, mean_and_spread, squared_norms
 
+_LARGEST_SQUARES = float(np.finfo(np.float32).max) ** 2
 _SCALES = ("unbiased", "min_error")
 _ROTATIONS = {
     "hadamard": (rotation.hadamard_rotate, rotation.hadamard_rotate_back),
@@ -133,6 +141,77 @@ class Drive(RotatedSigns):
     """
 
     name: ClassVar[str] = "drive"
+
+    def write(self, x: Tensor, ctx: Context) -> Message | None:
+        """Rotate, take the signs and pack them at once."""
+        if self.rotation == "uniform":
+            return super().write(x, ctx)
+        kernels = dispatch.kernels_for(x)
+        row = dispatch.native(x, kernels)
+        squares = float(kernels.sums_of_squares(row[None])[0])
+        if not squares <= _LARGEST_SQUARES:
+            check_finite(x.cpu().numpy()[None], ctx.clients)
+            raise TooLargeError(int(ctx.clients[0]))
+        codes, S = kernels.encode_drive(
+            row,
+            squares,
+            unbiased=self.scale == "unbiased",
+            key=ctx.key,
+            client=int(ctx.clients[0]),
+        )
+        self._check_scales(np.full((1, 1), S), ctx)
+        return Message(torch.as_tensor(codes, device=x.device), torch.tensor([S], device=x.device))
+
+    def read(self, message: Message, ctx: Context) -> Tensor:
+        """Spread the signs and rotate back at once."""
+        if self.rotation == "uniform":
+            return super().read(message, ctx)
+        kernels = dispatch.kernels_for(message.codes)
+        codes = dispatch.native(message.codes, kernels)
+        check_norm(message.scales, codes, smallest=0.0)
+        S = message.scales.cpu().numpy()
+        with np.errstate(over="ignore"):
+            if not np.isfinite(S * np.float32(math.sqrt(padded(ctx.d)))).all():
+                raise ValueError("payload stands for values beyond the largest float32")
+        values = kernels.decode_drive(
+            codes, float(S[0]), d=ctx.d, key=ctx.key, client=int(ctx.clients[0])
+        )
+        return torch.as_tensor(values, device=message.codes.device)
+
+    def quantize(self, x: Array, ctx: Context) -> Symbols:
+        """Rotate, take the signs, scale."""
+        if self.rotation == "uniform":
+            return super().quantize(x, ctx)
+        D = hadamard.rotated_size(ctx.d)
+        squares = dispatch.host().sums_of_squares(x)
+        check_scales(np.sqrt(squares).astype(np.float32)[..., None], ctx.clients)
+        z = np.zeros((*x.shape[:-1], D), dtype=np.float32)
+        unit = hadamard.power_near(squares).astype(np.float64)
+        z[..., : ctx.d] = x * unit[..., None]
+        z *= rotation.signs(ctx.key.private(Stream.ROTATION, ctx.clients), D).astype(np.float32)
+        y = dispatch.host().transform(z, out=z)
+        steps = np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64).sum(axis=-1)
+        S = hadamard.drive_scale(squares, steps, D, unbiased=self.scale == "unbiased")[..., None]
+        self._check_scales(S, ctx)
+        return Symbols((y >= 0) & (S > 0), S)
+
+    def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Spread the signs, rotate back, drop the padding."""
+        if self.rotation == "uniform":
+            return super().dequantize(symbols, ctx)
+        check_norms(symbols)
+        D = hadamard.rotated_size(ctx.d)
+        h = np.ascontiguousarray(np.where(symbols.codes, np.int32(1), np.int32(-1)))
+        h = dispatch.host().transform(h, out=h)
+        factor = symbols.scales.astype(np.float64) / np.sqrt(D)
+        k = ctx.key.private(Stream.ROTATION, ctx.clients)
+        x = (h * factor * rotation.signs(k, D))[..., : ctx.d]
+        return x.astype(np.float32) + np.float32(0.0)
+
+    def _check_scales(self, S: NDArray[np.float32], ctx: Context) -> None:
+        """Refuse what is decoded to values beyond a float; they can exceed S by sqrt(D)."""
+        with np.errstate(over="ignore"):
+            check_scales(S * np.float32(math.sqrt(padded(ctx.d))), ctx.clients)
 
     def split(self, y: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return the signs, and S."""

@@ -76,12 +76,7 @@ class OneBit(Compressor):
             return super().read(message, ctx)
         kernels = dispatch.kernels_for(message.codes)
         codes, scales = (dispatch.native(part, kernels) for part in message)
-        scale = message.scales.cpu().numpy()
-        check_norms(Symbols(np.zeros((1, 1)), scale[None]), SMALLEST_RANGE)
-        if not np.isfinite(scale[0]):
-            raise ValueError("payload stands for values beyond the largest float32")
-        if scale[0] == 0 and codes.any():
-            raise ValueError("the norm is zero but the codes are not")
+        check_norm(message.scales, codes)
         values = kernels.decode_one_bit(codes, scales[0], d=ctx.d)
         return torch.as_tensor(values, device=message.codes.device)
 
@@ -104,6 +99,16 @@ class OneBit(Compressor):
     def omega(self, d: int, n: int | None = None) -> float:
         r"""Return d - 1: E|C(x) - x|^2 = d R^2 - |x|^2 with R = |x|, an equality for every x."""
         return d - 1.0
+
+
+def check_norm(scales: Tensor, codes: Any, smallest: float = SMALLEST_RANGE) -> None:
+    """Refuse a single float that is no norm, and codes beside a norm of zero."""
+    scale = scales.cpu().numpy()
+    check_norms(Symbols(np.zeros((1, 1)), scale[None]), smallest)
+    if not np.isfinite(scale[0]):
+        raise ValueError("payload stands for values beyond the largest float32")
+    if scale[0] == 0 and codes.any():
+        raise ValueError("the norm is zero but the codes are not")
 
 
 def finite_norms(x: Any, ctx: Context, norm: float, kernels: ModuleType) -> Any:

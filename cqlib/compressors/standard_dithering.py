@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from cqlib.compressors.base import AB, Array, Constants, as_integer
 from cqlib.compressors.dithering import Dithering, as_norm_index
 from cqlib.kernels import rounding
+from cqlib.kernels.buffers import MOST_LEVELS
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
-
-MOST_LEVELS = 2**16
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,10 @@ class StandardDithering(Dithering):
     @property
     def n_levels(self) -> int:
         return self.s
+
+    @property
+    def linear(self) -> bool:
+        return True
 
     def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Round to a neighbouring multiple of 1 / s."""

@@ -42,6 +42,10 @@ class TernGrad(Dithering):
     def n_levels(self) -> int:
         return 1
 
+    @property
+    def linear(self) -> bool:
+        return True
+
     def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Round to 0 or 1."""
         return rounding.round_linear(y, words, 1)

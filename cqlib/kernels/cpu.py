@@ -16,17 +16,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cqlib.kernels import norms, reference, rounding
-from cqlib.kernels.buffers import check_padding, empty_codes, output
-from cqlib.kernels.loops import one_bit, one_bit_read, permutation, sums, words
+from cqlib.kernels import hadamard, norms, reference, rounding
+from cqlib.kernels.buffers import (
+    check_levels,
+    check_padding,
+    empty_codes,
+    empty_levels,
+    output,
+)
+from cqlib.kernels.loops import butterflies, drive, one_bit, one_bit_read, permutation, sums, words
+from cqlib.kernels.loops import levels as levels_loops
 from cqlib.kernels.norms import Array
-from cqlib.kernels.packing import TILE
+from cqlib.kernels.packing import TILE, TRIT_TILE, check_length, code_bytes, unpack
 from cqlib.kernels.ranks import permutation_ranks
 from cqlib.keys import Key, Stream
 from cqlib.philox import Words
 
 __all__ = [
+    "decode_drive",
+    "decode_levels",
     "decode_one_bit",
+    "encode_drive",
+    "encode_levels",
     "encode_one_bit",
     "joint_mean_one_bit",
     "mean_one_bit",
@@ -34,8 +45,11 @@ __all__ = [
     "permutation_ranks",
     "permuted_clients",
     "philox4x32",
+    "quantize_levels",
     "shift_ranks",
     "stream_words",
+    "sums_of_squares",
+    "transform",
 ]
 
 _LANES_FULL = 4  # from so many clients on, lanes over the clients beat lanes over the tiles
@@ -80,13 +94,17 @@ def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[
     return ranks.astype(np.int64)
 
 
-def l2_scale(x: Array) -> NDArray[np.float32]:
-    """See :func:`reference.l2_scale`."""
+def sums_of_squares(x: Array) -> NDArray[np.float64]:
+    """See :func:`norms.sums_of_squares`."""
     rows = x.reshape(-1, x.shape[-1])
     total = np.empty(len(rows))
     sums.sums_of_squares(np.ascontiguousarray(rows), total)
-    norm = np.sqrt(total).reshape(x.shape[:-1])
-    return norms.scale_of_norm(norm, lambda: (x != 0).any(axis=-1))
+    return total.reshape(x.shape[:-1])
+
+
+def l2_scale(x: Array) -> NDArray[np.float32]:
+    """See :func:`reference.l2_scale`."""
+    return norms.scale_of_norm(np.sqrt(sums_of_squares(x)), lambda: (x != 0).any(axis=-1))
 
 
 def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
@@ -109,7 +127,7 @@ def encode_one_bit(
         return reference.encode_one_bit(
             x, scale, key=key, client=client, n_clients=n_clients, correlated=correlated, out=out
         )
-    codes = empty_codes(x.size, out)
+    codes = empty_codes(-(-x.size // 8), out)
     if scale == 0:
         codes[:] = 0
         return codes
@@ -198,6 +216,165 @@ def joint_mean_one_bit(
         values,
         each=n * len(rows),
     )
+
+
+def quantize_levels(
+    x: Array, scale: float, *, levels: int, key: Key, client: int, out: Array | None = None
+) -> Array:
+    """See :func:`reference.quantize_levels`."""
+    values = empty_levels(x.size, levels, out)
+    if scale == 0:
+        values[:] = 0
+        return values
+    x, R = np.ascontiguousarray(x), float(scale)
+    k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
+    return _over_tiles(
+        -(-x.size // levels_loops.STRIP),
+        lambda a, b: levels_loops.quantize(x, R, levels, k0, k1, a, b, values),
+        values,
+        5,
+    )
+
+
+def encode_levels(
+    x: Array,
+    scale: float,
+    *,
+    levels: int,
+    key: Key,
+    client: int,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """See :func:`reference.encode_levels`."""
+    check_levels(levels)
+    codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
+    if scale == 0:
+        codes[:] = 0
+        return codes
+    x, R = np.ascontiguousarray(x), float(scale)
+    k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
+    width, like = _symbol_kind(levels)
+    return _over_tiles(
+        -(-x.size // levels_loops.STRIP),
+        lambda a, b: levels_loops.encode(x, R, levels, width, like, k0, k1, a, b, codes),
+        codes,
+        5,
+    )
+
+
+def decode_levels(
+    codes: NDArray[np.uint8], scale: float, *, d: int, levels: int, out: Array | None = None
+) -> Array:
+    """See :func:`reference.decode_levels`."""
+    check_levels(levels)
+    alphabet = 2 * levels + 1
+    check_length(codes, code_bytes(d, alphabet))
+    ragged = d % (TRIT_TILE if levels == 1 else TILE)
+    unpack(codes[code_bytes(d - ragged, alphabet) :], ragged, alphabet)  # checks the padding
+    values = output((d,), np.float32, out)
+    codes, table = np.ascontiguousarray(codes), reference.level_values(scale, levels)
+    width, like = _symbol_kind(levels)
+    largest = []
+    _over_tiles(
+        -(-d // levels_loops.STRIP),
+        lambda a, b: largest.append(levels_loops.decode(codes, width, table, like, a, b, values)),
+        values,
+        5,
+    )
+    if max(largest) >= (243 if levels == 1 else alphabet):
+        unpack(codes, d, alphabet)  # says what is wrong
+    return values
+
+
+def _symbol_kind(levels: int) -> tuple[int, Array]:
+    """Return the bits of a symbol, 0 for trits, and an array of the dtype to compute them in."""
+    width = 0 if levels == 1 else (2 * levels).bit_length()
+    return width, np.empty(0, np.uint8 if 2 * levels < 256 else np.uint32)
+
+
+def transform(x: Array, *, out: Array | None = None) -> Array:
+    """See :func:`hadamard.transform`."""
+    y = hadamard.empty_like(x, out)
+    if y is not x:
+        y[...] = x
+    rows = y.reshape(-1, y.shape[-1])
+    return _over_tiles(len(rows), lambda a, b: butterflies.transform(rows, a, b), y, y.shape[-1])
+
+
+def encode_drive(
+    x: Array,
+    squares: float,
+    *,
+    unbiased: bool,
+    key: Key,
+    client: int,
+    out: NDArray[np.uint8] | None = None,
+    scratch: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.uint8], np.float32]:
+    """See :func:`reference.encode_drive`.
+
+    Beside the result it needs D bits, and D floats: ``scratch``, float32 of shape (D,), if given.
+    """
+    D = hadamard.rotated_size(x.size)
+    y = output((D,), np.float32, scratch)
+    codes = empty_codes(-(-D // 8), out)
+    unit = hadamard.power_near(squares)
+    words = _sign_words(key, client, D)
+    factor = x.dtype.type(unit)
+    x = np.ascontiguousarray(x)
+    blocks, tiles = max(D // butterflies.BLOCK, 1), butterflies.BLOCK // TILE
+    _over_tiles(blocks, lambda a, b: drive.rotate_blocks(x, factor, words, a, b, y), y, 32)
+    if blocks == 1:
+        steps = drive.sign_small(y, codes)
+    else:
+        parts: list[int] = []
+        _over_tiles(
+            tiles, lambda a, b: parts.append(drive.sign_tiles(y, a, b, codes)), codes, blocks
+        )
+        steps = sum(parts)
+    S = hadamard.drive_scale(squares, steps, D, unbiased=unbiased)
+    if S == 0:
+        codes[:] = 0
+    return codes, S
+
+
+def decode_drive(
+    codes: NDArray[np.uint8],
+    scale: float,
+    *,
+    d: int,
+    key: Key,
+    client: int,
+    out: Array | None = None,
+) -> Array:
+    """See :func:`reference.decode_drive`; needs D integers beside the result unless d = D."""
+    D = hadamard.rotated_size(d)
+    check_padding(codes, D)
+    values = output((d,), np.float32, out)
+    words, factor = _sign_words(key, client, D), float(scale) / math.sqrt(D)
+    codes = np.ascontiguousarray(codes)
+    in_place = d == D and values.dtype == np.float32
+    h = values.view(np.int32) if in_place else np.empty(D, dtype=np.int32)
+    _over_tiles(
+        max(D // butterflies.BLOCK, 1), lambda a, b: drive.spread_blocks(codes, a, b, h), h, 32
+    )
+    if butterflies.BLOCK < D:
+        _over_columns(lambda a, b: drive.read_columns(h, factor, words, a, b, values), D)
+    else:
+        drive.read_small(h, factor, words, values)
+    return values
+
+
+def _sign_words(key: Key, client: int, D: int) -> Array:
+    k0, k1 = (k[0] for k in key.private(Stream.ROTATION, [client]))
+    words = np.empty((-(-D // hadamard.CHUNK), hadamard.SIGNED), dtype=np.uint32)
+    drive.sign_words(k0, k1, words)
+    return words
+
+
+def _over_columns(loop: Callable[[int, int], None], D: int) -> None:
+    columns = butterflies.BLOCK // butterflies.COLUMNS
+    _over_tiles(columns, loop, None, math.ceil(D / butterflies.BLOCK / 8))
 
 
 def _two(words: tuple[int, int]) -> tuple[np.uint64, np.uint64]:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,15 +33,17 @@ class Machine(NamedTuple):
     gigahertz: float  # boost clock
     gigabytes_per_second: float
     warps: int  # that a processor holds at most
+    shared_kilobytes: int  # of a processor, that programs can have
 
 
 # From NVIDIA's data sheets and tuning guides, but for the clock of the B200, which is the H100's.
 MACHINES = {
-    80: Machine("A100 80 GB SXM", 108, 1.41, 2039, 64),
-    90: Machine("H100 SXM", 132, 1.98, 3350, 64),
-    100: Machine("B200", 148, 1.98, 8000, 64),
+    80: Machine("A100 80 GB SXM", 108, 1.41, 2039, 64, 164),
+    90: Machine("H100 SXM", 132, 1.98, 3350, 64, 228),
+    100: Machine("B200", 148, 1.98, 8000, 64, 228),
 }
 _REGISTERS = 65_536  # of a processor, given out in units of 256 to a warp
+_RESERVED_SHARED = 1024  # bytes that the system takes of each program's shared memory
 _THREADS = 128
 _SCHEDULERS = 4  # of a processor, each issues one instruction for 32 lanes a cycle
 
@@ -48,7 +51,7 @@ _SCHEDULERS = 4  # of a processor, each issues one instruction for 32 lanes a cy
 class Program(NamedTuple):
     """One program with fixed options, and how its cost is counted."""
 
-    kernel: str
+    name: str  # module of ``programs``, and function without "_kernel"
     options: dict[str, Any]
     types: dict[str, str]
     coordinates: float  # that a thread serves
@@ -68,7 +71,7 @@ class Compiled:
     spilled_bytes: int
     contractions: int  # fused multiply-adds in the intermediate code
     instructions: int
-    occupancy: float  # share of the warps that fit, by registers; no program uses shared memory
+    occupancy: float  # share of the warps that fit, by registers and shared memory
     bytes_per_coordinate: float
     memory_limit: float  # 10^9 coordinates a second, an estimate
     issue_limit: float | None  # likewise; unknown for programs with loops
@@ -82,16 +85,39 @@ def programs() -> list[Program]:
     encode = {"x_ptr": x, "scale_ptr": scale, "places_ptr": "*i64", "out_ptr": codes, **keys}
     mean = {"codes_ptr": codes, "scales_ptr": scale, "out_ptr": "*fp32", "width": i32, **keys}
     decode = {"codes_ptr": codes, "scale_ptr": scale, "out_ptr": "*fp32", "d": i32}
+    words = {"out_ptr": "*i32", "blocks": i32, **keys}
+    rotate = {"x_ptr": x, "words_ptr": "*i32", "out_ptr": x, "d": i32, "unit": "fp32"}
+    far = {"x_ptr": x, "out_ptr": x, "distance": i32}
+    signs = {"y_ptr": x, "out_ptr": codes, "total_ptr": "*i64", "D": i32}
+    spread = {"codes_ptr": codes, "out_ptr": "*i32", "D": i32}
+    values = {"h_ptr": "*i32", "words_ptr": "*i32", "factor_ptr": "*fp64", "out_ptr": x, "d": i32}
+    tile = {"SIZE": 2048, "LEVELS": 11}
     fold = {"x_ptr": x, "out_ptr": "*fp64", "size": i32, "count": i32, "step": i32}
     places = {"out_ptr": "*i64", "tiles": i32, "client": i32, **keys}
+    levels = {"x_ptr": x, "scale_ptr": scale, "s": i32, "first": i32, "count": i32, **keys}
+    integers, packed = {**levels, "out_ptr": "*i8"}, {**levels, "out_ptr": codes}
+    unpack = {"codes_ptr": codes, "scale_ptr": scale, "out_ptr": "*fp32", "bad_ptr": "*i32"}
+    unpack |= {"d": i32, "s": i32}
     return [
-        Program("_encode_kernel", {"CORRELATED": False, "BLOCK": 128}, encode, 8, 4 + 1 / 8),
-        Program("_encode_kernel", {"CORRELATED": True, "BLOCK": 128}, encode, 8, 4 + 17 / 128),
-        Program("_sigma_kernel", {"BLOCK": 128}, places, 1024, 8 / 1024, True),
-        Program("_decode_kernel", {"BLOCK": 128}, decode, 8, 4 + 1 / 8),
-        Program("_mean_kernel", {"EQUAL": True, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
-        Program("_mean_kernel", {"EQUAL": False, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
-        Program("_fold_kernel", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold, 16, 4 + 1),
+        Program("one_bit.encode", {"CORRELATED": False, "BLOCK": 128}, encode, 8, 4 + 1 / 8),
+        Program("one_bit.encode", {"CORRELATED": True, "BLOCK": 128}, encode, 8, 4 + 17 / 128),
+        Program("one_bit.sigma", {"BLOCK": 128}, places, 1024, 8 / 1024, True),
+        Program("one_bit.decode", {"BLOCK": 128}, decode, 8, 4 + 1 / 8),
+        Program("one_bit.mean", {"EQUAL": True, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
+        Program("one_bit.mean", {"EQUAL": False, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
+        Program("levels.levels", {"WIDTH": 0, "BLOCK": 128}, integers, 8, 4 + 1),
+        Program("levels.levels", {"WIDTH": 4, "BLOCK": 128}, packed, 8, 4 + 1 / 2),
+        Program("levels.pack", {"WIDTH": 0, "BLOCK": 128}, packed, 5, 4 + 1 / 5),
+        Program("levels.pack", {"WIDTH": 4, "BLOCK": 128}, packed, 2, 4 + 1 / 2),
+        Program("levels.unpack", {"WIDTH": 0, "BLOCK": 128}, unpack, 1, 4 + 1 / 5),
+        Program("levels.unpack", {"WIDTH": 4, "BLOCK": 128}, unpack, 1, 4 + 1 / 2),
+        Program("hadamard.sign_words", {"BLOCK": 128}, words, 128, 1 / 8),
+        Program("hadamard.rotate", tile, rotate, 16, 8 + 1 / 8),
+        Program("hadamard.levels", {"COLUMNS": 16, "SIZE": 2048, "LEVELS": 7}, far, 16, 8),
+        Program("hadamard.signs", {"BLOCK": 128}, signs, 8, 4 + 1 / 8),
+        Program("hadamard.spread", tile, spread, 16, 4 + 1 / 8),
+        Program("hadamard.values", {"BLOCK": 128}, values, 1, 8 + 1 / 8),
+        Program("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold, 16, 4 + 1),
     ]
 
 
@@ -113,9 +139,10 @@ def _compiled(program: Program, architecture: int) -> Compiled:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from cqlib.kernels import triton as kernels
+    from cqlib.kernels.triton import OPTIONS
 
-    function = getattr(kernels, program.kernel)
+    module, name = program.name.split(".")
+    function = getattr(import_module(f"cqlib.kernels.programs.{module}"), f"{name}_kernel")
     names = function.arg_names
     signature = {name: program.types.get(name, "constexpr") for name in names}
     aligned = {
@@ -125,13 +152,14 @@ def _compiled(program: Program, architecture: int) -> Compiled:
     }
     constants = {(names.index(name),): value for name, value in program.options.items()}
     source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
-    options = {"num_warps": _THREADS // 32, **kernels.OPTIONS}
+    options = {"num_warps": _THREADS // 32, **OPTIONS}
     result = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
     tools = Path(triton.__file__).parent / "backends/nvidia/bin"
     usage = _inspect(tools / "cuobjdump", "--dump-resource-usage", result.asm["cubin"])
-    registers, stack, shared, local = (
-        int(_found(rf"{what}:(\d+)", usage)) for what in ("REG", "STACK", "SHARED", "LOCAL")
+    registers, stack, local = (
+        int(_found(rf"{what}:(\d+)", usage)) for what in ("REG", "STACK", "LOCAL")
     )
+    shared = result.metadata.shared  # asked for at the launch, so that the code does not say
     machine_code = _inspect(tools / "cuobjdump", "-sass", result.asm["cubin"])
     instructions = len(
         re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?!\s|NOP)", machine_code, re.MULTILINE)
@@ -139,10 +167,11 @@ def _compiled(program: Program, architecture: int) -> Compiled:
     machine = MACHINES[architecture]
     warps = _THREADS // 32
     by_registers = _REGISTERS // (-(-registers * 32 // 256) * 256 * warps)
-    resident = min(by_registers, machine.warps // warps) * warps
+    by_shared = machine.shared_kilobytes * 1024 // (shared + _RESERVED_SHARED)
+    resident = min(by_registers, by_shared, machine.warps // warps) * warps
     issued = machine.processors * _SCHEDULERS * 32 * machine.gigahertz
     return Compiled(
-        kernel=program.kernel.strip("_").removesuffix("_kernel"),
+        kernel=program.name,
         options=" ".join(f"{k.lower()}={v}" for k, v in program.options.items() if k != "BLOCK"),
         architecture=architecture,
         registers=registers,

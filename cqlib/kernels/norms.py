@@ -40,15 +40,19 @@ def _filled_up(values: Array, zeros: int) -> Array:
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, zeros)]) if zeros else values
 
 
+def sums_of_squares(x: Array) -> NDArray[np.float64]:
+    """Sum of squares over the last axis, as :func:`tree_sum` adds them up."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(tree_sum(np.square(x, dtype=np.float64)))
+
+
 def l2_scale(x: Array) -> NDArray[np.float32]:
     """2-norm over the last axis as float32, rounded up, at least 2^-126; 0 for a zero vector.
 
     Rounding up keeps every coordinate inside [-R, R]. The norm of a vector whose norm exceeds the
     float32 range is infinity, for the caller to refuse.
     """
-    with np.errstate(over="ignore", under="ignore"):
-        norm = np.sqrt(tree_sum(np.square(x, dtype=np.float64)))
-    return scale_of_norm(norm, lambda: (x != 0).any(axis=-1))
+    return scale_of_norm(np.sqrt(sums_of_squares(x)), lambda: (x != 0).any(axis=-1))
 
 
 def scale_of_norm(norm: Array, not_zero: Callable[[], Array]) -> NDArray[np.float32]:
@@ -67,17 +71,17 @@ def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
     """
     if p == 2:
         return l2_scale(x)
-    absolute = np.abs(x).astype(np.float64)
-    largest = absolute.max(axis=-1)
+    largest = np.maximum(x.max(axis=-1), -x.min(axis=-1)).astype(np.float64)
     norm = largest
     if p != np.inf:
+        absolute = np.abs(x).astype(np.float64)
         unit = np.where(largest > 0, largest, 1.0)
         with np.errstate(over="ignore", under="ignore"):
             powers = absolute / unit[..., None]
             total = tree_sum(powers if p == 1 else powers**p)
             norm = unit * (total if p == 1 else total ** (1 / p)) * (1 + 2.0**-40)
     scale = np.maximum(_round_up(np.maximum(norm, largest)), np.float32(_SMALLEST_SCALE))
-    return np.where(largest > 0, scale, np.float32(0.0))
+    return np.where(largest == 0, np.float32(0.0), scale)
 
 
 def _round_up(norm: Array) -> NDArray[np.float32]:

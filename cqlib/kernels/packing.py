@@ -154,6 +154,25 @@ def unpack_integers(codes: NDArray[np.uint8], d: int, width: int) -> NDArray[np.
     return np.concatenate(parts)
 
 
+# --- signed levels -------------------------------------------------------------------------------
+
+
+def symbols_of(levels: Array) -> NDArray[np.int64]:
+    """Return the symbols of signed levels: 2 l - 1 for l > 0, -2 l for l <= 0.
+
+    >>> symbols_of(np.array([0, 1, -1, 2, -2]))
+    array([0, 1, 2, 3, 4])
+    """
+    wide = levels.astype(np.int64)
+    return np.maximum(2 * wide - 1, -2 * wide)
+
+
+def levels_of(symbols: Array) -> NDArray[np.int64]:
+    """Undo :func:`symbols_of`."""
+    wide = symbols.astype(np.int64)
+    return np.where(wide % 2, (wide + 1) // 2, -(wide // 2))
+
+
 # --- any alphabet --------------------------------------------------------------------------------
 
 

@@ -11,17 +11,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.kernels.buffers import check_padding, empty_codes, output
-from cqlib.kernels.norms import l2_scale, norm_scale
-from cqlib.kernels.packing import pack_bits, unpack_bits
+from cqlib.kernels.buffers import check_padding, empty_codes, empty_levels, output
+from cqlib.kernels.hadamard import drive_scale, power_near, rotated_size, signs, transform
+from cqlib.kernels.norms import l2_scale, norm_scale, sums_of_squares
+from cqlib.kernels.packing import (
+    code_bytes,
+    levels_of,
+    pack,
+    pack_bits,
+    symbols_of,
+    unpack,
+    unpack_bits,
+)
 from cqlib.kernels.ranks import permutation_ranks, permuted_clients, shift_ranks, sigma
-from cqlib.kernels.rounding import grid, round_correlated, round_independent
+from cqlib.kernels.rounding import grid, round_correlated, round_independent, round_linear
 from cqlib.kernels.words import stream_words
 from cqlib.keys import Key, Stream
 from cqlib.philox import philox4x32
 
 __all__ = [
+    "decode_drive",
+    "decode_levels",
     "decode_one_bit",
+    "encode_drive",
+    "encode_levels",
     "encode_one_bit",
     "joint_mean_one_bit",
     "l2_scale",
@@ -30,9 +43,12 @@ __all__ = [
     "permutation_ranks",
     "permuted_clients",
     "philox4x32",
+    "quantize_levels",
     "shift_ranks",
     "sigma",
     "stream_words",
+    "sums_of_squares",
+    "transform",
 ]
 
 Array = NDArray[Any]
@@ -73,7 +89,7 @@ def encode_one_bit(
         up = round_correlated(g, words, ranks, n_clients)
     else:
         up = round_independent(g, words)
-    codes = empty_codes(x.size, out)
+    codes = empty_codes(-(-x.size // 8), out)
     codes[:] = pack_bits(up[0] & (scale > 0))
     return codes
 
@@ -151,4 +167,170 @@ def joint_mean_one_bit(
         R = scales[..., i, None].astype(np.float64)
         total += np.where(up[..., i, :], R, -R)
     values[...] = total / n
+    return values
+
+
+# --- signed levels: dithering --------------------------------------------------------------------
+
+
+def quantize_levels(
+    x: Array, scale: float, *, levels: int, key: Key, client: int, out: Array | None = None
+) -> Array:
+    """Round a vector over R to signed multiples of 1/s, and return the integers.
+
+    Those of several clients with a common R add up: Global-QSGD's linear quantizer.
+
+    Args:
+        x: finite, shape (d,), float32 or float64.
+        scale: R, a float32, at least |x_j|; for 0 all levels are 0.
+        levels: s, in [1, 2^16].
+        key: the round's key.
+        client: its id.
+        out: int8, int16 or int32 array of shape (d,) to fill, wide enough for s.
+
+    Returns:
+        Integers in [-s, s]; by default the narrowest that hold them.
+
+    Raises:
+        ValueError: for other levels, or if ``out`` does not fit.
+    """
+    values = empty_levels(x.size, levels, out)
+    words = stream_words(key.private(Stream.ROUNDING, np.array([client])), x.size)
+    y = np.abs(x) / np.float64(scale if scale > 0 else 1.0)
+    above = round_linear(y, words[0], levels) * (scale > 0)
+    values[:] = np.where(x < 0, -above, above)
+    return values
+
+
+def encode_levels(
+    x: Array,
+    scale: float,
+    *,
+    levels: int,
+    key: Key,
+    client: int,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Round as :func:`quantize_levels` and pack the 2 s + 1 symbols: standard dithering.
+
+    Args:
+        x: finite, shape (d,), float32 or float64.
+        scale: R, a float32, at least |x_j|; for 0 all symbols are 0.
+        levels: s, in [1, 2^16].
+        key: the round's key.
+        client: its id.
+        out: uint8 array of ``packing.code_bytes(d, 2 s + 1)`` bytes to fill.
+
+    Raises:
+        ValueError: as :func:`quantize_levels`.
+    """
+    signed = quantize_levels(x, scale, levels=levels, key=key, client=client)
+    codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
+    codes[:] = pack(symbols_of(signed), 2 * levels + 1)
+    return codes
+
+
+def decode_levels(
+    codes: NDArray[np.uint8], scale: float, *, d: int, levels: int, out: Array | None = None
+) -> Array:
+    """Return R l / s for each signed level l.
+
+    Args:
+        codes: uint8, as :func:`encode_levels` gives.
+        scale: R, a float32.
+        d: number of coordinates.
+        levels: s, in [1, 2^16].
+        out: float32 or float64 array of shape (d,) to fill; by default a new one of float32.
+
+    Raises:
+        ValueError: for the wrong number of bytes, padding that is not zero, or a symbol above 2 s.
+    """
+    symbols = unpack(codes, d, 2 * levels + 1)
+    values = output((d,), np.float32, out)
+    values[:] = level_values(scale, levels)[symbols]
+    return values
+
+
+def level_values(scale: float, levels: int) -> NDArray[np.float32]:
+    """Return the values R l / s of all 2 s + 1 symbols, rounded once from float64."""
+    signed = levels_of(np.arange(2 * levels + 1))
+    with np.errstate(under="ignore"):
+        return (signed / levels * np.float64(scale)).astype(np.float32) + np.float32(0.0)
+
+
+# --- signs after a random rotation: DRIVE --------------------------------------------------------
+
+
+def encode_drive(
+    x: Array,
+    squares: float,
+    *,
+    unbiased: bool,
+    key: Key,
+    client: int,
+    out: NDArray[np.uint8] | None = None,
+) -> tuple[NDArray[np.uint8], np.float32]:
+    r"""Rotate a vector, pack the signs, and return them with DRIVE's scale.
+
+    The vector is filled up with zeros to $D=2^{\lceil\log_2d\rceil}$ coordinates, brought near norm
+    1 by a power of two, rounded to float32, and transformed in float32. Absolute values are added
+    up in steps of 2^-30, rounded to the nearest or even: integers, whose sum has no order.
+
+    Args:
+        x: finite, shape (d,), float32 or float64.
+        squares: its sum of squares.
+        unbiased: whether $S=\|x\|_2^2/\|Rx\|_1$, or $\|Rx\|_1/D$.
+        key: the round's key.
+        client: its id.
+        out: uint8 array of shape (ceil(D / 8),) to fill.
+
+    Returns:
+        The codes and S, infinite if it exceeds a float; all bits are clear where S is 0.
+
+    Raises:
+        ValueError: for more than 2^30 coordinates.
+    """
+    D = rotated_size(x.size)
+    codes = empty_codes(-(-D // 8), out)
+    unit = power_near(squares)
+    k0, k1 = key.private(Stream.ROTATION, np.array([client]))
+    z = np.zeros(D, dtype=np.float32)
+    z[: x.size] = x * np.float64(unit)
+    y = transform(z * signs((k0[0], k1[0]), D).astype(np.float32))
+    steps = int(np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64).sum())
+    S = drive_scale(squares, steps, D, unbiased=unbiased)
+    codes[:] = pack_bits((y >= 0) & (S > 0))
+    return codes, S
+
+
+def decode_drive(
+    codes: NDArray[np.uint8],
+    scale: float,
+    *,
+    d: int,
+    key: Key,
+    client: int,
+    out: Array | None = None,
+) -> Array:
+    r"""Return $R^{-1}(S\,b)$ for the signs b: S / sqrt(D), in float64, times exact integers.
+
+    Args:
+        codes: uint8, shape (ceil(D / 8),).
+        scale: S, a float32; 0 gives zeros.
+        d: number of coordinates.
+        key: the round's key.
+        client: who sent it.
+        out: float32 or float64 array of shape (d,) to fill; by default a new one of float32.
+
+    Raises:
+        ValueError: for the wrong number of bytes, or padding that is not zero.
+    """
+    D = rotated_size(d)
+    check_padding(codes, D)
+    values = output((d,), np.float32, out)
+    k0, k1 = key.private(Stream.ROTATION, np.array([client]))
+    h = transform(np.where(unpack_bits(codes, D), 1, -1).astype(np.int32))
+    with np.errstate(over="ignore", under="ignore"):
+        x = (h * (np.float64(scale) / np.sqrt(D)) * signs((k0[0], k1[0]), D)).astype(np.float32)
+    values[:] = x[:d] + np.float32(0.0)
     return values

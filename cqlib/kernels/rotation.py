@@ -3,9 +3,8 @@
 Both work on rows of D coordinates in float64, by elementwise operations in one fixed order, so that
 one row alone and many rows at once give the same bits.
 
-The randomised Hadamard transform is x -> H diag(s) x / sqrt(D), D a power of two; the sign s_j is
-bit j mod 32 of word (j div 32) mod 4 of block Philox((j div 128, 0, 0, 0)) of the stream, a set bit
-being -1. It is orthogonal, but only 2^D rotations can come up.
+The randomised Hadamard transform is x -> H diag(s) x / sqrt(D), D a power of two, with the signs s
+of ``hadamard``. It is orthogonal, but only 2^D rotations can come up.
 
 The uniform rotation is a product of D reflections (Stewart 1980): the one of dimension k sends the
 first of the last k axes to a uniformly random direction, made of normal deviates from blocks
@@ -18,51 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from cqlib.kernels import dispatch
+from cqlib.kernels import dispatch, hadamard
+from cqlib.kernels.hadamard import StreamKey
 from cqlib.kernels.norms import tree_sum
-from cqlib.philox import Words
 
 Rows = NDArray[np.float64]
-StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream a row
 _AT_ONCE = 32  # reflections whose directions are drawn together
 
 
-def hadamard(x: Rows) -> Rows:
-    """Return H x / sqrt(D) over the last axis, D a power of two; it is its own inverse.
-
-    >>> hadamard(np.array([1.0, 0.0, 0.0, 0.0]))
-    array([0.5, 0.5, 0.5, 0.5])
-    """
-    D = x.shape[-1]
-    y, half = x, 1
-    while half < D:
-        pairs = y.reshape(*x.shape[:-1], D // (2 * half), 2, half)
-        low, high = pairs[..., 0, :], pairs[..., 1, :]
-        y = np.stack([low + high, low - high], axis=-2).reshape(x.shape)
-        half *= 2
-    return np.asarray(y / np.sqrt(D))
-
-
 def signs(stream_key: StreamKey, D: int) -> Rows:
-    """Return D random signs, shape (D,) or (c, D)."""
-    k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None] for k in stream_key)
-    zero = np.zeros((), dtype=np.uint64)
-    blocks = np.arange(-(-D // 128), dtype=np.uint64)
-    w = dispatch.host().philox4x32((blocks, zero, zero, zero), (k0, k1))
-    words = np.stack(np.broadcast_arrays(*w), -1)
-    words = words.reshape(*words.shape[:-2], -1, 1)
-    bits = (words >> np.arange(32, dtype=np.uint64)) & np.uint64(1)
-    return np.asarray(1.0 - 2.0 * bits.reshape(*bits.shape[:-2], -1)[..., :D], dtype=np.float64)
+    """Return D random signs, shape (D,) or (c, D); see :func:`hadamard.signs`."""
+    return hadamard.signs(stream_key, D, dispatch.host().philox4x32)
 
 
 def hadamard_rotate(x: Rows, stream_key: StreamKey) -> Rows:
     """Apply the randomised Hadamard transform to rows of shape (..., c, D) or (..., D)."""
-    return hadamard(x * signs(stream_key, x.shape[-1]))
+    D = x.shape[-1]
+    return np.asarray(dispatch.host().transform(x * signs(stream_key, D)) / np.sqrt(D))
 
 
 def hadamard_rotate_back(y: Rows, stream_key: StreamKey) -> Rows:
     """Undo :func:`hadamard_rotate`."""
-    return hadamard(y) * signs(stream_key, y.shape[-1])
+    D = y.shape[-1]
+    return np.asarray(dispatch.host().transform(y) / np.sqrt(D) * signs(stream_key, D))
 
 
 def uniform_rotate(x: Rows, stream_key: StreamKey) -> Rows:

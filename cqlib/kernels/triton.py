@@ -2,11 +2,6 @@
 
 Arguments and results are tensors on one device. Under ``TRITON_INTERPRET=1``, set before this
 module is imported, they may be in main memory, which serves the tests and nothing else.
-
-A lane is a byte of the codes: it computes the two Philox blocks and the eight coordinates that the
-byte holds, so that bits are packed by shift and or, and neighbouring lanes load neighbouring
-coordinates. Divisions and comparisons are those of the reference, in float64 and 64-bit integers;
-fused multiply-adds are switched off, though nothing here could be fused.
 """
 
 from __future__ import annotations
@@ -16,230 +11,36 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
-from cqlib.kernels.buffers import check_padding
+from cqlib.kernels import hadamard
+from cqlib.kernels.buffers import check_levels, check_padding
 from cqlib.kernels.norms import ROW
-from cqlib.kernels.packing import check_length
+from cqlib.kernels.norms import norm_scale as host_norm_scale
+from cqlib.kernels.packing import check_length, code_bytes, unpack
+from cqlib.kernels.programs import hadamard as hadamard_programs
+from cqlib.kernels.programs import levels as level_programs
+from cqlib.kernels.programs import one_bit, sums
 from cqlib.keys import Key, Stream
 
 LANES = 128  # bytes of codes that one program makes, one a thread
 OPTIONS = {"enable_fp_fusion": False}
-
-TILE: tl.constexpr = tl.constexpr(1024)
-TILE_BYTES: tl.constexpr = tl.constexpr(128)
-HALF: tl.constexpr = tl.constexpr(1 << 30)
-SIGMA_ROUNDS: tl.constexpr = tl.constexpr(32)
-M0: tl.constexpr = tl.constexpr(0xD2511F53)
-M1: tl.constexpr = tl.constexpr(0xCD9E8D57)
-W0: tl.constexpr = tl.constexpr(0x9E3779B9)
-W1: tl.constexpr = tl.constexpr(0xBB67AE85)
-
-
-# --- programs ------------------------------------------------------------------------------------
-
-
-@triton.jit
-def _u32(word):
-    """Undo what :func:`_signed` did for the call."""
-    return word.to(tl.uint32, bitcast=True)
-
-
-@triton.jit
-def _philox(c0, c1, c2, c3, k0, k1):
-    for _ in tl.static_range(10):
-        high0, low0 = tl.umulhi(c0, M0), c0 * M0
-        high1, low1 = tl.umulhi(c2, M1), c2 * M1
-        c0, c1 = high1 ^ c1 ^ k0, low1
-        c2, c3 = high0 ^ c3 ^ k1, low0
-        k0 += W0
-        k1 += W1
-    return c0, c1, c2, c3
-
-
-@triton.jit
-def _stream_block(c, k0, k1):
-    zero = tl.zeros_like(c)
-    return _philox(c, zero, zero, zero, zero + k0, zero + k1)
-
-
-@triton.jit
-def _lanes(d, BLOCK: tl.constexpr):
-    """Return each lane's tile, byte in the tile, bytes of the tile and first coordinate."""
-    lane = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    tile = lane // TILE_BYTES
-    byte = lane % TILE_BYTES
-    m = tl.minimum(d - tile * TILE, TILE)
-    return lane, tile, byte, (m + 7) // 8, m
-
-
-@triton.jit
-def _grid(x, R):
-    steps = tl.floor(x.to(tl.float64) * HALF / R)
-    return (tl.minimum(tl.maximum(steps, -1.0 * HALF), 1.0 * HALF)).to(tl.int64) + HALF
-
-
-@triton.jit
-def _up(x, R, word, shared_word, place, n, CORRELATED: tl.constexpr):
-    half_word = (word >> 1).to(tl.uint64)
-    g = _grid(x, R).to(tl.uint64)
-    if CORRELATED:
-        rank = tl.umulhi(shared_word, n).to(tl.uint64) + place
-        wide = n.to(tl.uint64)
-        rank = tl.where(rank >= wide, rank - wide, rank)
-        return (rank << 31) + half_word < g * wide
-    else:
-        return half_word < g
-
-
-@triton.jit
-def _coordinate(x_ptr, tile, byte, length, m, bit):
-    """Load the coordinates whose bit is that of the lane's byte; 0 past the end."""
-    place = bit * length + byte
-    here = (byte < length) & (place < m)
-    return tl.load(x_ptr + tile * TILE + place, mask=here, other=0.0), here
-
-
-@triton.jit
-def _swap(x, word, r, t, n, k0, k1):
-    """Apply round r of the permutation: exchange x with its partner if their bit says so."""
-    zero = tl.zeros_like(t)
-    offset = tl.umulhi(word, n).to(tl.uint64)
-    partner = tl.where(offset >= x, offset - x, offset + n.to(tl.uint64) - x)
-    larger = tl.maximum(x, partner).to(tl.uint32)
-    w0, w1, w2, w3 = _philox(larger >> 7, t, zero + (1 + r), zero, k0, k1)
-    s = (larger >> 5) & 3
-    own = tl.where(s == 0, w0, tl.where(s == 1, w1, tl.where(s == 2, w2, w3)))
-    return tl.where(((own >> (larger & 31)) & 1) == 1, partner, x)
-
-
-@triton.jit
-def _sigma_kernel(out_ptr, tiles, client, n, k0, k1, BLOCK: tl.constexpr):  # one lane a tile
-    tile = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    t = tile.to(tl.uint32)
-    zero = tl.zeros_like(t)
-    k0, k1 = zero + _u32(k0), zero + _u32(k1)
-    n = zero + _u32(n)
-    x = (zero + _u32(client)).to(tl.uint64)
-    for q in range(SIGMA_ROUNDS // 4):
-        w0, w1, w2, w3 = _philox(zero + q, t, zero, zero, k0, k1)
-        x = _swap(x, w0, 4 * q, t, n, k0, k1)
-        x = _swap(x, w1, 4 * q + 1, t, n, k0, k1)
-        x = _swap(x, w2, 4 * q + 2, t, n, k0, k1)
-        x = _swap(x, w3, 4 * q + 3, t, n, k0, k1)
-    tl.store(out_ptr + tile, x.to(tl.int64), mask=tile < tiles)
-
-
-@triton.jit
-def _encode_kernel(
-    x_ptr, scale_ptr, places_ptr, out_ptr, d, n, k0, k1, s0, s1,
-    CORRELATED: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    lane, tile, byte, length, m = _lanes(d, BLOCK)
-    here = (byte < length) & (m > 0)
-    scale = tl.load(scale_ptr)
-    R = tl.where(scale > 0, scale, 1.0).to(tl.float64)
-    place = tl.zeros([BLOCK], tl.uint64)
-    if CORRELATED:
-        place = tl.load(places_ptr + tile, mask=here, other=0).to(tl.uint64)
-    n32 = _u32(n)
-    bits = tl.zeros([BLOCK], tl.uint32)
-    for half in tl.static_range(2):
-        block = (tile * 256 + half * 128 + byte).to(tl.uint32)
-        w0, w1, w2, w3 = _stream_block(block, _u32(k0), _u32(k1))
-        v0, v1, v2, v3 = w0, w1, w2, w3
-        if CORRELATED:
-            v0, v1, v2, v3 = _stream_block(block, _u32(s0), _u32(s1))
-        a, ok = _coordinate(x_ptr, tile, byte, length, m, 4 * half)
-        bits |= (_up(a, R, w0, v0, place, n32, CORRELATED) & ok).to(tl.uint32) << (4 * half)
-        a, ok = _coordinate(x_ptr, tile, byte, length, m, 4 * half + 1)
-        bits |= (_up(a, R, w1, v1, place, n32, CORRELATED) & ok).to(tl.uint32) << (4 * half + 1)
-        a, ok = _coordinate(x_ptr, tile, byte, length, m, 4 * half + 2)
-        bits |= (_up(a, R, w2, v2, place, n32, CORRELATED) & ok).to(tl.uint32) << (4 * half + 2)
-        a, ok = _coordinate(x_ptr, tile, byte, length, m, 4 * half + 3)
-        bits |= (_up(a, R, w3, v3, place, n32, CORRELATED) & ok).to(tl.uint32) << (4 * half + 3)
-    bits = tl.where(scale > 0, bits, 0)
-    tl.store(out_ptr + lane, bits.to(tl.uint8), mask=here)
-
-
-@triton.jit
-def _decode_kernel(codes_ptr, scale_ptr, out_ptr, d, BLOCK: tl.constexpr):  # one lane a byte
-    lane, tile, byte, length, m = _lanes(d, BLOCK)
-    code = tl.load(codes_ptr + lane, mask=(byte < length) & (m > 0), other=0).to(tl.int32)
-    R = tl.load(scale_ptr)
-    for bit in tl.static_range(8):
-        place = bit * length + byte
-        value = tl.where(((code >> bit) & 1) == 1, R, -R) + 0.0
-        tl.store(out_ptr + tile * TILE + place, value, mask=(byte < length) & (place < m))
-
-
-@triton.jit
-def _mean_kernel(
-    codes_ptr, scales_ptr, out_ptr, d, n, width, EQUAL: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
-    """Add up one bit of each byte: messages in order, in float64, or counted where R is common."""
-    lane, tile, byte, length, m = _lanes(d, BLOCK)
-    for bit in tl.static_range(8):
-        place = bit * length + byte
-        here = (byte < length) & (place < m)
-        if EQUAL:
-            count = tl.zeros([BLOCK], tl.int32)
-            for i in range(n):
-                code = tl.load(codes_ptr + i * width + lane, mask=here, other=0)
-                count += ((code >> bit) & 1).to(tl.int32)
-            total = (2 * count - n).to(tl.float64) * tl.load(scales_ptr).to(tl.float64)
-        else:
-            total = tl.zeros([BLOCK], tl.float64)
-            for i in range(n):
-                code = tl.load(codes_ptr + i * width + lane, mask=here, other=0)
-                R = tl.load(scales_ptr + i).to(tl.float64)
-                total += tl.where(((code >> bit) & 1) == 1, R, -R)
-        tl.store(out_ptr + tile * TILE + place, total / n + 0.0, mask=here)
-
-
-@triton.jit
-def _fold_kernel(
-    x_ptr, out_ptr, size, count, step, SQUARE: tl.constexpr, FAR: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
-    """Add up eight entries, step apart, by a tree that pairs the farthest first, or neighbours."""
-    x_ptr += tl.program_id(1).to(tl.int64) * size
-    out_ptr += tl.program_id(1).to(tl.int64) * count
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here = i < count
-    first = i // step * (8 * step) + i % step
-    v0 = _entry(x_ptr, first, size, here, SQUARE)
-    v1 = _entry(x_ptr, first + step, size, here, SQUARE)
-    v2 = _entry(x_ptr, first + 2 * step, size, here, SQUARE)
-    v3 = _entry(x_ptr, first + 3 * step, size, here, SQUARE)
-    v4 = _entry(x_ptr, first + 4 * step, size, here, SQUARE)
-    v5 = _entry(x_ptr, first + 5 * step, size, here, SQUARE)
-    v6 = _entry(x_ptr, first + 6 * step, size, here, SQUARE)
-    v7 = _entry(x_ptr, first + 7 * step, size, here, SQUARE)
-    if FAR:
-        total = ((v0 + v4) + (v2 + v6)) + ((v1 + v5) + (v3 + v7))
-    else:
-        total = ((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7))
-    tl.store(out_ptr + i, total, mask=here)
-
-
-@triton.jit
-def _entry(x_ptr, i, size, here, SQUARE: tl.constexpr):
-    v = tl.load(x_ptr + i, mask=here & (i < size), other=0.0).to(tl.float64)
-    return v * v if SQUARE else v
-
-
-# --- calls ---------------------------------------------------------------------------------------
+_TOGETHER = 2048  # numbers that a program transforms
+_COLUMNS = 16  # of them side by side, where rows are far apart
 
 
 def norm_scale(x: Tensor, p: float) -> Tensor:
-    """See :func:`reference.norm_scale`; p is 2 or infinity."""
+    """See :func:`reference.norm_scale`.
+
+    Powers differ from one library to the next, so that p other than 2 and infinity goes through
+    main memory.
+    """
     if p == math.inf:
         norm = x.abs().amax(dim=-1).double()
     elif p == 2:
         norm = _sums_of_squares(x.reshape(-1, x.shape[-1])).sqrt().reshape(x.shape[:-1])
     else:
-        raise ValueError(f"norms on a GPU are of index 2 or inf, got {p}")
+        return torch.as_tensor(host_norm_scale(x.cpu().numpy(), p)).to(x.device)
     scale = norm.float()
     scale = torch.where(scale.double() < norm, torch.nextafter(scale, scale + math.inf), scale)
     # Squares of float32 do not vanish in float64.
@@ -267,7 +68,7 @@ def encode_one_bit(
     if correlated:
         places = _places(key, -(-d // 1024), client, n_clients, x.device)
     grid = (triton.cdiv(-(-d // 1024) * 128, LANES),)
-    _encode_kernel[grid](
+    one_bit.encode_kernel[grid](
         x.contiguous(), scale, places, codes, d, _signed(n_clients), k0, k1, s0, s1,
         CORRELATED=correlated, BLOCK=LANES, **OPTIONS,
     )  # fmt: skip
@@ -279,7 +80,7 @@ def decode_one_bit(codes: Tensor, scale: Tensor, *, d: int, out: Tensor | None =
     _check_codes(codes, d)
     values = _output(codes, (d,), (torch.float32, torch.float64), torch.float32, out)
     grid = (triton.cdiv(-(-d // 1024) * 128, LANES),)
-    _decode_kernel[grid](codes.contiguous(), scale, values, d, BLOCK=LANES, **OPTIONS)
+    one_bit.decode_kernel[grid](codes.contiguous(), scale, values, d, BLOCK=LANES, **OPTIONS)
     return values
 
 
@@ -291,7 +92,7 @@ def mean_one_bit(codes: Tensor, scales: Tensor, *, d: int, out: Tensor | None = 
     n, width = codes.shape
     equal = bool((scales == scales[0]).all())
     grid = (triton.cdiv(-(-d // 1024) * 128, LANES),)
-    _mean_kernel[grid](
+    one_bit.mean_kernel[grid](
         codes.contiguous(), scales, values, d, n, width, EQUAL=equal, BLOCK=LANES, **OPTIONS
     )
     return values
@@ -321,6 +122,177 @@ def joint_mean_one_bit(
     return values
 
 
+def sums_of_squares(x: Tensor) -> Tensor:
+    """See :func:`norms.sums_of_squares`."""
+    return _sums_of_squares(x.reshape(-1, x.shape[-1])).reshape(x.shape[:-1])
+
+
+def transform(x: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """See :func:`hadamard.transform`."""
+    D = x.shape[-1]
+    if D < 1 or D & (D - 1):
+        raise ValueError(f"a transform needs a power of two, got {D} coordinates")
+    if x.dtype not in (torch.float32, torch.float64, torch.int32):
+        raise ValueError(f"a transform is of float32, float64 or int32, got {x.dtype}")
+    y = _output(x, tuple(x.shape), (x.dtype,), x.dtype, out)
+    source, distance = x.contiguous(), 1
+    while distance < D or source is not y:
+        rows = min(_TOGETHER if distance == 1 else _TOGETHER // _COLUMNS, D // distance)
+        _levels(source, y, distance, rows)
+        source, distance = y, distance * rows
+    return y
+
+
+def encode_drive(
+    x: Tensor,
+    squares: float,
+    *,
+    unbiased: bool,
+    key: Key,
+    client: int,
+    out: Tensor | None = None,
+) -> tuple[Tensor, Any]:
+    """See :func:`reference.encode_drive`; needs D bits and D floats beside the result."""
+    D = hadamard.rotated_size(x.numel())
+    codes = _output(x, (-(-D // 8),), (torch.uint8,), torch.uint8, out)
+    y = torch.empty(D, dtype=torch.float32, device=x.device)
+    size = min(D, _TOGETHER)
+    hadamard_programs.rotate_kernel[(D // size,)](
+        x.contiguous(), _sign_words(key, client, D, x.device), y, x.numel(),
+        float(hadamard.power_near(squares)), SIZE=size, LEVELS=size.bit_length() - 1, **OPTIONS,
+    )  # fmt: skip
+    _upper_levels(y, size)
+    total = torch.zeros(1, dtype=torch.int64, device=x.device)
+    grid = (triton.cdiv(-(-D // 1024) * 128, LANES),)
+    hadamard_programs.signs_kernel[grid](y, codes, total, D, BLOCK=LANES, **OPTIONS)
+    S = hadamard.drive_scale(squares, int(total), D, unbiased=unbiased)
+    if S == 0:
+        codes.zero_()
+    return codes, S
+
+
+def decode_drive(
+    codes: Tensor, scale: float, *, d: int, key: Key, client: int, out: Tensor | None = None
+) -> Tensor:
+    """See :func:`reference.decode_drive`; needs D bits and D integers beside the result."""
+    D = hadamard.rotated_size(d)
+    _check_codes(codes, D)
+    values = _output(codes, (d,), (torch.float32, torch.float64), torch.float32, out)
+    h = torch.empty(D, dtype=torch.int32, device=codes.device)
+    size = min(D, _TOGETHER)
+    hadamard_programs.spread_kernel[(D // size,)](
+        codes.contiguous(), h, D, SIZE=size, LEVELS=size.bit_length() - 1, **OPTIONS
+    )
+    _upper_levels(h, size)
+    factor = torch.tensor([float(scale) / math.sqrt(D)], dtype=torch.float64, device=codes.device)
+    hadamard_programs.values_kernel[(triton.cdiv(d, LANES),)](
+        h, _sign_words(key, client, D, codes.device), factor, values, d, BLOCK=LANES, **OPTIONS
+    )
+    return values
+
+
+def _upper_levels(y: Tensor, distance: int) -> None:
+    while distance < y.numel():
+        rows = min(_TOGETHER // _COLUMNS, y.numel() // distance)
+        _levels(y, y, distance, rows)
+        distance *= rows
+
+
+def _levels(source: Tensor, target: Tensor, distance: int, rows: int) -> None:
+    """Take so many rows of every tile through their levels."""
+    columns = min(distance, _COLUMNS)
+    size = rows * columns
+    hadamard_programs.levels_kernel[(source.numel() // size,)](
+        source,
+        target,
+        distance,
+        COLUMNS=columns,
+        SIZE=size,
+        LEVELS=rows.bit_length() - 1,
+        **OPTIONS,
+    )
+
+
+def _sign_words(key: Key, client: int, D: int, device: Any) -> Tensor:
+    k0, k1 = (_signed(int(k[0])) for k in key.private(Stream.ROTATION, [client]))
+    words = torch.empty(
+        (-(-D // hadamard.CHUNK), hadamard.SIGNED), dtype=torch.int32, device=device
+    )
+    blocks = words.numel() // 4
+    hadamard_programs.sign_words_kernel[(triton.cdiv(blocks, LANES),)](
+        words, blocks, k0, k1, BLOCK=LANES, **OPTIONS
+    )
+    return words
+
+
+def quantize_levels(
+    x: Tensor, scale: Tensor, *, levels: int, key: Key, client: int, out: Tensor | None = None
+) -> Tensor:
+    """See :func:`reference.quantize_levels`; scale is a tensor of one float32."""
+    check_levels(levels)
+    kinds = [t for t in (torch.int8, torch.int16, torch.int32) if levels <= torch.iinfo(t).max]
+    values = _output(x, (x.numel(),), kinds, kinds[0], out)
+    _round_levels(x, scale, values, levels, key, client, width=0)
+    return values
+
+
+def encode_levels(
+    x: Tensor, scale: Tensor, *, levels: int, key: Key, client: int, out: Tensor | None = None
+) -> Tensor:
+    """See :func:`reference.encode_levels`; scale is a tensor of one float32."""
+    check_levels(levels)
+    d, width = x.numel(), _symbol_width(levels)
+    size = code_bytes(d, 2 * levels + 1)
+    codes = _output(x, (size,), (torch.uint8,), torch.uint8, out)
+    first = d // 1024 * 1024 if width else 0
+    if first:
+        _round_levels(x, scale, codes, levels, key, client, width=width)
+    start = first // 8 * width
+    if size > start:
+        k0, k1 = (_signed(int(k[0])) for k in key.private(Stream.ROUNDING, [client]))
+        level_programs.pack_kernel[(triton.cdiv(size - start, LANES),)](
+            x.contiguous(), scale, codes[start:], d, first, size - start, levels, k0, k1,
+            WIDTH=width, BLOCK=LANES, **OPTIONS,
+        )  # fmt: skip
+    return codes
+
+
+def decode_levels(
+    codes: Tensor, scale: Tensor, *, d: int, levels: int, out: Tensor | None = None
+) -> Tensor:
+    """See :func:`reference.decode_levels`; scale is a tensor of one float32."""
+    check_levels(levels)
+    alphabet, width = 2 * levels + 1, _symbol_width(levels)
+    check_length(codes, code_bytes(d, alphabet))
+    ragged = d % (1024 if width else 1280)
+    unpack(codes[code_bytes(d - ragged, alphabet) :].cpu().numpy(), ragged, alphabet)
+    values = _output(codes, (d,), (torch.float32, torch.float64), torch.float32, out)
+    largest = torch.zeros(1, dtype=torch.int32, device=codes.device)
+    level_programs.unpack_kernel[(triton.cdiv(d, LANES),)](
+        codes.contiguous(), scale, values, largest, d, levels,
+        WIDTH=width, BLOCK=LANES, **OPTIONS,
+    )  # fmt: skip
+    if int(largest) >= (alphabet if width else 243):
+        unpack(codes.cpu().numpy(), d, alphabet)  # says what is wrong
+    return values
+
+
+def _round_levels(
+    x: Tensor, scale: Tensor, out: Tensor, levels: int, key: Key, client: int, width: int
+) -> None:
+    k0, k1 = (_signed(int(k[0])) for k in key.private(Stream.ROUNDING, [client]))
+    grid = (triton.cdiv(-(-x.numel() // 1024) * 128, LANES),)
+    level_programs.levels_kernel[grid](
+        x.contiguous(), scale, out, x.numel(), levels, k0, k1,
+        WIDTH=width, BLOCK=LANES, **OPTIONS,
+    )  # fmt: skip
+
+
+def _symbol_width(levels: int) -> int:
+    """Return the bits of a symbol; 0 stands for trits."""
+    return 0 if levels == 1 else (2 * levels).bit_length()
+
+
 def _sums_of_squares(x: Tensor) -> Tensor:
     """Return the sums of rows in the order of ``norms.tree_sum``, float64 of shape (rows,)."""
     values = _fold(x.contiguous(), ROW, square=True)
@@ -334,7 +306,7 @@ def _fold(values: Tensor, step: int, *, square: bool = False, far: bool = False)
     count = step * max(1, triton.cdiv(size, 8 * step))
     out = torch.empty((rows, count), dtype=torch.float64, device=values.device)
     block = min(256, triton.next_power_of_2(count))
-    _fold_kernel[(triton.cdiv(count, block), rows)](
+    sums.fold_kernel[(triton.cdiv(count, block), rows)](
         values, out, size, count, step, SQUARE=square, FAR=far, BLOCK=block, **OPTIONS
     )
     return out
@@ -352,7 +324,7 @@ def _places(key: Key, tiles: int, client: int, n_clients: int, device: Any) -> T
     k0, k1 = (_signed(k) for k in key.shared(Stream.SIGMA))
     out = torch.empty(tiles, dtype=torch.int64, device=device)
     block = 128
-    _sigma_kernel[(triton.cdiv(tiles, block),)](
+    one_bit.sigma_kernel[(triton.cdiv(tiles, block),)](
         out, tiles, _signed(client), _signed(n_clients), k0, k1, BLOCK=block, **OPTIONS
     )
     return out

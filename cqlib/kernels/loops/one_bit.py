@@ -60,7 +60,7 @@ def _iq_up_of(x, step, word):
 
         def up(x, step, word):
             m = np.float64(np.int64((word >> ONE) + ONE) - HALF)
-            return _fma(m, step, -np.float64(x)) <= 0.0  # type: ignore[call-arg]  # the context is Numba's
+            return _fma(m, step, -np.float64(x)) <= 0.0
     else:
 
         def up(x, step, word):

@@ -1,0 +1,127 @@
+"""The normative Walsh-Hadamard transform, and the random signs before it.
+
+Butterflies are taken at distance 1, 2, ..., D/2, D a power of two; the result is not divided by
+sqrt(D). For floats that order is part of the result.
+
+Signs: coordinates come in chunks of 2^17, with 4096 words each. The sign of coordinate j is -1
+where bit (j mod 2^17) div 4096 of word j mod 4096 of its chunk is set, so that neighbouring
+coordinates look at the same bit of neighbouring words. Word l of chunk c is word l div 1024 of
+block Philox((1024 c + l mod 1024, 0, 0, 0)) of the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.philox import Words, philox4x32
+
+SIGNED = 4096  # coordinates that look at the same bit, one word each
+CHUNK = 32 * SIGNED
+MOST_COORDINATES = 2**30  # of a rotation: integers of 32 bits hold what is decoded
+
+Array = NDArray[Any]
+StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream a row
+
+
+def transform(x: Array, *, out: Array | None = None) -> Array:
+    """Return H x over the last axis.
+
+    Args:
+        x: float32, float64 or int32, shape (..., D), D a power of two.
+        out: contiguous array like x to fill; it may be x itself.
+
+    Raises:
+        ValueError: if D is no power of two, or ``out`` does not fit.
+
+    >>> transform(np.array([1.0, 2.0, 0.0, 0.0]))
+    array([ 3., -1.,  3., -1.])
+    """
+    y = empty_like(x, out)
+    values, distance = x, 1
+    while distance < x.shape[-1]:
+        pairs = values.reshape(*x.shape[:-1], -1, 2, distance)
+        low, high = pairs[..., 0, :], pairs[..., 1, :]
+        values = np.stack([low + high, low - high], axis=-2).reshape(x.shape)
+        distance *= 2
+    y[...] = values
+    return y
+
+
+def empty_like(x: Array, out: Array | None) -> Array:
+    """Return out, or a new array like x, which must be fit to be transformed."""
+    D = x.shape[-1]
+    if D < 1 or D & (D - 1):
+        raise ValueError(f"a transform needs a power of two, got {D} coordinates")
+    if x.dtype not in (np.float32, np.float64, np.int32):
+        raise ValueError(f"a transform is of float32, float64 or int32, got {x.dtype}")
+    if out is None:
+        return np.empty(x.shape, dtype=x.dtype)
+    if out.shape != x.shape or out.dtype != x.dtype or not out.flags.c_contiguous:
+        raise ValueError(
+            f"out must be a contiguous {x.dtype} array of shape {x.shape}, "
+            f"got {out.dtype} of shape {out.shape}"
+        )
+    return out
+
+
+def signs(
+    stream_key: StreamKey, D: int, philox: Callable[..., Any] = philox4x32
+) -> NDArray[np.float64]:
+    """Return D random signs, shape (D,) or (c, D), by any implementation of Philox."""
+    k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None, None] for k in stream_key)
+    chunks, quarter = -(-D // CHUNK), SIGNED // 4
+    blocks = np.arange(min(D, quarter), dtype=np.uint64)
+    blocks = blocks + quarter * np.arange(chunks, dtype=np.uint64)[:, None]
+    zero = np.zeros((), dtype=np.uint64)
+    words = np.stack(philox((blocks, zero, zero, zero), (k0, k1)), axis=-2)
+    words = words.reshape(*words.shape[:-2], -1)
+    places = np.arange(min(-(-D // SIGNED), 32), dtype=np.uint64)[:, None]
+    bits = (words[..., None, :] >> places) & np.uint64(1)
+    return np.asarray(1.0 - 2.0 * bits.reshape(*bits.shape[:-3], -1)[..., :D])
+
+
+# --- DRIVE ---------------------------------------------------------------------------------------
+
+
+def rotated_size(d: int) -> int:
+    """Return the dimension of a rotation, the next power of two.
+
+    Raises:
+        ValueError: for more than 2^30 coordinates.
+    """
+    if d > MOST_COORDINATES:
+        raise ValueError(f"a rotation takes at most {MOST_COORDINATES} coordinates, got {d}")
+    return 1 << (d - 1).bit_length()
+
+
+def power_near(squares: Array | float) -> Array:
+    """Return the power of two that brings a vector of that sum of squares near norm 1.
+
+    It is a float32, so that the product with one is rounded once or not at all.
+    """
+    exponent = np.frexp(np.sqrt(squares))[1]
+    return np.ldexp(np.float32(1.0), -np.clip(exponent, -126, 126))
+
+
+def drive_scale(squares: Array | float, steps: Array | int, D: int, *, unbiased: bool) -> Any:
+    """Return DRIVE's S as float32, of the shape of the arguments: infinite beyond a float, or 0.
+
+    Args:
+        squares: |x|^2, any shape.
+        steps: |y|_1 2^30 for y = sqrt(D) R x times the power near, integers of the same shape.
+        D: dimension of the rotation.
+        unbiased: S = |x|^2 / |R x|_1, or |R x|_1 / D.
+    """
+    unit = power_near(squares).astype(np.float64)
+    length = np.asarray(steps) * 2.0**-30
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        if unbiased:
+            S = np.asarray(squares * unit) * unit * np.sqrt(D) / length
+        else:
+            S = length / (D * np.sqrt(D))
+        S = np.where(length > 0, S / unit, 0.0)
+        return S.astype(np.float32)[()]
