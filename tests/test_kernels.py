@@ -13,7 +13,7 @@ from numba import njit
 
 from cqlib import Key, compressors
 from cqlib.kernels import cpu, dispatch, packing, reference, rotation, rounding
-from cqlib.kernels.loops import one_bit, words
+from cqlib.kernels.loops import one_bit, one_bit_encode, words
 from cqlib.keys import Stream
 
 SIZES = [1, 5, 8, 123, 1023, 1024, 1025, 4096, 5001, 70_000]
@@ -98,7 +98,7 @@ def iq_decisions(x, step, word):
 def cq_decisions(x, step, word, shared, place, n):
     out = np.empty(len(x), np.bool_)
     for j in range(len(x)):
-        threshold = one_bit._cq_threshold(word[j], shared[j], place[j] << words.WORD, n)
+        threshold = one_bit.cq_threshold(word[j], shared[j], place[j] << words.WORD, n)
         out[j] = one_bit._cq_up(x[j], step[j], threshold, n)
     return out
 
@@ -143,6 +143,35 @@ def test_cq_at_the_edge_of_the_grid(dtype, n):
     expected = rounding.round_correlated(g, word, rank, n)
     assert 0.2 < expected.mean() < 0.8
     assert (up == expected).all()
+
+
+@njit
+def float32_distances(x, reciprocal, threshold, factor):
+    out = np.empty(len(x), np.float32)
+    for j in range(len(x)):
+        out[j] = one_bit_encode._distance(x[j], reciprocal[j], threshold[j], factor)
+    return out
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000, 2**31 - 1])
+@both_dtypes
+def test_what_float32_decides_is_far_from_a_tie(dtype, n):
+    x, R, g, rng = near_ties(dtype)
+    top = n << 32
+    random = rng.integers(0, 2**32, len(g)).astype(np.uint64)
+    thresholds = np.minimum(g.astype(np.uint64) * np.uint64(2 * n) + random, np.uint64(top - 1))
+    for threshold in (thresholds, rng.integers(0, top, len(g), dtype=np.uint64)):
+        step = R.astype(np.float64) / 2**30
+        found = float32_distances(
+            x.astype(np.float32),
+            (-1.0 / step).astype(np.float32),
+            threshold.astype(np.float32),
+            np.float32(0.5 / n),
+        )
+        whole = (threshold // np.uint64(2 * n)).astype(np.int64) - 2**30
+        rest = (threshold % np.uint64(2 * n)).astype(np.float64) / (2 * n)
+        exact = (whole - np.floor(x / step)) + rest - (x / step - np.floor(x / step))
+        assert np.abs(found - exact).max() < one_bit_encode.NEAR / 2
 
 
 @iq_or_cq
@@ -384,6 +413,7 @@ def test_threads_do_not_change_the_bits(monkeypatch):
         read = cpu.decode_levels(levels, np.float32(1e9), d=big.size, levels=7)
         return codes, np.asarray(S), values, levels, read
 
+    monkeypatch.setattr(cpu, "_TILES_A_THREAD", 32)
     alone, alone_rotated = results(), rotated()
     for threads in (2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)

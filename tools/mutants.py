@@ -387,6 +387,34 @@ MUTANTS = [
         "            level, here, end = 0, p, max(groups - 1, 1)",
         "norm or iq",
     ),
+    Mutant(
+        "compiled levels: a word that is equal goes up",
+        LOOPS + "levels.py",
+        "(np.int64(word[l] >> ONE) < (g & FRACTION))",
+        "(np.int64(word[l] >> ONE) <= (g & FRACTION) + 2**12)",
+        "dithering or terngrad or levels",
+    ),
+    Mutant(
+        "compiled drive: the same signs in every chunk",
+        LOOPS + "drive.py",
+        "philox(u64(quarter * c + l), ZERO",
+        "philox(u64(l), ZERO",
+        "drive",
+    ),
+    Mutant(
+        "compiled encode: close decisions stay as they are",
+        LOOPS + "one_bit_encode.py",
+        "NEAR = f32(1024.0)",
+        "NEAR = f32(0.0)",
+        "float32",
+    ),
+    Mutant(
+        "drive: scale 1 % too large",
+        "kernels/hadamard.py",
+        "* unit * np.sqrt(D) / length",
+        "* unit * np.sqrt(D) / length * 1.01",
+        "drive",
+    ),
 ]
 
 

@@ -24,7 +24,16 @@ from cqlib.kernels.buffers import (
     empty_levels,
     output,
 )
-from cqlib.kernels.loops import butterflies, drive, one_bit, one_bit_read, permutation, sums, words
+from cqlib.kernels.loops import (
+    butterflies,
+    drive,
+    one_bit,
+    one_bit_encode,
+    one_bit_read,
+    permutation,
+    sums,
+    words,
+)
 from cqlib.kernels.loops import levels as levels_loops
 from cqlib.kernels.norms import Array
 from cqlib.kernels.packing import TILE, TRIT_TILE, check_length, code_bytes, unpack
@@ -53,7 +62,8 @@ __all__ = [
 ]
 
 _LANES_FULL = 4  # from so many clients on, lanes over the clients beat lanes over the tiles
-_TILES_A_THREAD = 64
+_TILES_A_THREAD = 1024  # fewer are done before a thread has started
+_SMALLEST_STEP = 2.0**-126  # below it 1 / step is no float32
 _MOST_CLIENTS = 2**31  # above it 2 n g exceeds 64 bits in the compiled loops
 
 
@@ -135,20 +145,24 @@ def encode_one_bit(
     step = float(scale) * 2.0**-rounding.GRID_BITS
     k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
     tiles = -(-x.size // TILE)
-    if not correlated:
-        return _over_tiles(
-            tiles, lambda a, b: one_bit.iq_encode(x, step, k0, k1, a, b, codes), codes
-        )
-    s0, s1 = _two(key.shared(Stream.SHIFT))
-    n = np.uint64(n_clients)
-    places = np.ascontiguousarray(
-        _places(key, tiles, np.array([client]), n_clients, Stream.SIGMA)[:, 0]
-    )
-    return _over_tiles(
-        tiles,
-        lambda a, b: one_bit.cq_encode(x, step, k0, k1, s0, s1, places, n, a, b, codes),
-        codes,
-    )
+    places, s0, s1, n = None, np.uint64(0), np.uint64(0), np.uint64(n_clients)
+    if correlated:
+        s0, s1 = _two(key.shared(Stream.SHIFT))
+        ids = np.array([client])
+        places = np.ascontiguousarray(_places(key, tiles, ids, n_clients, Stream.SIGMA)[:, 0])
+
+    def whole(a: int, b: int) -> None:
+        if places is None:
+            one_bit_encode.iq_encode(x, step, k0, k1, a, b, codes)
+        else:
+            one_bit_encode.cq_encode(x, step, k0, k1, s0, s1, places, n, a, b, codes)
+
+    full = x.size // TILE if step > _SMALLEST_STEP else 0
+    _over_tiles(full, whole, codes)
+    for t in range(full, tiles):
+        place = np.uint64(0) if places is None else places[t]
+        one_bit.encode_tile(x, step, k0, k1, correlated, s0, s1, place, n, t, codes)
+    return codes
 
 
 def decode_one_bit(

@@ -5,8 +5,8 @@ Nothing here allocates more than a few tiles, and nothing is summed in another o
 
 ``words``, ``permutation``, ``sums``
     random words, the permutation of the clients in each tile, norms;
-``one_bit``, ``one_bit_read``
-    IQ and CQ, and the mean of their messages;
+``one_bit``, ``one_bit_encode``, ``one_bit_read``
+    IQ and CQ: decisions, whole tiles, and the mean of messages;
 ``levels``
     dithering;
 ``butterflies``, ``drive``

@@ -125,13 +125,16 @@ def sign_tiles(y, first, last, codes):
     columns = np.empty(rows * COLUMNS, np.float32)
     total = np.int64(0)
     for tile in range(first, last):
-        for k in range(8):
-            copy_columns(y[tile * TILE + k * COLUMNS :], columns, BLOCK, COLUMNS, rows)
+        for c in range(0, TILE, COLUMNS):
+            copy_columns(y[tile * TILE + c :], columns, BLOCK, COLUMNS, rows)
             upper_levels(columns, 0, columns.size, COLUMNS)
             for r in range(rows):
                 z = columns[r * COLUMNS : (r + 1) * COLUMNS]
                 total += _length(z)
-                _set_bit(z, k, codes[(r * BLOCK // TILE + tile) * TILE_BYTES :])
+                byte = codes[(r * BLOCK // TILE + tile) * TILE_BYTES :]
+                for k in range(0, COLUMNS // TILE_BYTES):
+                    part = z[k * TILE_BYTES : (k + 1) * TILE_BYTES]
+                    _set_bit(part, c // TILE_BYTES + k, byte)
     return total - (last - first) * rows * TILE * WHOLE_BITS
 
 

@@ -1,4 +1,4 @@
-"""One bit a coordinate: IQ and CQ, message by message and all clients at once.
+"""One bit a coordinate: the decisions of IQ and CQ, for one tile and for all clients at once.
 
 The decisions of ``rounding``, rearranged for few instructions. With s = R 2^-30, a power of two
 away from R, x / s is x 2^30 / R to the last bit.
@@ -24,15 +24,11 @@ from cqlib.kernels.loops.words import (
     ONE,
     TILE_BYTES,
     WORD,
-    ZERO,
     half_tile_words,
-    philox,
-    u64,
 )
 from cqlib.kernels.packing import TILE
 from cqlib.kernels.rounding import GRID_BITS
 
-TWO, FOUR = u64(2), u64(4)
 HIGH = LOW << WORD
 HALF = 1 << GRID_BITS
 MAGIC = float((1 << 52) + HALF)
@@ -71,7 +67,7 @@ def _iq_up_of(x, step, word):
 
 
 @inlined
-def _cq_threshold(word, shared_word, place, n):
+def cq_threshold(word, shared_word, place, n):
     """Return rank 2^32 + word; place is the client's, shifted up by 32 bits; n < 2^31."""
     rank = (shared_word & LOW) * (n & LOW) + place
     rank = min(rank, rank - (n << WORD))
@@ -86,97 +82,7 @@ def _cq_up(x, step, threshold, n):
     return threshold < (g & LOW) * ((n + n) & LOW)
 
 
-@inlined
-def _store(half, byte, bits, codes):
-    """Keep the bits of the first half, or add those of the second."""
-    if half == 0:
-        codes[byte] = np.uint8(bits)
-    else:
-        codes[byte] |= np.uint8(bits << FOUR)
-
-
-@inlined
-def _iq_tile(x, step, k0, k1, tile, length, w, codes):
-    """Round and pack 8 length coordinates."""
-    for half in range(2):
-        half_tile_words(tile, half, length, k0, k1, w)
-        xh = x[4 * half * length :]
-        x0, x1, x2, x3 = xh[:length], xh[length:], xh[2 * length :], xh[3 * length :]
-        for l in range(length):
-            low = u64(_iq_up(x0[l], step, w[0, l])) | u64(_iq_up(x1[l], step, w[1, l])) << ONE
-            high = u64(_iq_up(x2[l], step, w[2, l])) | u64(_iq_up(x3[l], step, w[3, l])) << ONE
-            _store(half, l, low | high << TWO, codes)
-
-
-@inlined
-def _cq_tile(x, step, k0, k1, s0, s1, place, n, tile, length, codes):
-    """Round and pack 8 length coordinates; two words a coordinate are best kept in registers."""
-    for half in range(2):
-        xh = x[4 * half * length :]
-        x0, x1, x2, x3 = xh[:length], xh[length:], xh[2 * length :], xh[3 * length :]
-        block = u64(256 * tile + 128 * half)
-        for l in range(length):
-            c = (block + u64(l)) & LOW
-            w0, w1, w2, w3 = philox(c, ZERO, ZERO, ZERO, k0, k1)
-            v0, v1, v2, v3 = philox(c, ZERO, ZERO, ZERO, s0, s1)
-            low = u64(_cq_up(x0[l], step, _cq_threshold(w0, v0, place, n), n))
-            low |= u64(_cq_up(x1[l], step, _cq_threshold(w1, v1, place, n), n)) << ONE
-            high = u64(_cq_up(x2[l], step, _cq_threshold(w2, v2, place, n), n))
-            high |= u64(_cq_up(x3[l], step, _cq_threshold(w3, v3, place, n), n)) << ONE
-            _store(half, l, low | high << TWO, codes)
-
-
-@inlined
-def _load_tile(x, start, m, length, tile):
-    """Copy m coordinates, and zeros to fill the bytes; read in order, memory is twice as fast."""
-    xt, padding = x[start : start + m], tile[m : 8 * length]
-    for j in range(m):  # no offset in the index, or Numba would test it for being negative
-        tile[j] = xt[j]
-    for j in range(padding.size):
-        padding[j] = 0.0
-
-
-@inlined
-def _clear_padding(m, length, codes):
-    """Clear the bits of a tile that no coordinate has."""
-    for j in range(m, 8 * length):
-        codes[j % length] &= np.uint8(~(1 << (j // length)))
-
-
-@compiled
-def iq_encode(x, step, k0, k1, first, last, out):
-    """Round tiles first .. last - 1 of x of shape (d,) and pack the bits into out."""
-    w = np.empty((4, TILE_BYTES), np.uint64)
-    tile = np.empty(TILE, x.dtype)
-    full = min(last, x.size // TILE)
-    for t in range(first, full):
-        _load_tile(x, t * TILE, TILE, TILE_BYTES, tile)
-        _iq_tile(tile, step, k0, k1, t, TILE_BYTES, w, out[t * TILE_BYTES :])
-    if full < last:
-        m, codes = x.size - full * TILE, out[full * TILE_BYTES :]
-        _load_tile(x, full * TILE, m, codes.size, tile)
-        _iq_tile(tile, step, k0, k1, full, codes.size, w, codes)
-        _clear_padding(m, codes.size, codes)
-
-
-@compiled
-def cq_encode(x, step, k0, k1, s0, s1, places, n, first, last, out):
-    """As iq_encode, with the shared stream s0, s1 and the client's place in each tile."""
-    tile = np.empty(TILE, x.dtype)
-    full = min(last, x.size // TILE)
-    for t in range(first, full):
-        _load_tile(x, t * TILE, TILE, TILE_BYTES, tile)
-        place, codes = places[t] << WORD, out[t * TILE_BYTES :]
-        _cq_tile(tile, step, k0, k1, s0, s1, place, n, t, TILE_BYTES, codes)
-    if full < last:
-        m, codes = x.size - full * TILE, out[full * TILE_BYTES :]
-        place = places[full] << WORD
-        _load_tile(x, full * TILE, m, codes.size, tile)
-        _cq_tile(tile, step, k0, k1, s0, s1, place, n, full, codes.size, codes)
-        _clear_padding(m, codes.size, codes)
-
-
-# --- all clients at once -------------------------------------------------------------------------
+# --- one tile of one client ----------------------------------------------------------------------
 
 
 @inlined
@@ -184,6 +90,27 @@ def _tile_words(t, length, k0, k1, w):
     """Fill w, shape (1024,), with the words of a tile in the order of its coordinates."""
     half_tile_words(t, 0, length, k0, k1, w[: 4 * length].reshape((4, length)))
     half_tile_words(t, 1, length, k0, k1, w[4 * length : 8 * length].reshape((4, length)))
+
+
+@compiled
+def encode_tile(x, step, k0, k1, correlated, s0, s1, place, n, t, out):
+    """Round tile t of x of shape (d,) and pack the bits into out; coordinate by coordinate."""
+    xt, codes = x[t * TILE : min((t + 1) * TILE, x.size)], out[t * TILE_BYTES :]
+    length = (xt.size + 7) // 8
+    w, shared = np.empty(TILE, np.uint64), np.empty(TILE, np.uint64)
+    _tile_words(t, length, k0, k1, w)
+    if correlated:
+        _tile_words(t, length, s0, s1, shared)
+    codes[:length] = 0
+    for j in range(xt.size):
+        if correlated:
+            up = _cq_up(xt[j], step, cq_threshold(w[j], shared[j], place << WORD, n), n)
+        else:
+            up = _iq_up(xt[j], step, w[j])
+        codes[j % length] |= np.uint8(np.uint8(up) << (j // length))
+
+
+# --- all clients at once -------------------------------------------------------------------------
 
 
 @compiled
@@ -208,7 +135,7 @@ def one_bit_joint_mean(x, scales, k0, k1, correlated, s0, s1, places, n, first, 
             if correlated:
                 place = places[t, i] << WORD
                 for j in range(m):
-                    w[j] = _cq_threshold(w[j], shared[j], place, n)
+                    w[j] = cq_threshold(w[j], shared[j], place, n)
             for b in range(batch):
                 R = np.float64(scales[b, i])
                 if R == 0.0:
