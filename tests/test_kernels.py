@@ -262,6 +262,16 @@ def test_levels(d, levels, dtype):
 
 
 @pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
+def test_levels_at_a_tie(kernels):
+    d, key = 3000, Key(11)
+    half_words = reference.stream_words(key.private(Stream.ROUNDING, np.array([2])), d)[0] >> 1
+    above = np.arange(d) % 2  # up only where the chance exceeds the word
+    x = (half_words + above) / 2.0**31
+    found = kernels.quantize_levels(x, np.float32(1), levels=1, key=key, client=2)
+    assert (found == above).all()
+
+
+@pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
 def test_levels_of_a_zero_vector(kernels):
     how = {"levels": 7, "key": Key(1), "client": 0}
     zero = np.float32(0)
@@ -343,7 +353,7 @@ def test_what_cannot_be_transformed_is_refused(kernels):
             kernels.transform(np.ones(4), out=bad)
 
 
-DRIVE_SIZES = [*range(1, 10), 123, 128, 1023, 1025, 3000, 4097, 2**15, 2**15 + 1, 70_000, 2**17]
+DRIVE_SIZES = [*range(1, 10), 123, 128, 1023, 1025, 3000, 4097, 2**15, 2**15 + 1, 70_000, 200_000]
 
 
 @pytest.mark.parametrize("unbiased", [True, False])

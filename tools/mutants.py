@@ -391,7 +391,7 @@ MUTANTS = [
         "compiled levels: a word that is equal goes up",
         LOOPS + "levels.py",
         "(np.int64(word[l] >> ONE) < (g & FRACTION))",
-        "(np.int64(word[l] >> ONE) <= (g & FRACTION) + 2**12)",
+        "(np.int64(word[l] >> ONE) <= (g & FRACTION))",
         "dithering or terngrad or levels",
     ),
     Mutant(
