@@ -5,24 +5,27 @@ PROFILE = standard
 PYTHON ?=
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 export PYTHON PYTHON_MIN TORCH_INDEX PROFILE
 unexport PYTHONDONTWRITEBYTECODE # modules are compiled on first import, not by pip: half the install time
 
 BIN = .venv/bin
 
-.PHONY: help book test lint clean
+.PHONY: help book test lint bench clean
 .NOTPARALLEL: # all targets share one .venv
 
 help:
 	@echo 'make book    install into .venv, run the notebooks, build the book, print its first page'
 	@echo 'make test    install, lint, build the book, run every test'
 	@echo 'make lint    ruff and mypy'
+	@echo 'make bench   install other libraries too, measure speed, save it in benchmarks/results'
 	@echo 'make clean   remove .venv, build and caches; runs and results stay'
 	@echo
 	@echo 'PROFILE=quick                    seconds instead of minutes, on data that ship in a package'
 	@echo 'TORCH_INDEX=URL                  another build of torch, e.g. https://download.pytorch.org/whl/cpu'
 	@echo 'PYTHON=/path/to/python           the Python for a new .venv, $(PYTHON_MIN) or newer'
 	@echo 'PYTEST_ARGS="-k quantizer -x"    more arguments for pytest'
+	@echo 'BENCH_ARGS="--quick"             more arguments for python -m benchmarks'
 
 book:
 	@sh tools/install.sh book
@@ -40,6 +43,10 @@ lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench:
+	@sh tools/install.sh bench,gpu
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis cqlib.egg-info
-	find cqlib tests book notebooks -name __pycache__ -prune -exec rm -rf {} +
+	find cqlib benchmarks tests book notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -21,6 +21,7 @@ import yaml
 
 from cqlib import claims, pages, paths
 from cqlib.files import locked, write_atomic
+from cqlib.performance_page import FOLDER, performance_page, saved
 from cqlib.wire_page import wire_page
 
 _MARK = "made-from"
@@ -94,10 +95,13 @@ def source(profile: str) -> dict[str, bytes]:
     evidence = {name: claims.read(folder / "claims.jsonl") for name, folder in runs.items()}
     for name, folder in runs.items():
         files.update(_chapter(name, folder, profile))
+    speeds, speed_files = saved()
+    files.update({f"book/made/{FOLDER}/{name}": data for name, data in speed_files.items()})
     made = {
         "claims": pages.ledger_page(evidence),
         "compressor_table": pages.compressor_table(),
         "wire": wire_page(),
+        "performance": performance_page(speeds),
         "versions": pages.versions_page(profile, runs),
     }
     files.update({f"book/made/{name}.md": page.encode() for name, page in made.items()})

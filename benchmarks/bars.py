@@ -1,0 +1,71 @@
+"""What the project asks of itself, beside what was measured. Nothing fails for a missed bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.case import D_BAR
+from benchmarks.ours import FLAT
+from benchmarks.row import MEASURED, Row
+
+_RATIOS = {
+    "iq encode": 0.5,
+    "cq encode": 0.25,
+    "cq call": 0.2,
+    "mean, equal ranges": 0.4,
+    "mean, own ranges": 0.2,
+    "drive encode": 0.2,
+}
+_FLATNESS = 1.1
+_SIMULATED_MS = 0.25
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A limit on a number; ``measured`` is None where the run has no such number."""
+
+    name: str
+    quantity: str
+    sense: str  # "at least" or "at most"
+    limit: float
+    measured: float | None
+
+
+def ratio_bar(name: str) -> float | None:
+    """Return the least ratio to memcpy that a case should reach, if there is one."""
+    return _RATIOS.get(name)
+
+
+def bars(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Return all bars with what rows of one thread say of them."""
+    single = [r for r in rows if r.who == "cqlib" and r.status == MEASURED and r.threads == 1]
+    found = [
+        Bar(name, "speed over memcpy", "at least", limit, _ratio(single, name))
+        for name, limit in _RATIOS.items()
+    ]
+    found.append(
+        Bar(
+            FLAT.name,
+            f"slowest over fastest, n = {FLAT.counts[0]} to {FLAT.counts[-1]}",
+            "at most",
+            _FLATNESS,
+            _flatness(single),
+        )
+    )
+    best = [r.best for r in single if r.name == "cq simulated mean" and r.best is not None]
+    milliseconds = best[0] * 1e3 if best else None
+    quantity = "milliseconds, n = 100, d = 1024"
+    found.append(Bar("cq simulated mean", quantity, "at most", _SIMULATED_MS, milliseconds))
+    return [asdict(bar) for bar in found]
+
+
+def _ratio(rows: list[Row], name: str) -> float | None:
+    ratios = [r.ratio_best for r in rows if r.name == name and r.d == D_BAR]
+    return ratios[0] if ratios else None
+
+
+def _flatness(rows: list[Row]) -> float | None:
+    best = [r.best for r in rows if r.name == FLAT.name and r.best is not None]
+    return max(best) / min(best) if len(best) > 1 else None

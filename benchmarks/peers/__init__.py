@@ -1,0 +1,31 @@
+"""Other libraries, one file each: a module here has ``CASES``.
+
+A library that is not installed, or cannot be imported, is reported and skipped.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from benchmarks.case import Case
+
+NAMES = ("minifl", "fedjax", "torch")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library: its cases, or why it has none."""
+
+    name: str
+    cases: tuple[Case, ...] = ()
+    why: str = ""
+
+
+def load(name: str) -> Peer:
+    """Import a library's cases; whatever goes wrong on import is told, not raised."""
+    try:
+        module = importlib.import_module(f"{__name__}.{name}")
+    except Exception as error:  # a broken install raises anything
+        return Peer(name, why=f"{type(error).__name__}: {error}")
+    return Peer(name, tuple(module.CASES))
