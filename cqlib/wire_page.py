@@ -10,7 +10,7 @@ import torch
 
 from cqlib import compressors
 from cqlib.compressors import CQ, ISCC, Composition, Compressor, composition, iscc
-from cqlib.kernels import norms, packing, reference, rotation, rounding, subsets, words
+from cqlib.kernels import hadamard, norms, packing, reference, rotation, rounding, subsets, words
 from cqlib.keys import Key, Stream
 from cqlib.payload import HEADER_FIELDS, Payload
 
@@ -86,6 +86,10 @@ def wire_page() -> str:
         _docs(subsets),
         "### Rotations",
         _docs(rotation),
+        _docs(hadamard),
+        "DRIVE with a Hadamard rotation works in float32:",
+        _first_part(reference.encode_drive),
+        _first_part(reference.decode_drive),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -1,13 +1,16 @@
 """Numerical kernels: the rounding and packing that every compressor is built from.
 
 ``reference``
-    what the bits are, in NumPy: slow, obvious, normative;
+    what the bits are, in NumPy: slow, obvious, normative; its steps are in ``words``, ``ranks``,
+    ``norms``, ``rounding``, ``packing`` and ``hadamard``;
 ``cpu``
     the same bits by compiled loops (``loops``);
 ``triton``
-    the same bits on a GPU; ``gpu_report`` says what its programs are compiled to;
+    the same bits on a GPU (``programs``); ``gpu_report`` says what these are compiled to;
 ``dispatch``
     which of them runs;
-``packing``, ``subsets``, ``rotation``
-    layouts of codes, random subsets, random rotations.
+``subsets``, ``rotation``
+    random subsets, random rotations;
+``buffers``
+    what is asked of results and codes that the caller hands in.
 """

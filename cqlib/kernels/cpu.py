@@ -1,8 +1,8 @@
 """The kernels on a CPU: the functions of ``reference`` by compiled loops, with the same bits.
 
-Other roundings than those of one-bit messages are taken from ``reference`` directly. Large vectors
-are cut into stretches of tiles for as many threads as torch uses (``torch.set_num_threads``); the
-bits do not depend on it. The first call of a function compiles it, or loads it from Numba's cache.
+Large vectors are cut into stretches of tiles for as many threads as torch uses
+(``torch.set_num_threads``); the bits do not depend on it. The first call of a function compiles it,
+or loads it from Numba's cache.
 """
 
 from __future__ import annotations

@@ -89,7 +89,11 @@ def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evalu
 
 
 def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
-    """Rank of each client at each coordinate: (shift_j + sigma_t(client)) mod n, shape (c, d)."""
+    """Rank of each client at each coordinate: (shift_j + sigma_t(client)) mod n, shape (c, d).
+
+    shift_j is the coordinate's shared word times n, over 2^32, rounded down: uniform where n is a
+    power of two, else to within 2^-32 for each value, which sigma evens out.
+    """
     words = stream_words(key.shared(Stream.SHIFT), d).astype(np.uint64)
     shift = ((words * np.uint64(n_clients)) >> 32).astype(np.int64)  # up to 64 bits, unsigned
     tiles = -(-d // TILE)
