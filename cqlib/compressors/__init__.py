@@ -8,15 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from cqlib.compressors.base import (
-    AB,
-    Compressor,
-    Constants,
-    Context,
-    Sizes,
-    Symbols,
-    client_mean,
-)
+from cqlib.compressors.base import Compressor, client_mean
 from cqlib.compressors.composition import Composition, compose
 from cqlib.compressors.cq import CQ
 from cqlib.compressors.drive import Drive
@@ -32,6 +24,7 @@ from cqlib.compressors.rand_k import RandK
 from cqlib.compressors.standard_dithering import StandardDithering
 from cqlib.compressors.terngrad import TernGrad
 from cqlib.compressors.top_k import TopK
+from cqlib.compressors.types import AB, Constants, Context, Sizes, Symbols
 
 __all__ = [
     "AB",

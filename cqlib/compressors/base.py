@@ -23,76 +23,29 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cqlib.compressors.checks import (
+    check_constants,
+    check_finite,
+    check_scales,
+    check_tensor,
+    checked_ids,
+)
+from cqlib.compressors.types import AB, Array, Constants, Context, Message, Sizes, Symbols
 from cqlib.kernels import packing
 from cqlib.keys import Key
 from cqlib.payload import Payload, PayloadError
 from cqlib.theory.vectors import Vectors
 
-Array = NDArray[Any]
-Constants = Literal["valid", "homogeneous", "paper"]
 _MOST_COORDINATES = 2**48
-
-
-class AB(NamedTuple):
-    r"""Constants of the AB-inequality (Assumption 5).
-
-    $\mathbb E\|\frac1n\sum_i C_i(a_i)-\bar a\|^2 \le A\frac1n\sum_i\|a_i\|^2-B\|\bar a\|^2$,
-    for all inputs, or only for equal ones where ``homogeneous_only``.
-    """
-
-    A: float
-    B: float
-    homogeneous_only: bool
-
-
-class TooLargeError(ValueError):
-    """A client's vector, as it would arrive, exceeds the largest float32."""
-
-    def __init__(self, client: int) -> None:
-        self.client = client
-        super().__init__(
-            f"client {client}: the vector is too large to send, a value or its norm exceeds "
-            f"the largest float32, {np.finfo(np.float32).max:.4g}"
-        )
-
-
-class Context(NamedTuple):
-    """What both ends know before anything is sent."""
-
-    d: int  # dimension of the vectors
-    clients: NDArray[np.int64]  # ids of the c clients at hand, in [0, n)
-    n: int  # number of clients
-    key: Key  # of the round, the only source of randomness
-
-
-class Symbols(NamedTuple):
-    """What clients tell the server, before packing; a client's own come first in its row."""
-
-    codes: Array  # shape (..., c, symbols)
-    scales: NDArray[np.float32]  # shape (..., c, floats)
-
-
-class Message(NamedTuple):
-    """What one client sends, packed: tensors on the device of its vector."""
-
-    codes: Tensor  # uint8
-    scales: Tensor  # float32
-
-
-class Sizes(NamedTuple):
-    """How much of a row of :class:`Symbols` each client sends; one that sends nothing is silent."""
-
-    codes: NDArray[np.int64]  # shape (c,)
-    scales: NDArray[np.int64]  # shape (c,)
 
 
 @dataclass(frozen=True)
@@ -287,8 +240,8 @@ class Compressor(ABC):
             ValueError: for NaN or infinity in x, a norm beyond float32, a wrong shape or id.
         """
         self._refuse_statistic(shared)
-        client, n_clients = _checked_ids(client, n_clients)
-        _check_tensor(x, ndim=(1,), what="x must have shape (d,)")
+        client, n_clients = checked_ids(client, n_clients)
+        check_tensor(x, ndim=(1,), what="x must have shape (d,)")
         ctx = Context(len(x), np.array([client]), n_clients, key)
         message = self.write(x.detach(), ctx)
         if message is None:
@@ -321,7 +274,7 @@ class Compressor(ABC):
                 compressor, with other options, or for another d, n, client or round.
         """
         self._refuse_statistic(shared)
-        client, n_clients = _checked_ids(client, n_clients)
+        client, n_clients = checked_ids(client, n_clients)
         if payload.compressor != self.name:
             raise PayloadError(f"payload is from {payload.compressor!r}, not from {self.name!r}")
         if d is not None and payload.d != d:
@@ -362,7 +315,7 @@ class Compressor(ABC):
             ValueError: as :meth:`encode`, naming the client.
         """
         self._refuse_statistic(shared)
-        _check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+        check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
         rows = _as_array(X)
         n_clients, d = rows.shape[-2:]
         ctx = Context(d, np.arange(n_clients), n_clients, key)
@@ -380,7 +333,7 @@ class Compressor(ABC):
         add up decoded payloads one by one get the same bits.
         """
         self._refuse_statistic(shared)
-        _check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+        check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
         n_clients, d = X.shape[-2:]
         ctx = Context(d, np.arange(n_clients), n_clients, key)
         return self.joint_mean(X.detach(), ctx).to(X.dtype)
@@ -412,7 +365,7 @@ class Compressor(ABC):
             raise ValueError("no client answered, so there is no mean")
         total = torch.zeros(d, dtype=torch.float64)
         for client, payload in sorted(payloads.items()):
-            client, n_clients = _checked_ids(client, n_clients)
+            client, n_clients = checked_ids(client, n_clients)
             if payload is None:
                 sizes = self.sizes(Context(d, np.array([client]), n_clients, key))
                 if sizes.codes[0] or sizes.scales[0]:
@@ -454,86 +407,5 @@ def client_mean(values: Tensor) -> Tensor:
     return torch.from_numpy(total / n_clients).to(values.device)
 
 
-def _check_tensor(x: Tensor, *, ndim: tuple[int, ...], what: str) -> None:
-    if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64):
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"expected a float32 or float64 tensor, got {kind}")
-    if x.ndim not in ndim:
-        raise ValueError(f"{what}, got {tuple(x.shape)}")
-    if 0 in x.shape:
-        raise ValueError(f"{what} with no empty axis, got {tuple(x.shape)}")
-
-
 def _as_array(x: Tensor) -> Array:
     return np.asarray(x.detach().cpu().numpy())
-
-
-def _checked_ids(client: int, n_clients: int) -> tuple[int, int]:
-    for name, value in (("n_clients", n_clients), ("client", client)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise ValueError(f"{name} must be an integer, got {value!r}")
-    if not 1 <= n_clients < 2**32:
-        raise ValueError(f"n_clients must be in [1, 2^32), got {n_clients}")
-    if not 0 <= client < n_clients:
-        raise ValueError(f"client must be in [0, {n_clients}), got {client}")
-    return int(client), int(n_clients)
-
-
-def check_finite(rows: Array, clients: Array) -> None:
-    """Refuse vectors of shape (..., c, d) with NaN or infinity, naming the client."""
-    bad = ~np.isfinite(rows)
-    if bad.any():
-        row = np.argwhere(bad.any(axis=-1))[0]
-        count = int(bad[tuple(row)].sum())
-        raise ValueError(
-            f"client {clients[row[-1]]}: {count} of {rows.shape[-1]} entries are NaN or infinite"
-        )
-
-
-def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
-    """Refuse floats that are no norms: negative, or below the smallest but not 0.
-
-    A client whose norm is 0 sends zero codes.
-    """
-    codes, scales = symbols
-    if np.signbit(scales).any() or ((scales > 0) & (scales < smallest)).any():
-        raise ValueError(f"a norm must be 0 or at least {smallest:.4g}, got {scales.min()}")
-    if (codes * (scales == 0)).any():
-        raise ValueError("the norm is zero but the codes are not")
-
-
-def without_codes_of_zero(codes: Array, scales: NDArray[np.float32]) -> Array:
-    """Return codes with zeros where the norm, of shape (..., c, 1), is zero."""
-    return codes * (scales > 0)
-
-
-def check_constants(n: int, d: int, constants: str) -> None:
-    """Refuse sizes below 1 and constants that are not known."""
-    if constants not in get_args(Constants):
-        known = ", ".join(get_args(Constants))
-        raise ValueError(f"unknown constants {constants!r}; known: {known}")
-    if n < 1 or d < 1 or n != int(n) or d != int(d):
-        raise ValueError(f"n and d must be integers of at least 1, got {n} and {d}")
-
-
-def as_integer(option: str, value: Any, low: int, high: int) -> int:
-    """Return an option that is an integer in [low, high]; NumPy's are integers too."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ValueError(f"{option} must be an integer, got {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{option} must be in [{low}, {high}], got {value!r}")
-    return int(value)
-
-
-def one_of(option: str, value: Any, known: Iterable[str]) -> str:
-    """Return an option that is one of some words."""
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{option} must be one of {', '.join(known)}, got {value!r}")
-    return str(value)
-
-
-def check_scales(scales: Array, clients: Array) -> None:
-    """Refuse floats of shape (..., c, floats) beyond float32, naming the client."""
-    bad = ~np.isfinite(scales)
-    if bad.any():
-        raise TooLargeError(int(clients[np.argwhere(bad)[0][-2]]))

@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Compressor, Constants, Context, Sizes, Symbols
+from cqlib.compressors.base import Compressor
 from cqlib.compressors.iq import IQ
 from cqlib.compressors.perm_k import PermK
 from cqlib.compressors.rand_k import RandK
 from cqlib.compressors.sparsifier import Sparsifier, gather, scatter
+from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, squared_norms
 

@@ -9,12 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import (
-    AB,
-    Array,
-    Constants,
-    Context,
-    Symbols,
+from cqlib.compressors.checks import (
     as_integer,
     check_norms,
     check_scales,
@@ -28,6 +23,7 @@ from cqlib.compressors.onebit import (
     on_the_grid,
     rounding_words,
 )
+from cqlib.compressors.types import AB, Array, Constants, Context, Symbols
 from cqlib.kernels import dispatch, packing, rotation, rounding
 from cqlib.keys import Key, Stream
 from cqlib.theory import mse

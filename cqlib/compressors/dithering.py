@@ -11,16 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors.base import (
-    Array,
-    Compressor,
-    Context,
-    Message,
-    Symbols,
-    check_norms,
-    check_scales,
-)
+from cqlib.compressors.base import Compressor
+from cqlib.compressors.checks import check_norms, check_scales
 from cqlib.compressors.onebit import SMALLEST_RANGE, check_norm, finite_norms, rounding_words
+from cqlib.compressors.types import Array, Context, Message, Symbols
 from cqlib.kernels import dispatch, packing
 
 

@@ -12,14 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors.base import (
-    AB,
-    Array,
-    Compressor,
-    Constants,
-    Context,
-    Message,
-    Symbols,
+from cqlib.compressors.base import Compressor
+from cqlib.compressors.checks import (
     TooLargeError,
     check_finite,
     check_norms,
@@ -28,6 +22,7 @@ from cqlib.compressors.base import (
     without_codes_of_zero,
 )
 from cqlib.compressors.onebit import check_norm
+from cqlib.compressors.types import AB, Array, Constants, Context, Message, Symbols
 from cqlib.kernels import dispatch, hadamard, rotation
 from cqlib.kernels.norms import tree_sum
 from cqlib.keys import Stream

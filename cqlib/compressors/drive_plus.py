@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Symbols
 from cqlib.compressors.drive import RotatedSigns
+from cqlib.compressors.types import Symbols
 from cqlib.kernels.norms import tree_sum
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array, Compressor, Context, Symbols
+from cqlib.compressors.base import Compressor
+from cqlib.compressors.types import Array, Context, Symbols
 from cqlib.theory.vectors import Vectors
 
 

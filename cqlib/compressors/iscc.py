@@ -10,20 +10,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import (
-    AB,
-    Array,
-    Compressor,
-    Constants,
-    Context,
-    Sizes,
-    Symbols,
-    TooLargeError,
-    as_integer,
-    check_constants,
-    check_scales,
-)
+from cqlib.compressors.base import Compressor
+from cqlib.compressors.checks import TooLargeError, as_integer, check_constants, check_scales
 from cqlib.compressors.drive import Drive
+from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
 from cqlib.kernels.subsets import words64
 from cqlib.keys import Stream
 from cqlib.theory import sparsification

@@ -8,9 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array, Compressor, Context, Symbols, check_scales
+from cqlib.compressors.base import Compressor
+from cqlib.compressors.checks import check_scales
 from cqlib.compressors.dithering import with_sign, without_sign
 from cqlib.compressors.onebit import rounding_words
+from cqlib.compressors.types import Array, Context, Symbols
 from cqlib.kernels import rounding
 from cqlib.theory.dithering import SMALLEST_POWER, natural_compression_variance
 from cqlib.theory.vectors import Vectors

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array, as_integer
+from cqlib.compressors.checks import as_integer
 from cqlib.compressors.dithering import Dithering, as_norm_index
+from cqlib.compressors.types import Array
 from cqlib.kernels import rounding
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors

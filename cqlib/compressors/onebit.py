@@ -15,16 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors.base import (
-    Array,
-    Compressor,
-    Context,
-    Message,
-    Symbols,
-    check_finite,
-    check_norms,
-    check_scales,
-)
+from cqlib.compressors.base import Compressor
+from cqlib.compressors.checks import check_finite, check_norms, check_scales
+from cqlib.compressors.types import Array, Context, Message, Symbols
 from cqlib.kernels import dispatch, rounding
 from cqlib.keys import Stream
 

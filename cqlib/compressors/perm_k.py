@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Constants, Context, Sizes
 from cqlib.compressors.sparsifier import Kept, Sparsifier
+from cqlib.compressors.types import AB, Array, Constants, Context, Sizes
 from cqlib.kernels import dispatch
 from cqlib.kernels.subsets import random_permutation
 from cqlib.keys import Stream

@@ -8,20 +8,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import (
-    AB,
-    Array,
-    Constants,
-    Context,
-    Sizes,
-    Symbols,
-    as_integer,
-    one_of,
-    without_codes_of_zero,
-)
+from cqlib.compressors.checks import as_integer, one_of, without_codes_of_zero
 from cqlib.compressors.cq import RANKS, ranks_of
 from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
 from cqlib.compressors.sparsifier import Kept, gather, scatter
+from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
 from cqlib.kernels import dispatch, rounding
 from cqlib.kernels.subsets import random_permutation
 from cqlib.keys import Stream

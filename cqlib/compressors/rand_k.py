@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array, Context
 from cqlib.compressors.sparsifier import Kept, Sparsifier, checked_count, count_of
+from cqlib.compressors.types import Array, Context
 from cqlib.kernels.subsets import random_subset
 from cqlib.keys import Stream
 from cqlib.theory.vectors import Vectors, squared_norms

@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array, Compressor, Context, Sizes, Symbols, as_integer
+from cqlib.compressors.base import Compressor
+from cqlib.compressors.checks import as_integer
+from cqlib.compressors.types import Array, Context, Sizes, Symbols
 
 _MOST_OF_EACH = 2**20
 

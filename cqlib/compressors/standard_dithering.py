@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import AB, Array, Constants, as_integer
+from cqlib.compressors.checks import as_integer
 from cqlib.compressors.dithering import Dithering, as_norm_index
+from cqlib.compressors.types import AB, Array, Constants
 from cqlib.kernels import rounding
 from cqlib.kernels.buffers import MOST_LEVELS
 from cqlib.theory import dithering

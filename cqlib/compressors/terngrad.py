@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Array
 from cqlib.compressors.dithering import Dithering
+from cqlib.compressors.types import Array
 from cqlib.kernels import rounding
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors

@@ -1,0 +1,107 @@
+"""What is refused: options, vectors, and what arrives; errors name the value or the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cqlib.compressors.types import Array, Constants, Symbols
+
+
+class TooLargeError(ValueError):
+    """A client's vector, as it would arrive, exceeds the largest float32."""
+
+    def __init__(self, client: int) -> None:
+        self.client = client
+        super().__init__(
+            f"client {client}: the vector is too large to send, a value or its norm exceeds "
+            f"the largest float32, {np.finfo(np.float32).max:.4g}"
+        )
+
+
+def check_tensor(x: Tensor, *, ndim: tuple[int, ...], what: str) -> None:
+    """Refuse what is no float tensor with so many axes, none of them empty."""
+    if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64):
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"expected a float32 or float64 tensor, got {kind}")
+    if x.ndim not in ndim:
+        raise ValueError(f"{what}, got {tuple(x.shape)}")
+    if 0 in x.shape:
+        raise ValueError(f"{what} with no empty axis, got {tuple(x.shape)}")
+
+
+def checked_ids(client: int, n_clients: int) -> tuple[int, int]:
+    """Return a client's id and the number of clients as integers, if they are."""
+    for name, value in (("n_clients", n_clients), ("client", client)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise ValueError(f"{name} must be an integer, got {value!r}")
+    if not 1 <= n_clients < 2**32:
+        raise ValueError(f"n_clients must be in [1, 2^32), got {n_clients}")
+    if not 0 <= client < n_clients:
+        raise ValueError(f"client must be in [0, {n_clients}), got {client}")
+    return int(client), int(n_clients)
+
+
+def check_finite(rows: Array, clients: Array) -> None:
+    """Refuse vectors of shape (..., c, d) with NaN or infinity, naming the client."""
+    bad = ~np.isfinite(rows)
+    if bad.any():
+        row = np.argwhere(bad.any(axis=-1))[0]
+        count = int(bad[tuple(row)].sum())
+        raise ValueError(
+            f"client {clients[row[-1]]}: {count} of {rows.shape[-1]} entries are NaN or infinite"
+        )
+
+
+def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
+    """Refuse floats that are no norms: negative, or below the smallest but not 0.
+
+    A client whose norm is 0 sends zero codes.
+    """
+    codes, scales = symbols
+    if np.signbit(scales).any() or ((scales > 0) & (scales < smallest)).any():
+        raise ValueError(f"a norm must be 0 or at least {smallest:.4g}, got {scales.min()}")
+    if (codes * (scales == 0)).any():
+        raise ValueError("the norm is zero but the codes are not")
+
+
+def without_codes_of_zero(codes: Array, scales: NDArray[np.float32]) -> Array:
+    """Return codes with zeros where the norm, of shape (..., c, 1), is zero."""
+    return codes * (scales > 0)
+
+
+def check_constants(n: int, d: int, constants: str) -> None:
+    """Refuse sizes below 1 and constants that are not known."""
+    if constants not in get_args(Constants):
+        known = ", ".join(get_args(Constants))
+        raise ValueError(f"unknown constants {constants!r}; known: {known}")
+    if n < 1 or d < 1 or n != int(n) or d != int(d):
+        raise ValueError(f"n and d must be integers of at least 1, got {n} and {d}")
+
+
+def as_integer(option: str, value: Any, low: int, high: int) -> int:
+    """Return an option that is an integer in [low, high]; NumPy's are integers too."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{option} must be an integer, got {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{option} must be in [{low}, {high}], got {value!r}")
+    return int(value)
+
+
+def one_of(option: str, value: Any, known: Iterable[str]) -> str:
+    """Return an option that is one of some words."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{option} must be one of {', '.join(known)}, got {value!r}")
+    return str(value)
+
+
+def check_scales(scales: Array, clients: Array) -> None:
+    """Refuse floats of shape (..., c, floats) beyond float32, naming the client."""
+    bad = ~np.isfinite(scales)
+    if bad.any():
+        raise TooLargeError(int(clients[np.argwhere(bad)[0][-2]]))
