@@ -3,6 +3,9 @@
 import ast
 import builtins
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 import yaml
 
 from cqlib import book, claims, notebook, paths
+from cqlib.kernels import dispatch
 
 NOTEBOOKS = sorted(paths.notebooks().rglob("*.ipynb"))
 TAGS = {"parameters", "nbval-ignore-output", "hide-input", "remove-stderr"}
@@ -128,3 +132,15 @@ def test_profiles_set_parameters_that_exist(profile: Path) -> None:
     for name, parameters in yaml.safe_load(profile.read_text()).items():
         notebook.check_parameters(paths.notebooks() / f"{name}.ipynb", parameters)
     json.dumps(yaml.safe_load(profile.read_text()))  # plain values only
+
+
+def test_results_are_those_of_the_reference_kernels(path: Path) -> None:
+    """The stored outputs come from the compiled kernels; nbval compares them with the reference."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
+    command += ["--nbval-current-env", "--nbval-cell-timeout", "600", "--nbval-sanitize-with"]
+    command += [str(paths.root() / "tests" / "nbval_sanitize.cfg"), str(path)]
+    environment = os.environ | {dispatch.VARIABLE: "reference"}
+    ran = subprocess.run(
+        command, env=environment, cwd=paths.root(), capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:]
