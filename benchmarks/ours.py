@@ -54,6 +54,13 @@ def _mean_call(name: str) -> Setup:
     return setup
 
 
+def _received_call(n: int, d: int) -> Operation:
+    x, compressor = tensor(d), compressors.make("cq")
+    who: dict[str, Any] = {"n_clients": n, "key": KEY}
+    sent = {i: compressor.encode(x, client=i, **who) for i in range(n)}
+    return lambda: compressor.mean_of_received(sent, d=d, **who)
+
+
 def _decode_kernel(n: int, d: int) -> Operation:
     message, out = codes(1, d)[0], target(d)
     return lambda: cpu.decode_one_bit(message, 3.0, d=d, out=out)
@@ -140,6 +147,7 @@ CASES = (
     Case("iq call", "encode: checks, norm, codes, payload", _encode_call("iq"), 1),
     Case("cq call", "encode: checks, norm, codes, payload", _encode_call("cq"), 1),
     Case("cq decode call", "decode: checks, vector", _decode_call("cq"), 32),
+    Case("cq received call", "mean_of_received: checks, mean of 16 payloads", _received_call, 64),
     Case("terngrad call", "encode: checks, norm, codes, payload", _encode_call("terngrad"), 1.6),
     Case("dithering call", "encode: 15 values, 4 bits each", _encode_call("standard_dithering"), 4),
     Case("drive call", "encode: rotation, signs, scale", _encode_call("drive"), 1),
@@ -155,7 +163,7 @@ CASES = (
 # Measured in one loop, because they are compared with each other.
 FLAT = Case("cq encode by n", "round and pack, into out=", _encode_kernel(correlated=True), 1,
             sizes=(2**20,), counts=(2, 16, 128, 1024, 10**6))  # fmt: skip
-FIRST_CALLS = ("iq call", "cq call", "cq simulated mean")
+FIRST_CALLS = ("iq call", "cq call", "dithering call", "drive call", "cq simulated mean")
 MEMORY = (
     "iq encode",
     "cq encode",
@@ -174,7 +182,9 @@ MEMORY = (
     "iq call",
     "cq call",
     "cq decode call",
+    "cq received call",
     "dithering call",
+    "terngrad call",
     "drive call",
 )
 LARGEST = SIZES[-1]

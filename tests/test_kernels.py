@@ -241,6 +241,65 @@ def test_mean_of_all_at_once(b, n, d, dtype, correlated):
         assert same(cpu.mean_one_bit(codes, scales[i], d=d), expected[i])
 
 
+@pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
+def test_vectors_and_messages_that_there_are_not(kernels):
+    who = {"key": Key(1), "client": 0, "n_clients": 2, "correlated": True}
+    one = np.float32(9)
+    for bad in (np.ones(3, np.float16), np.ones(3, ">f4"), np.ones(3, np.int64)):
+        with pytest.raises(ValueError, match="x must be float32 or float64, got"):
+            kernels.encode_one_bit(bad, one, **who)
+    for bad in (np.ones((1, 3)), np.ones(0)):
+        with pytest.raises(ValueError, match=r"x must have shape \(d,\) with d > 0, got"):
+            kernels.encode_one_bit(bad, one, **who)
+        with pytest.raises(ValueError, match=r"x must have shape \(d,\) with d > 0, got"):
+            kernels.encode_levels(bad, one, levels=3, key=Key(1), client=0)
+        with pytest.raises(ValueError, match=r"x must have shape \(d,\) with d > 0, got"):
+            kernels.encode_drive(bad, 3.0, unbiased=True, key=Key(1), client=0)
+    with pytest.raises(ValueError, match=r"client must be in \[0, 2\), got 2"):
+        kernels.encode_one_bit(np.ones(3), one, **who | {"client": 2})
+    codes = np.zeros((3, 2), np.uint8)
+    for scales in (np.ones(2, np.float32), np.ones(4, np.float32)):
+        with pytest.raises(ValueError, match="a float for each of at least one messages, got 3"):
+            kernels.mean_one_bit(codes, scales, d=16)
+    with pytest.raises(ValueError, match="a float for each of at least one messages, got 0"):
+        kernels.mean_one_bit(codes[:0], np.ones(0, np.float32), d=16)
+    with pytest.raises(ValueError, match=r"levels must be in \[1, 65536\], got 0"):
+        kernels.decode_levels(codes[0], one, d=16, levels=0)
+    locked = np.empty(16, np.float32)
+    locked.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be"):
+        kernels.decode_one_bit(codes[0], one, d=16, out=locked)
+    scales = np.array([0.1, 0.2, 0.3])
+    expected = kernels.mean_one_bit(codes, scales.astype(np.float32), d=16)
+    assert same(kernels.mean_one_bit(codes, scales, d=16), expected)
+
+
+@iq_or_cq
+@pytest.mark.parametrize("d", [5, 1500])
+def test_what_exceeds_the_range_is_taken_to_its_end(d, correlated):
+    for beyond in (np.nextafter(1.0, 2), 2.0, 5.0, 1e9):
+        x = beyond * (1.0 - 2.0 * (np.arange(d) % 3 == 0))
+        who = {"key": Key(1), "client": 1, "n_clients": 3, "correlated": correlated}
+        expected = reference.encode_one_bit(x, 1.0, **who)
+        assert same(cpu.encode_one_bit(x, 1.0, **who), expected)
+        assert (packing.unpack_bits(expected, d) == (x > 0)).all()
+        X, ones = np.stack([x] * 3), np.ones(3, np.float32)
+        how = {"key": Key(1), "correlated": correlated}
+        joint = reference.joint_mean_one_bit(X, ones, **how)
+        assert same(cpu.joint_mean_one_bit(X, ones, **how), joint)
+
+
+@iq_or_cq
+def test_ranges_whose_reciprocal_exceeds_a_float(correlated):
+    d = 200_000
+    x = vectors(d, seed=4) * 1e-36
+    scale = reference.l2_scale(x)
+    assert float(scale) * 2.0**-30 < 2.0**-126
+    who = {"key": Key(1), "client": 1, "n_clients": 3, "correlated": correlated}
+    expected = reference.encode_one_bit(x, scale, **who)
+    assert same(cpu.encode_one_bit(x, scale, **who), expected)
+
+
 # --- signed levels -------------------------------------------------------------------------------
 
 

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -197,6 +198,19 @@ class Compressor(ABC):
             raise ValueError("payload stands for values beyond the largest float32")
         return torch.from_numpy(values).to(message.codes.device)
 
+    def read_mean(self, received: Sequence[tuple[Message, Context]], d: int, n: int) -> Tensor:
+        """Return the sum of what messages stand for over n, float64 of shape (d,), in their order.
+
+        Raises:
+            ValueError: for a message that no client sends.
+        """
+        total = torch.zeros(d, dtype=torch.float64)
+        for message, ctx in received:
+            decoded = self.read(message, ctx)
+            total = total.to(decoded.device)
+            total += decoded
+        return total / n
+
     def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Return the mean of what all clients' vectors, shape (..., n, d), are compressed to.
 
@@ -274,31 +288,9 @@ class Compressor(ABC):
                 compressor, with other options, or for another d, n, client or round.
         """
         self._refuse_statistic(shared)
-        client, n_clients = checked_ids(client, n_clients)
-        if payload.compressor != self.name:
-            raise PayloadError(f"payload is from {payload.compressor!r}, not from {self.name!r}")
-        if d is not None and payload.d != d:
-            raise PayloadError(f"client {client}: d = {payload.d}, expected {d}")
-        d = payload.d
-        if payload.tag != self.tag(d, client=client, n_clients=n_clients, key=key):
-            raise PayloadError(
-                f"payload was made with other options, or for another d, n, client or round than "
-                f"d = {d}, n = {n_clients}, client = {client}, {key}"
-            )
-        if d >= _MOST_COORDINATES:
-            raise PayloadError(f"no vector has d = {d} coordinates")
-        ctx = Context(d, np.array([client]), n_clients, key)
-        try:
-            n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
-            if n_codes == n_scales == 0:
-                raise ValueError(f"client {client} is silent in this round")
-            if len(payload.scales) != n_scales:
-                raise ValueError(f"expected {n_scales} scales, got {len(payload.scales)}")
-            return self.read(Message(payload.codes.detach(), payload.scales.detach()), ctx)
-        except ValueError as error:
-            raise PayloadError(str(error)) from None
-        except MemoryError:
-            raise PayloadError(f"no memory for d = {d} coordinates") from None
+        opened = self._opened(payload, client=client, n_clients=n_clients, key=key, d=d)
+        with _refusing(opened[1].d):
+            return self.read(*opened)
 
     def compress(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
         """Compress all clients at once: the numbers of decode(encode(row)), element by element.
@@ -363,7 +355,7 @@ class Compressor(ABC):
         """
         if not payloads:
             raise ValueError("no client answered, so there is no mean")
-        total = torch.zeros(d, dtype=torch.float64)
+        received = []
         for client, payload in sorted(payloads.items()):
             client, n_clients = checked_ids(client, n_clients)
             if payload is None:
@@ -371,9 +363,10 @@ class Compressor(ABC):
                 if sizes.codes[0] or sizes.scales[0]:
                     raise ValueError(f"client {client} is not silent in this round: leave it out")
                 continue
-            decoded = self.decode(payload, client=client, n_clients=n_clients, key=key, d=d)
-            total = total.to(decoded.device) + decoded
-        return total / len(payloads)
+            opened = self._opened(payload, client=client, n_clients=n_clients, key=key, d=d)
+            received.append(opened)
+        with _refusing(d):
+            return self.read_mean(received, d, len(payloads))
 
     def tag(self, d: int, *, client: int, n_clients: int, key: Key) -> int:
         """Return the 32-bit check that ties a payload to compressor, options, d, n, client, key."""
@@ -384,9 +377,46 @@ class Compressor(ABC):
         """Return the text whose CRC-32 is the tag."""
         return f"{self!r} d={d} n={n_clients} client={client} {key!r}"
 
+    def _opened(
+        self, payload: Payload, *, client: int, n_clients: int, key: Key, d: int | None
+    ) -> tuple[Message, Context]:
+        """Return the message of a payload that is meant for these clients and this round."""
+        client, n_clients = checked_ids(client, n_clients)
+        if payload.compressor != self.name:
+            raise PayloadError(f"payload is from {payload.compressor!r}, not from {self.name!r}")
+        if d is not None and payload.d != d:
+            raise PayloadError(f"client {client}: d = {payload.d}, expected {d}")
+        d = payload.d
+        if payload.tag != self.tag(d, client=client, n_clients=n_clients, key=key):
+            raise PayloadError(
+                f"payload was made with other options, or for another d, n, client or round than "
+                f"d = {d}, n = {n_clients}, client = {client}, {key}"
+            )
+        if d >= _MOST_COORDINATES:
+            raise PayloadError(f"no vector has d = {d} coordinates")
+        ctx = Context(d, np.array([client]), n_clients, key)
+        with _refusing(d):
+            n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
+            if n_codes == n_scales == 0:
+                raise ValueError(f"client {client} is silent in this round")
+            if len(payload.scales) != n_scales:
+                raise ValueError(f"expected {n_scales} scales, got {len(payload.scales)}")
+        return Message(payload.codes.detach(), payload.scales.detach()), ctx
+
     def _refuse_statistic(self, shared: object) -> None:
         if shared is not None:
             raise ValueError(f"{self.name} uses no pre-round statistic; shared must be None")
+
+
+@contextmanager
+def _refusing(d: int) -> Iterator[None]:
+    """Turn what reading raises into :class:`PayloadError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise PayloadError(str(error)) from None
+    except MemoryError:
+        raise PayloadError(f"no memory for d = {d} coordinates") from None
 
 
 def client_mean(values: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ set bit and -R for a clear one. How the bits are drawn is what tells the two apa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from torch import Tensor
 from cqlib.compressors.base import Compressor
 from cqlib.compressors.checks import check_finite, check_norms, check_scales
 from cqlib.compressors.types import Array, Context, Message, Symbols
-from cqlib.kernels import dispatch, rounding
+from cqlib.kernels import dispatch, packing, rounding
 from cqlib.keys import Stream
 
 SMALLEST_RANGE = 2.0**-126
@@ -72,6 +73,22 @@ class OneBit(Compressor):
         check_norm(message.scales, codes)
         values = kernels.decode_one_bit(codes, scales[0], d=ctx.d)
         return torch.as_tensor(values, device=message.codes.device)
+
+    def read_mean(self, received: Sequence[tuple[Message, Context]], d: int, n: int) -> Tensor:
+        """Add up all messages at once."""
+        devices = {message.codes.device for message, _ in received}
+        if self.fused is None or len(received) != n or len(devices) != 1:
+            return super().read_mean(received, d, n)
+        for (codes, scales), _ in received:
+            packing.check_length(codes, packing.code_bytes(d, 2))
+            check_norm(scales, codes)
+        kernels = dispatch.kernels_for(received[0][0].codes)
+        codes, scales = (
+            dispatch.native(torch.stack(parts), kernels)
+            for parts in zip(*(message for message, _ in received), strict=True)
+        )
+        mean = kernels.mean_one_bit(codes, scales[:, 0], d=d)
+        return torch.as_tensor(mean, device=devices.pop())
 
     def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Round and add up all clients' vectors in one pass."""

@@ -14,6 +14,30 @@ MOST_LEVELS = 2**16  # s 2^31 steps are well below 2^53, where float64 counts no
 Array = NDArray[Any]
 
 
+def check_vector(x: Any, client: int = 0, n_clients: int = 1) -> None:
+    """Refuse what is no float vector of this machine, and clients that there are not.
+
+    Raises:
+        ValueError: for another dtype than float32 and float64 in native order, another shape than
+            (d,) with d > 0, or a client out of [0, n).
+    """
+    if str(x.dtype) not in ("float32", "float64", "torch.float32", "torch.float64"):
+        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
+    if x.ndim != 1 or len(x) == 0:
+        raise ValueError(f"x must have shape (d,) with d > 0, got {tuple(x.shape)}")
+    if not 0 <= client < n_clients:
+        raise ValueError(f"client must be in [0, {n_clients}), got {client}")
+
+
+def check_messages(codes: Any, scales: Any) -> None:
+    """Refuse no messages at all, and another number of floats than of messages."""
+    if len(codes) == 0 or tuple(scales.shape) != (len(codes),):
+        raise ValueError(
+            f"expected a float for each of at least one messages, got {len(codes)} messages and "
+            f"floats of shape {tuple(scales.shape)}"
+        )
+
+
 def output(shape: tuple[int, ...], dtype: Any, out: Array | None) -> Array:
     """Return out, or a new array if there is none.
 
@@ -23,7 +47,7 @@ def output(shape: tuple[int, ...], dtype: Any, out: Array | None) -> Array:
     if out is None:
         return np.empty(shape, dtype=dtype)
     floats = out.dtype in (np.float32, np.float64)
-    if out.shape != shape or not floats or not out.flags.c_contiguous:
+    if out.shape != shape or not floats or not _writable(out):
         raise ValueError(
             f"out must be a contiguous float32 or float64 array of shape {shape}, "
             f"got {out.dtype} of shape {out.shape}"
@@ -39,7 +63,7 @@ def empty_codes(size: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     """
     if out is None:
         return np.empty(size, dtype=np.uint8)
-    if out.shape != (size,) or out.dtype != np.uint8 or not out.flags.c_contiguous:
+    if out.shape != (size,) or out.dtype != np.uint8 or not _writable(out):
         raise ValueError(
             f"out must be a contiguous uint8 array of shape ({size},), "
             f"got {out.dtype} of shape {out.shape}"
@@ -63,13 +87,17 @@ def empty_levels(d: int, levels: int, out: Array | None) -> Array:
     fitting = [t for t in (np.int8, np.int16, np.int32) if levels <= np.iinfo(t).max]
     if out is None:
         return np.empty(d, dtype=fitting[0])
-    if out.shape != (d,) or out.dtype not in fitting or not out.flags.c_contiguous:
+    if out.shape != (d,) or out.dtype not in fitting or not _writable(out):
         names = ", ".join(t.__name__ for t in fitting)
         raise ValueError(
             f"out must be a contiguous array of shape ({d},) of {names} for {levels} levels, "
             f"got {out.dtype} of shape {out.shape}"
         )
     return out
+
+
+def _writable(out: Array) -> bool:
+    return bool(out.flags.c_contiguous and out.flags.writeable and out.dtype.isnative)
 
 
 def check_padding(codes: NDArray[np.uint8], d: int) -> None:

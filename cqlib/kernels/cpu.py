@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from cqlib.kernels import hadamard, norms, reference, rounding
 from cqlib.kernels.buffers import (
     check_levels,
+    check_messages,
     check_padding,
+    check_vector,
     empty_codes,
     empty_levels,
     output,
@@ -133,6 +135,7 @@ def encode_one_bit(
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """See :func:`reference.encode_one_bit`."""
+    check_vector(x, client, n_clients)
     if n_clients >= _MOST_CLIENTS:
         return reference.encode_one_bit(
             x, scale, key=key, client=client, n_clients=n_clients, correlated=correlated, out=out
@@ -145,24 +148,26 @@ def encode_one_bit(
     step = float(scale) * 2.0**-rounding.GRID_BITS
     k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
     tiles = -(-x.size // TILE)
-    places, s0, s1, n = None, np.uint64(0), np.uint64(0), np.uint64(n_clients)
+    places, s0, s1, n = np.zeros(tiles, np.uint64), np.uint64(0), np.uint64(0), np.uint64(n_clients)
     if correlated:
         s0, s1 = _two(key.shared(Stream.SHIFT))
         ids = np.array([client])
         places = np.ascontiguousarray(_places(key, tiles, ids, n_clients, Stream.SIGMA)[:, 0])
 
     def whole(a: int, b: int) -> None:
-        if places is None:
+        if not correlated:
             one_bit_encode.iq_encode(x, step, k0, k1, a, b, codes)
         else:
             one_bit_encode.cq_encode(x, step, k0, k1, s0, s1, places, n, a, b, codes)
 
     full = x.size // TILE if step > _SMALLEST_STEP else 0
     _over_tiles(full, whole, codes)
-    for t in range(full, tiles):
-        place = np.uint64(0) if places is None else places[t]
-        one_bit.encode_tile(x, step, k0, k1, correlated, s0, s1, place, n, t, codes)
-    return codes
+
+    def exact(a: int, b: int) -> None:
+        tile = (x, step, k0, k1, correlated, s0, s1, places, n)
+        one_bit.encode_tiles(*tile, full + a, full + b, codes)
+
+    return _over_tiles(tiles - full, exact, codes)
 
 
 def decode_one_bit(
@@ -184,6 +189,8 @@ def mean_one_bit(
     codes: NDArray[np.uint8], scales: NDArray[np.float32], *, d: int, out: Array | None = None
 ) -> Array:
     """See :func:`reference.mean_one_bit`."""
+    check_messages(codes, scales)
+    scales = scales.astype(np.float32)
     for row in codes:
         check_padding(row, d)
     values = output((d,), np.float64, out)
@@ -236,6 +243,7 @@ def quantize_levels(
     x: Array, scale: float, *, levels: int, key: Key, client: int, out: Array | None = None
 ) -> Array:
     """See :func:`reference.quantize_levels`."""
+    check_vector(x)
     values = empty_levels(x.size, levels, out)
     if scale == 0:
         values[:] = 0
@@ -260,6 +268,7 @@ def encode_levels(
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """See :func:`reference.encode_levels`."""
+    check_vector(x)
     check_levels(levels)
     codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
     if scale == 0:
@@ -329,6 +338,7 @@ def encode_drive(
 
     Beside the result it needs D bits, and D floats: ``scratch``, float32 of shape (D,), if given.
     """
+    check_vector(x)
     D = hadamard.rotated_size(x.size)
     y = output((D,), np.float32, scratch)
     codes = empty_codes(-(-D // 8), out)

@@ -98,6 +98,8 @@ def programs() -> list[Program]:
     integers, packed = {**levels, "out_ptr": "*i8"}, {**levels, "out_ptr": codes}
     unpack = {"codes_ptr": codes, "scale_ptr": scale, "out_ptr": "*fp32", "bad_ptr": "*i32"}
     unpack |= {"d": i32, "s": i32}
+    f64, wide_out = {"x_ptr": "*fp64"}, {"out_ptr": "*fp64"}
+    wide = f64 | wide_out
     return [
         Program("one_bit.encode", {"CORRELATED": False, "BLOCK": 128}, encode, 8, 4 + 1 / 8),
         Program("one_bit.encode", {"CORRELATED": True, "BLOCK": 128}, encode, 8, 4 + 17 / 128),
@@ -117,7 +119,23 @@ def programs() -> list[Program]:
         Program("hadamard.signs", {"BLOCK": 128}, signs, 8, 4 + 1 / 8),
         Program("hadamard.spread", tile, spread, 16, 4 + 1 / 8),
         Program("hadamard.values", {"BLOCK": 128}, values, 1, 8 + 1 / 8),
+        Program("hadamard.levels", {"COLUMNS": 1, **tile}, far, 16, 8),
         Program("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold, 16, 4 + 1),
+        Program("sums.fold", {"SQUARE": False, "FAR": False, "BLOCK": 256}, fold | wide, 16, 8 + 1),
+        Program("sums.fold", {"SQUARE": False, "FAR": True, "BLOCK": 8}, fold | wide, 8, 8 + 1),
+        # Arguments of float64, and the widest symbols.
+        Program(
+            "one_bit.encode", {"CORRELATED": True, "BLOCK": 128}, encode | f64, 8, 8 + 17 / 128
+        ),
+        Program("one_bit.decode", {"BLOCK": 128}, decode | wide_out, 8, 8 + 1 / 8),
+        Program(
+            "one_bit.mean", {"EQUAL": False, "BLOCK": 128}, mean | wide_out, 8, 8 + n / 8, True
+        ),
+        Program("levels.levels", {"WIDTH": 18, "BLOCK": 128}, packed | f64, 8, 8 + 18 / 8),
+        Program("levels.unpack", {"WIDTH": 18, "BLOCK": 128}, unpack | wide_out, 1, 8 + 18 / 8),
+        Program("hadamard.rotate", tile, rotate | f64, 16, 12 + 1 / 8),
+        Program("hadamard.values", {"BLOCK": 128}, values | wide_out, 1, 12 + 1 / 8),
+        Program("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold | f64, 16, 8 + 1),
     ]
 
 
@@ -172,7 +190,10 @@ def _compiled(program: Program, architecture: int) -> Compiled:
     issued = machine.processors * _SCHEDULERS * 32 * machine.gigahertz
     return Compiled(
         kernel=program.name,
-        options=" ".join(f"{k.lower()}={v}" for k, v in program.options.items() if k != "BLOCK"),
+        options=" ".join(
+            [f"{k.lower()}={v}" for k, v in program.options.items() if k != "BLOCK"]
+            + [f"{k.removesuffix('_ptr')}:f64" for k, v in program.types.items() if v == "*fp64"]
+        ),
         architecture=architecture,
         registers=registers,
         shared_bytes=shared,

@@ -60,7 +60,12 @@ def empty_like(x: Array, out: Array | None) -> Array:
         raise ValueError(f"a transform is of float32, float64 or int32, got {x.dtype}")
     if out is None:
         return np.empty(x.shape, dtype=x.dtype)
-    if out.shape != x.shape or out.dtype != x.dtype or not out.flags.c_contiguous:
+    if (
+        out.shape != x.shape
+        or out.dtype != x.dtype
+        or not out.flags.c_contiguous
+        or not out.flags.writeable
+    ):
         raise ValueError(
             f"out must be a contiguous {x.dtype} array of shape {x.shape}, "
             f"got {out.dtype} of shape {out.shape}"

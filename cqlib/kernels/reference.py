@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.kernels.buffers import check_padding, empty_codes, empty_levels, output
+from cqlib.kernels.buffers import (
+    check_levels,
+    check_messages,
+    check_padding,
+    check_vector,
+    empty_codes,
+    empty_levels,
+    output,
+)
 from cqlib.kernels.hadamard import drive_scale, power_near, rotated_size, signs, transform
 from cqlib.kernels.norms import l2_scale, norm_scale, sums_of_squares
 from cqlib.kernels.packing import (
@@ -81,6 +89,7 @@ def encode_one_bit(
     Returns:
         The codes, or ``out``.
     """
+    check_vector(x, client, n_clients)
     ids = np.array([client])
     words = stream_words(key.private(Stream.ROUNDING, ids), x.size)
     g = grid(x[None], np.array([scale], dtype=np.float32))
@@ -127,11 +136,12 @@ def mean_one_bit(
         out: float32 or float64 array of shape (d,) to fill; by default a new one of float64.
 
     Raises:
-        ValueError: as :func:`decode_one_bit`.
+        ValueError: as :func:`decode_one_bit`, for no messages, or not one float for each.
     """
+    check_messages(codes, scales)
     values = output((d,), np.float64, out)
     total = np.zeros(d)
-    for row, scale in zip(codes, scales, strict=True):
+    for row, scale in zip(codes, scales.astype(np.float32), strict=True):
         total += decode_one_bit(row, scale, d=d)
     values[:] = total / len(codes)
     return values
@@ -194,6 +204,7 @@ def quantize_levels(
     Raises:
         ValueError: for other levels, or if ``out`` does not fit.
     """
+    check_vector(x)
     values = empty_levels(x.size, levels, out)
     words = stream_words(key.private(Stream.ROUNDING, np.array([client])), x.size)
     y = np.abs(x) / np.float64(scale if scale > 0 else 1.0)
@@ -245,6 +256,7 @@ def decode_levels(
     Raises:
         ValueError: for the wrong number of bytes, padding that is not zero, or a symbol above 2 s.
     """
+    check_levels(levels)
     symbols = unpack(codes, d, 2 * levels + 1)
     values = output((d,), np.float32, out)
     values[:] = level_values(scale, levels)[symbols]
@@ -290,6 +302,7 @@ def encode_drive(
     Raises:
         ValueError: for more than 2^30 coordinates.
     """
+    check_vector(x)
     D = rotated_size(x.size)
     codes = empty_codes(-(-D // 8), out)
     unit = power_near(squares)

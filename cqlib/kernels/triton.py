@@ -14,7 +14,7 @@ import triton
 from torch import Tensor
 
 from cqlib.kernels import hadamard
-from cqlib.kernels.buffers import check_levels, check_padding
+from cqlib.kernels.buffers import check_levels, check_messages, check_padding, check_vector
 from cqlib.kernels.norms import ROW
 from cqlib.kernels.norms import norm_scale as host_norm_scale
 from cqlib.kernels.packing import check_length, code_bytes, unpack
@@ -59,6 +59,7 @@ def encode_one_bit(
     out: Tensor | None = None,
 ) -> Tensor:
     """See :func:`reference.encode_one_bit`; scale is a tensor of one float32."""
+    check_vector(x, client, n_clients)
     d = x.numel()
     codes = _output(x, (-(-d // 8),), (torch.uint8,), torch.uint8, out)
     private = key.private(Stream.ROUNDING, [client])
@@ -86,6 +87,8 @@ def decode_one_bit(codes: Tensor, scale: Tensor, *, d: int, out: Tensor | None =
 
 def mean_one_bit(codes: Tensor, scales: Tensor, *, d: int, out: Tensor | None = None) -> Tensor:
     """See :func:`reference.mean_one_bit`."""
+    check_messages(codes, scales)
+    scales = scales.float()
     for row in codes:
         _check_codes(row, d)
     values = _output(codes, (d,), (torch.float32, torch.float64), torch.float64, out)
@@ -153,6 +156,7 @@ def encode_drive(
     out: Tensor | None = None,
 ) -> tuple[Tensor, Any]:
     """See :func:`reference.encode_drive`; needs D bits and D floats beside the result."""
+    check_vector(x)
     D = hadamard.rotated_size(x.numel())
     codes = _output(x, (-(-D // 8),), (torch.uint8,), torch.uint8, out)
     y = torch.empty(D, dtype=torch.float32, device=x.device)
@@ -229,6 +233,7 @@ def quantize_levels(
     x: Tensor, scale: Tensor, *, levels: int, key: Key, client: int, out: Tensor | None = None
 ) -> Tensor:
     """See :func:`reference.quantize_levels`; scale is a tensor of one float32."""
+    check_vector(x)
     check_levels(levels)
     kinds = [t for t in (torch.int8, torch.int16, torch.int32) if levels <= torch.iinfo(t).max]
     values = _output(x, (x.numel(),), kinds, kinds[0], out)
@@ -240,6 +245,7 @@ def encode_levels(
     x: Tensor, scale: Tensor, *, levels: int, key: Key, client: int, out: Tensor | None = None
 ) -> Tensor:
     """See :func:`reference.encode_levels`; scale is a tensor of one float32."""
+    check_vector(x)
     check_levels(levels)
     d, width = x.numel(), _symbol_width(levels)
     size = code_bytes(d, 2 * levels + 1)

@@ -34,7 +34,7 @@ WHOLE_BITS = np.float64(WHOLE).view(np.int64)
 
 @compiled
 def sign_words(k0, k1, out):
-    """Fill out, uint32 of shape (chunks, SIGNED), with the words of ``hadamard.sign_words``."""
+    """Fill out, uint32 of shape (chunks, SIGNED), with the words of ``hadamard``."""
     quarter = SIGNED // 4
     for c in range(out.shape[0]):
         words = out[c]

@@ -78,7 +78,8 @@ def cq_threshold(word, shared_word, place, n):
 def _cq_up(x, step, threshold, n):
     """Whether CQ goes up."""
     # The sum is an integer below 2^53, and its lowest 32 bits are g: no conversion is needed.
-    g = np.float64(np.floor(np.float64(x) / step) + MAGIC).view(np.uint64)
+    steps = max(min(np.floor(np.float64(x) / step), 1.0 * HALF), -1.0 * HALF)
+    g = np.float64(steps + MAGIC).view(np.uint64)
     return threshold < (g & LOW) * ((n + n) & LOW)
 
 
@@ -108,6 +109,13 @@ def encode_tile(x, step, k0, k1, correlated, s0, s1, place, n, t, out):
         else:
             up = _iq_up(xt[j], step, w[j])
         codes[j % length] |= np.uint8(np.uint8(up) << (j // length))
+
+
+@compiled
+def encode_tiles(x, step, k0, k1, correlated, s0, s1, places, n, first, last, out):
+    """As encode_tile, for tiles first .. last - 1, with the client's place in each."""
+    for t in range(first, last):
+        encode_tile(x, step, k0, k1, correlated, s0, s1, places[t], n, t, out)
 
 
 # --- all clients at once -------------------------------------------------------------------------
