@@ -5,6 +5,7 @@ the fixture ``backend``.
 """
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from numba import njit
 
 from cqlib import Key, compressors
-from cqlib.kernels import cpu, dispatch, packing, reference, rotation, rounding
+from cqlib.kernels import cpu, dispatch, packing, reference, rotation, rounding, threads
 from cqlib.kernels.loops import one_bit, one_bit_encode, words
 from cqlib.keys import Stream
 
@@ -482,12 +483,22 @@ def test_threads_do_not_change_the_bits(monkeypatch):
         read = cpu.decode_levels(levels, np.float32(1e9), d=big.size, levels=7)
         return codes, np.asarray(S), values, levels, read
 
-    monkeypatch.setattr(cpu, "_TILES_A_THREAD", 32)
+    pools = []
+
+    class CountedPool(ThreadPoolExecutor):
+        def __init__(self, workers):
+            pools.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(threads, "TILES_A_THREAD", 32)
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", CountedPool)
     alone, alone_rotated = results(), rotated()
-    for threads in (2, 3):
-        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+    assert not pools
+    for workers in (2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda workers=workers: workers)
         assert all(same(a, b) for a, b in zip(results(), alone, strict=True))
         assert all(same(a, b) for a, b in zip(rotated(), alone_rotated, strict=True))
+        assert pools.count(workers) >= 10
 
 
 @pytest.mark.parametrize("name", ["iq", "cq", "terngrad", "standard_dithering"])

@@ -180,12 +180,9 @@ class Drive(RotatedSigns):
         D = hadamard.rotated_size(ctx.d)
         squares = dispatch.host().sums_of_squares(x)
         check_scales(np.sqrt(squares).astype(np.float32)[..., None], ctx.clients)
-        z = np.zeros((*x.shape[:-1], D), dtype=np.float32)
-        unit = hadamard.power_near(squares).astype(np.float64)
-        z[..., : ctx.d] = x * unit[..., None]
-        z *= rotation.signs(ctx.key.private(Stream.ROTATION, ctx.clients), D).astype(np.float32)
-        y = dispatch.host().transform(z, out=z)
-        steps = np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64).sum(axis=-1)
+        signs = rotation.signs(ctx.key.private(Stream.ROTATION, ctx.clients), D)
+        y = hadamard.rotated(x, squares, signs, dispatch.host().transform)
+        steps = hadamard.length_in_steps(y)
         S = hadamard.drive_scale(squares, steps, D, unbiased=self.scale == "unbiased")[..., None]
         self._check_scales(S, ctx)
         return Symbols((y >= 0) & (S > 0), S)
@@ -196,12 +193,10 @@ class Drive(RotatedSigns):
             return super().dequantize(symbols, ctx)
         check_norms(symbols)
         D = hadamard.rotated_size(ctx.d)
-        h = np.ascontiguousarray(np.where(symbols.codes, np.int32(1), np.int32(-1)))
-        h = dispatch.host().transform(h, out=h)
-        factor = symbols.scales.astype(np.float64) / np.sqrt(D)
-        k = ctx.key.private(Stream.ROTATION, ctx.clients)
-        x = (h * factor * rotation.signs(k, D))[..., : ctx.d]
-        return x.astype(np.float32) + np.float32(0.0)
+        signs = rotation.signs(ctx.key.private(Stream.ROTATION, ctx.clients), D)
+        kernels = dispatch.host()
+        x = hadamard.rotated_back(symbols.codes, symbols.scales, signs, kernels.transform)
+        return x[..., : ctx.d]
 
     def _check_scales(self, S: NDArray[np.float32], ctx: Context) -> None:
         """Refuse what is decoded to values beyond a float; they can exceed S by sqrt(D)."""

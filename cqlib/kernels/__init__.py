@@ -4,7 +4,8 @@
     what the bits are, in NumPy: slow, obvious, normative; its steps are in ``words``, ``ranks``,
     ``norms``, ``rounding``, ``packing`` and ``hadamard``;
 ``cpu``
-    the same bits by compiled loops (``loops``);
+    the same bits by compiled loops (``loops``), on several ``threads``; it takes the kernels of
+    signed levels and rotations from ``cpu_levels`` and ``cpu_rotation``;
 ``triton``
     the same bits on a GPU (``programs``); ``gpu_report`` says what these are compiled to;
 ``dispatch``

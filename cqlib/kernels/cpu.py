@@ -1,34 +1,27 @@
 """The kernels on a CPU: the functions of ``reference`` by compiled loops, with the same bits.
 
-Large vectors are cut into stretches of tiles for as many threads as torch uses
-(``torch.set_num_threads``); the bits do not depend on it. The first call of a function compiles it,
-or loads it from Numba's cache.
+Signed levels and rotations are in ``cpu_levels`` and ``cpu_rotation``. Large vectors are cut into
+stretches of tiles for as many threads as torch uses (``torch.set_num_threads``); the bits do not
+depend on it. The first call of a function compiles it, or loads it from Numba's
+cache.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from cqlib.kernels import hadamard, norms, reference, rounding
+from cqlib.kernels import norms, reference, rounding
 from cqlib.kernels.buffers import (
-    check_levels,
     check_messages,
     check_padding,
     check_vector,
     empty_codes,
-    empty_levels,
     output,
 )
+from cqlib.kernels.cpu_levels import decode_levels, encode_levels, quantize_levels
+from cqlib.kernels.cpu_rotation import decode_drive, encode_drive, transform
 from cqlib.kernels.loops import (
-    butterflies,
-    drive,
     one_bit,
     one_bit_encode,
     one_bit_read,
@@ -36,10 +29,10 @@ from cqlib.kernels.loops import (
     sums,
     words,
 )
-from cqlib.kernels.loops import levels as levels_loops
 from cqlib.kernels.norms import Array
-from cqlib.kernels.packing import TILE, TRIT_TILE, check_length, code_bytes, unpack
+from cqlib.kernels.packing import TILE
 from cqlib.kernels.ranks import permutation_ranks
+from cqlib.kernels.threads import over_tiles, private_words
 from cqlib.keys import Key, Stream
 from cqlib.philox import Words
 
@@ -64,7 +57,6 @@ __all__ = [
 ]
 
 _LANES_FULL = 4  # from so many clients on, lanes over the clients beat lanes over the tiles
-_TILES_A_THREAD = 1024  # fewer are done before a thread has started
 _SMALLEST_STEP = 2.0**-126  # below it 1 / step is no float32
 _MOST_CLIENTS = 2**31  # above it 2 n g exceeds 64 bits in the compiled loops
 
@@ -146,7 +138,7 @@ def encode_one_bit(
         return codes
     x = np.ascontiguousarray(x)
     step = float(scale) * 2.0**-rounding.GRID_BITS
-    k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
+    k0, k1 = private_words(key, Stream.ROUNDING, client)
     tiles = -(-x.size // TILE)
     places, s0, s1, n = np.zeros(tiles, np.uint64), np.uint64(0), np.uint64(0), np.uint64(n_clients)
     if correlated:
@@ -161,13 +153,13 @@ def encode_one_bit(
             one_bit_encode.cq_encode(x, step, k0, k1, s0, s1, places, n, a, b, codes)
 
     full = x.size // TILE if step > _SMALLEST_STEP else 0
-    _over_tiles(full, whole, codes)
+    over_tiles(full, whole, codes)
 
     def exact(a: int, b: int) -> None:
         tile = (x, step, k0, k1, correlated, s0, s1, places, n)
         one_bit.encode_tiles(*tile, full + a, full + b, codes)
 
-    return _over_tiles(tiles - full, exact, codes)
+    return over_tiles(tiles - full, exact, codes)
 
 
 def decode_one_bit(
@@ -180,7 +172,7 @@ def decode_one_bit(
     if R == 0:
         values[:] = 0
         return values
-    return _over_tiles(
+    return over_tiles(
         -(-d // TILE), lambda a, b: one_bit_read.one_bit_decode(codes, R, a, b, values), values
     )
 
@@ -200,11 +192,11 @@ def mean_one_bit(
         if R == 0:  # not -0, which minus the range would be
             values[:] = 0
             return values
-        return _over_tiles(
+        return over_tiles(
             tiles, lambda a, b: one_bit_read.one_bit_mean_of_equal(codes, R, a, b, values), values
         )
     rows = np.ascontiguousarray(scales)
-    return _over_tiles(
+    return over_tiles(
         tiles, lambda a, b: one_bit_read.one_bit_mean(codes, rows, a, b, values), values
     )
 
@@ -229,7 +221,7 @@ def joint_mean_one_bit(
         places = _places(key, tiles, np.arange(n), n, Stream.SIGMA)
     sums = values.reshape(-1, d)
     norms = np.ascontiguousarray(scales).reshape(-1, n)
-    return _over_tiles(
+    return over_tiles(
         tiles,
         lambda a, b: one_bit.one_bit_joint_mean(
             rows, norms, k0, k1, correlated, s0, s1, places, np.uint64(n), a, b, sums
@@ -237,168 +229,6 @@ def joint_mean_one_bit(
         values,
         each=n * len(rows),
     )
-
-
-def quantize_levels(
-    x: Array, scale: float, *, levels: int, key: Key, client: int, out: Array | None = None
-) -> Array:
-    """See :func:`reference.quantize_levels`."""
-    check_vector(x)
-    values = empty_levels(x.size, levels, out)
-    if scale == 0:
-        values[:] = 0
-        return values
-    x, R = np.ascontiguousarray(x), float(scale)
-    k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
-    return _over_tiles(
-        -(-x.size // levels_loops.STRIP),
-        lambda a, b: levels_loops.quantize(x, R, levels, k0, k1, a, b, values),
-        values,
-        5,
-    )
-
-
-def encode_levels(
-    x: Array,
-    scale: float,
-    *,
-    levels: int,
-    key: Key,
-    client: int,
-    out: NDArray[np.uint8] | None = None,
-) -> NDArray[np.uint8]:
-    """See :func:`reference.encode_levels`."""
-    check_vector(x)
-    check_levels(levels)
-    codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
-    if scale == 0:
-        codes[:] = 0
-        return codes
-    x, R = np.ascontiguousarray(x), float(scale)
-    k0, k1 = (k[0] for k in key.private(Stream.ROUNDING, [client]))
-    width, like = _symbol_kind(levels)
-    return _over_tiles(
-        -(-x.size // levels_loops.STRIP),
-        lambda a, b: levels_loops.encode(x, R, levels, width, like, k0, k1, a, b, codes),
-        codes,
-        5,
-    )
-
-
-def decode_levels(
-    codes: NDArray[np.uint8], scale: float, *, d: int, levels: int, out: Array | None = None
-) -> Array:
-    """See :func:`reference.decode_levels`."""
-    check_levels(levels)
-    alphabet = 2 * levels + 1
-    check_length(codes, code_bytes(d, alphabet))
-    ragged = d % (TRIT_TILE if levels == 1 else TILE)
-    unpack(codes[code_bytes(d - ragged, alphabet) :], ragged, alphabet)  # checks the padding
-    values = output((d,), np.float32, out)
-    codes, table = np.ascontiguousarray(codes), reference.level_values(scale, levels)
-    width, like = _symbol_kind(levels)
-    largest = []
-    _over_tiles(
-        -(-d // levels_loops.STRIP),
-        lambda a, b: largest.append(levels_loops.decode(codes, width, table, like, a, b, values)),
-        values,
-        5,
-    )
-    if max(largest) >= (243 if levels == 1 else alphabet):
-        unpack(codes, d, alphabet)  # says what is wrong
-    return values
-
-
-def _symbol_kind(levels: int) -> tuple[int, Array]:
-    """Return the bits of a symbol, 0 for trits, and an array of the dtype to compute them in."""
-    width = 0 if levels == 1 else (2 * levels).bit_length()
-    return width, np.empty(0, np.uint8 if 2 * levels < 256 else np.uint32)
-
-
-def transform(x: Array, *, out: Array | None = None) -> Array:
-    """See :func:`hadamard.transform`."""
-    y = hadamard.empty_like(x, out)
-    if y is not x:
-        y[...] = x
-    rows = y.reshape(-1, y.shape[-1])
-    return _over_tiles(len(rows), lambda a, b: butterflies.transform(rows, a, b), y, y.shape[-1])
-
-
-def encode_drive(
-    x: Array,
-    squares: float,
-    *,
-    unbiased: bool,
-    key: Key,
-    client: int,
-    out: NDArray[np.uint8] | None = None,
-    scratch: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.uint8], np.float32]:
-    """See :func:`reference.encode_drive`.
-
-    Beside the result it needs D bits, and D floats: ``scratch``, float32 of shape (D,), if given.
-    """
-    check_vector(x)
-    D = hadamard.rotated_size(x.size)
-    y = output((D,), np.float32, scratch)
-    codes = empty_codes(-(-D // 8), out)
-    unit = hadamard.power_near(squares)
-    words = _sign_words(key, client, D)
-    factor = x.dtype.type(unit)
-    x = np.ascontiguousarray(x)
-    blocks, tiles = max(D // butterflies.BLOCK, 1), butterflies.BLOCK // TILE
-    _over_tiles(blocks, lambda a, b: drive.rotate_blocks(x, factor, words, a, b, y), y, 32)
-    if blocks == 1:
-        steps = drive.sign_small(y, codes)
-    else:
-        parts: list[int] = []
-        _over_tiles(
-            tiles, lambda a, b: parts.append(drive.sign_tiles(y, a, b, codes)), codes, blocks
-        )
-        steps = sum(parts)
-    S = hadamard.drive_scale(squares, steps, D, unbiased=unbiased)
-    if S == 0:
-        codes[:] = 0
-    return codes, S
-
-
-def decode_drive(
-    codes: NDArray[np.uint8],
-    scale: float,
-    *,
-    d: int,
-    key: Key,
-    client: int,
-    out: Array | None = None,
-) -> Array:
-    """See :func:`reference.decode_drive`; needs D integers beside the result unless d = D."""
-    D = hadamard.rotated_size(d)
-    check_padding(codes, D)
-    values = output((d,), np.float32, out)
-    words, factor = _sign_words(key, client, D), float(scale) / math.sqrt(D)
-    codes = np.ascontiguousarray(codes)
-    in_place = d == D and values.dtype == np.float32
-    h = values.view(np.int32) if in_place else np.empty(D, dtype=np.int32)
-    _over_tiles(
-        max(D // butterflies.BLOCK, 1), lambda a, b: drive.spread_blocks(codes, a, b, h), h, 32
-    )
-    if butterflies.BLOCK < D:
-        _over_columns(lambda a, b: drive.read_columns(h, factor, words, a, b, values), D)
-    else:
-        drive.read_small(h, factor, words, values)
-    return values
-
-
-def _sign_words(key: Key, client: int, D: int) -> Array:
-    k0, k1 = (k[0] for k in key.private(Stream.ROTATION, [client]))
-    words = np.empty((-(-D // hadamard.CHUNK), hadamard.SIGNED), dtype=np.uint32)
-    drive.sign_words(k0, k1, words)
-    return words
-
-
-def _over_columns(loop: Callable[[int, int], None], D: int) -> None:
-    columns = butterflies.BLOCK // butterflies.COLUMNS
-    _over_tiles(columns, loop, None, math.ceil(D / butterflies.BLOCK / 8))
 
 
 def _two(words: tuple[int, int]) -> tuple[np.uint64, np.uint64]:
@@ -419,15 +249,3 @@ def _places(
     for i, column in zip(ids, columns, strict=True):
         permutation.sigma_of_one(k0, k1, i, n, column)
     return columns.T
-
-
-def _over_tiles(tiles: int, loop: Callable[[int, int], None], out: Any, each: int = 1) -> Any:
-    """Run loop(first, last) over all tiles, in stretches for the threads; return out."""
-    threads = min(torch.get_num_threads(), math.ceil(tiles * each / _TILES_A_THREAD), tiles)
-    if threads <= 1:
-        loop(0, tiles)
-        return out
-    ends = [tiles * i // threads for i in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(loop, ends[:-1], ends[1:]))
-    return out

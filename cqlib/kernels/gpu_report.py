@@ -1,10 +1,10 @@
 """What the Triton programs become on GPUs, found without one.
 
-``python -m cqlib.kernels.gpu_report`` compiles every program of ``triton`` for sm_80, sm_90 and
-sm_100 down to machine code, and prints the registers, the shared memory and the spills of each, and
-an **estimate** of its speed: the smaller of what the memory bandwidth allows, each byte moved once,
-and what the schedulers allow, every machine instruction issued once. Nothing here is measured on a
-GPU; ``benchmarks/`` does that where there is one.
+``python -m cqlib.kernels.gpu_report`` compiles all of ``programs``, in the variants that are listed
+here, for sm_80, sm_90 and sm_100 down to machine code, and prints the registers, the shared memory
+and the spills of each, and an **estimate** of its speed: the smaller of what the memory bandwidth
+allows, each byte moved once, and what the schedulers allow, every machine instruction issued once.
+Nothing here is measured on a GPU; ``benchmarks/`` does that where there is one.
 """
 
 from __future__ import annotations

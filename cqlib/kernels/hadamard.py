@@ -24,6 +24,7 @@ CHUNK = 32 * SIGNED
 MOST_COORDINATES = 2**30  # of a rotation: integers of 32 bits hold what is decoded
 
 Array = NDArray[Any]
+Transform = Callable[..., Array]
 StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream a row
 
 
@@ -103,6 +104,44 @@ def rotated_size(d: int) -> int:
     return 1 << (d - 1).bit_length()
 
 
+def rotated(x: Array, squares: Array | float, row_signs: Array, to_transform: Transform) -> Array:
+    r"""Return $\sqrt D\,Rx$ times the power near, in float32: shape (..., d) to (..., D).
+
+    Args:
+        x: float32 or float64, filled up with zeros.
+        squares: sums of squares, shape (...,).
+        row_signs: shape (D,), or (c, D) for rows.
+        to_transform: any implementation of :func:`transform`.
+    """
+    z = np.zeros((*x.shape[:-1], row_signs.shape[-1]), dtype=np.float32)
+    z[..., : x.shape[-1]] = x * power_near(squares).astype(np.float64)[..., None]
+    z *= row_signs.astype(np.float32)
+    return to_transform(z, out=z)
+
+
+def rotated_back(
+    bits: Array, scales: Array, row_signs: Array, to_transform: Transform
+) -> NDArray[np.float32]:
+    r"""Return $R^{-1}(S\,b)$ for signs b: integers times $S/\sqrt D$ in float64, rounded once.
+
+    Args:
+        bits: whether a sign is 1, shape (..., D).
+        scales: S, float32 of shape (..., 1).
+        row_signs: shape (D,), or (c, D) for rows.
+        to_transform: any implementation of :func:`transform`.
+    """
+    h = np.ascontiguousarray(np.where(bits, np.int32(1), np.int32(-1)))
+    factor = np.asarray(scales, dtype=np.float64) / np.sqrt(bits.shape[-1])
+    with np.errstate(over="ignore", under="ignore"):
+        x = to_transform(h, out=h) * factor * row_signs
+        return np.asarray(x.astype(np.float32) + np.float32(0.0))
+
+
+def length_in_steps(y: Array) -> Array:
+    """Return |y|_1 over the last axis in steps of 2^-30, each entry rounded to the nearest."""
+    return np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64).sum(axis=-1)
+
+
 def power_near(squares: Array | float) -> Array:
     """Return the power of two that brings a vector of that sum of squares near norm 1.
 
@@ -117,7 +156,7 @@ def drive_scale(squares: Array | float, steps: Array | int, D: int, *, unbiased:
 
     Args:
         squares: |x|^2, any shape.
-        steps: |y|_1 2^30 for y = sqrt(D) R x times the power near, integers of the same shape.
+        steps: :func:`length_in_steps` of what is :func:`rotated`.
         D: dimension of the rotation.
         unbiased: S = |x|^2 / |R x|_1, or |R x|_1 / D.
     """

@@ -20,7 +20,15 @@ from cqlib.kernels.buffers import (
     empty_levels,
     output,
 )
-from cqlib.kernels.hadamard import drive_scale, power_near, rotated_size, signs, transform
+from cqlib.kernels.hadamard import (
+    drive_scale,
+    length_in_steps,
+    rotated,
+    rotated_back,
+    rotated_size,
+    signs,
+    transform,
+)
 from cqlib.kernels.norms import l2_scale, norm_scale, sums_of_squares
 from cqlib.kernels.packing import (
     code_bytes,
@@ -305,13 +313,9 @@ def encode_drive(
     check_vector(x)
     D = rotated_size(x.size)
     codes = empty_codes(-(-D // 8), out)
-    unit = power_near(squares)
     k0, k1 = key.private(Stream.ROTATION, np.array([client]))
-    z = np.zeros(D, dtype=np.float32)
-    z[: x.size] = x * np.float64(unit)
-    y = transform(z * signs((k0[0], k1[0]), D).astype(np.float32))
-    steps = int(np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64).sum())
-    S = drive_scale(squares, steps, D, unbiased=unbiased)
+    y = rotated(x, squares, signs((k0[0], k1[0]), D), transform)
+    S = drive_scale(squares, int(length_in_steps(y)), D, unbiased=unbiased)
     codes[:] = pack_bits((y >= 0) & (S > 0))
     return codes, S
 
@@ -342,8 +346,7 @@ def decode_drive(
     check_padding(codes, D)
     values = output((d,), np.float32, out)
     k0, k1 = key.private(Stream.ROTATION, np.array([client]))
-    h = transform(np.where(unpack_bits(codes, D), 1, -1).astype(np.int32))
-    with np.errstate(over="ignore", under="ignore"):
-        x = (h * (np.float64(scale) / np.sqrt(D)) * signs((k0[0], k1[0]), D)).astype(np.float32)
-    values[:] = x[:d] + np.float32(0.0)
+    row_signs = signs((k0[0], k1[0]), D)
+    bits = unpack_bits(codes, D)
+    values[:] = rotated_back(bits, np.array([scale]), row_signs, transform)[:d]
     return values

@@ -38,7 +38,7 @@ def norm_scale(x: Tensor, p: float) -> Tensor:
     if p == math.inf:
         norm = x.abs().amax(dim=-1).double()
     elif p == 2:
-        norm = _sums_of_squares(x.reshape(-1, x.shape[-1])).sqrt().reshape(x.shape[:-1])
+        norm = sums_of_squares(x).sqrt()
     else:
         return torch.as_tensor(host_norm_scale(x.cpu().numpy(), p)).to(x.device)
     scale = norm.float()
@@ -62,8 +62,7 @@ def encode_one_bit(
     check_vector(x, client, n_clients)
     d = x.numel()
     codes = _output(x, (-(-d // 8),), (torch.uint8,), torch.uint8, out)
-    private = key.private(Stream.ROUNDING, [client])
-    k0, k1 = (_signed(int(k[0])) for k in private)
+    k0, k1 = _private(key, Stream.ROUNDING, client)
     s0, s1 = (_signed(k) for k in key.shared(Stream.SHIFT))
     places = codes
     if correlated:
@@ -127,7 +126,10 @@ def joint_mean_one_bit(
 
 def sums_of_squares(x: Tensor) -> Tensor:
     """See :func:`norms.sums_of_squares`."""
-    return _sums_of_squares(x.reshape(-1, x.shape[-1])).reshape(x.shape[:-1])
+    values = _fold(x.reshape(-1, x.shape[-1]).contiguous(), ROW, square=True)
+    while values.shape[1] > ROW:
+        values = _fold(values, ROW)
+    return _fold(_fold(values, 8, far=True), 1, far=True)[:, 0].reshape(x.shape[:-1])
 
 
 def transform(x: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -138,11 +140,9 @@ def transform(x: Tensor, *, out: Tensor | None = None) -> Tensor:
     if x.dtype not in (torch.float32, torch.float64, torch.int32):
         raise ValueError(f"a transform is of float32, float64 or int32, got {x.dtype}")
     y = _output(x, tuple(x.shape), (x.dtype,), x.dtype, out)
-    source, distance = x.contiguous(), 1
-    while distance < D or source is not y:
-        rows = min(_TOGETHER if distance == 1 else _TOGETHER // _COLUMNS, D // distance)
-        _levels(source, y, distance, rows)
-        source, distance = y, distance * rows
+    size = min(D, _TOGETHER)
+    _levels(x.contiguous(), y, 1, size)
+    _upper_levels(y, size, D)
     return y
 
 
@@ -165,7 +165,7 @@ def encode_drive(
         x.contiguous(), _sign_words(key, client, D, x.device), y, x.numel(),
         float(hadamard.power_near(squares)), SIZE=size, LEVELS=size.bit_length() - 1, **OPTIONS,
     )  # fmt: skip
-    _upper_levels(y, size)
+    _upper_levels(y, size, D)
     total = torch.zeros(1, dtype=torch.int64, device=x.device)
     grid = (triton.cdiv(-(-D // 1024) * 128, LANES),)
     hadamard_programs.signs_kernel[grid](y, codes, total, D, BLOCK=LANES, **OPTIONS)
@@ -187,7 +187,7 @@ def decode_drive(
     hadamard_programs.spread_kernel[(D // size,)](
         codes.contiguous(), h, D, SIZE=size, LEVELS=size.bit_length() - 1, **OPTIONS
     )
-    _upper_levels(h, size)
+    _upper_levels(h, size, D)
     factor = torch.tensor([float(scale) / math.sqrt(D)], dtype=torch.float64, device=codes.device)
     hadamard_programs.values_kernel[(triton.cdiv(d, LANES),)](
         h, _sign_words(key, client, D, codes.device), factor, values, d, BLOCK=LANES, **OPTIONS
@@ -195,9 +195,10 @@ def decode_drive(
     return values
 
 
-def _upper_levels(y: Tensor, distance: int) -> None:
-    while distance < y.numel():
-        rows = min(_TOGETHER // _COLUMNS, y.numel() // distance)
+def _upper_levels(y: Tensor, distance: int, D: int) -> None:
+    """Take rows of D numbers, one after the other, through the levels from a distance on."""
+    while distance < D:
+        rows = min(_TOGETHER // _COLUMNS, D // distance)
         _levels(y, y, distance, rows)
         distance *= rows
 
@@ -218,7 +219,7 @@ def _levels(source: Tensor, target: Tensor, distance: int, rows: int) -> None:
 
 
 def _sign_words(key: Key, client: int, D: int, device: Any) -> Tensor:
-    k0, k1 = (_signed(int(k[0])) for k in key.private(Stream.ROTATION, [client]))
+    k0, k1 = _private(key, Stream.ROTATION, client)
     words = torch.empty(
         (-(-D // hadamard.CHUNK), hadamard.SIGNED), dtype=torch.int32, device=device
     )
@@ -255,7 +256,7 @@ def encode_levels(
         _round_levels(x, scale, codes, levels, key, client, width=width)
     start = first // 8 * width
     if size > start:
-        k0, k1 = (_signed(int(k[0])) for k in key.private(Stream.ROUNDING, [client]))
+        k0, k1 = _private(key, Stream.ROUNDING, client)
         level_programs.pack_kernel[(triton.cdiv(size - start, LANES),)](
             x.contiguous(), scale, codes[start:], d, first, size - start, levels, k0, k1,
             WIDTH=width, BLOCK=LANES, **OPTIONS,
@@ -286,7 +287,7 @@ def decode_levels(
 def _round_levels(
     x: Tensor, scale: Tensor, out: Tensor, levels: int, key: Key, client: int, width: int
 ) -> None:
-    k0, k1 = (_signed(int(k[0])) for k in key.private(Stream.ROUNDING, [client]))
+    k0, k1 = _private(key, Stream.ROUNDING, client)
     grid = (triton.cdiv(-(-x.numel() // 1024) * 128, LANES),)
     level_programs.levels_kernel[grid](
         x.contiguous(), scale, out, x.numel(), levels, k0, k1,
@@ -297,14 +298,6 @@ def _round_levels(
 def _symbol_width(levels: int) -> int:
     """Return the bits of a symbol; 0 stands for trits."""
     return 0 if levels == 1 else (2 * levels).bit_length()
-
-
-def _sums_of_squares(x: Tensor) -> Tensor:
-    """Return the sums of rows in the order of ``norms.tree_sum``, float64 of shape (rows,)."""
-    values = _fold(x.contiguous(), ROW, square=True)
-    while values.shape[1] > ROW:
-        values = _fold(values, ROW)
-    return _fold(_fold(values, 8, far=True), 1, far=True)[:, 0]
 
 
 def _fold(values: Tensor, step: int, *, square: bool = False, far: bool = False) -> Tensor:
@@ -334,6 +327,11 @@ def _places(key: Key, tiles: int, client: int, n_clients: int, device: Any) -> T
         out, tiles, _signed(client), _signed(n_clients), k0, k1, BLOCK=block, **OPTIONS
     )
     return out
+
+
+def _private(key: Key, stream: Stream, client: int) -> list[int]:
+    """Return the two words of a client's stream, for a call."""
+    return [_signed(int(k[0])) for k in key.private(stream, [client])]
 
 
 def _signed(word: int) -> int:
