@@ -46,6 +46,7 @@ class Stream(IntEnum):
     COMMON_ROTATION = 9, "shared: one rotation for all clients"
     LEVELS = 10, "shared: where the levels of k-level CQ lie, per coordinate"
     DRAW = 11, "shared: which clients send"
+    OUTPUT = 12, "shared: which iterate a method returns"
     FOLD = 0xF01D, "derives the keys of tensors and buckets"
 
 

@@ -37,6 +37,7 @@ def test_stream_numbers_are_part_of_the_wire_format():
         "COMMON_ROTATION": 9,
         "LEVELS": 10,
         "DRAW": 11,
+        "OUTPUT": 12,
         "FOLD": 0xF01D,
     }
 

@@ -44,6 +44,7 @@ from cqlib.compressors.types import AB, Array, Constants, Context, Message, Size
 from cqlib.kernels import packing
 from cqlib.keys import Key
 from cqlib.payload import Payload, PayloadError
+from cqlib.theory.constants import dependent_constants, independent_constants
 from cqlib.theory.vectors import Vectors
 
 _MOST_COORDINATES = 2**48
@@ -117,7 +118,8 @@ class Compressor(ABC):
         A = omega + 1, B = 1 for clients that depend on each other in whatever way.
         """
         omega = self.omega(d, n)
-        return AB(omega + 1, 1.0, False) if self.joint else AB(omega / n, 0.0, False)
+        found = dependent_constants(omega) if self.joint else independent_constants(omega, n)
+        return AB(*found, homogeneous_only=False)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         """Exact E|C_i(a_i) - a_i|^2 of each client, shape (n,), for X of shape (n, d).

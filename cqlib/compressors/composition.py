@@ -15,6 +15,7 @@ from cqlib.compressors.rand_k import RandK
 from cqlib.compressors.sparsifier import Sparsifier, gather, scatter
 from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
 from cqlib.theory import sparsification
+from cqlib.theory.constants import sparsify_first_constants
 from cqlib.theory.vectors import Vectors, squared_norms
 
 INNER = 2**64 - 1  # which part of the round's randomness belongs to the quantizer
@@ -137,9 +138,8 @@ class Composition(Compressor):
         if self.quantizer.joint:
             return super().ab_constants(n, d, kind)
         A, B, _ = self.sparsifier.ab_constants(n, d, kind)
-        omega = self.quantizer.omega(self.sparsifier.slots(d, n), n)
-        rounding = omega * (1 + self.sparsifier.omega(d, n)) / n
-        return AB(A + rounding, B, homogeneous_only=False)
+        omegas = self.sparsifier.omega(d, n), self.quantizer.omega(self.sparsifier.slots(d, n), n)
+        return AB(*sparsify_first_constants(A, B, *omegas, n), homogeneous_only=False)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         r"""Return the exact error of IQ after RandK or PermK: $\mathbb E[m\|c\|^2]-\|a_i\|^2$.

@@ -2,7 +2,16 @@
 
 from cqlib.methods.descend import Round, descend
 from cqlib.methods.gd import gd
-from cqlib.methods.marina import marina
+from cqlib.methods.marina import CombinatorialCompressor, marina
 from cqlib.methods.trace import Trace
+from cqlib.methods.weighted_marina import weighted_marina
 
-__all__ = ["Round", "Trace", "descend", "gd", "marina"]
+__all__ = [
+    "CombinatorialCompressor",
+    "Round",
+    "Trace",
+    "descend",
+    "gd",
+    "marina",
+    "weighted_marina",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -14,6 +15,20 @@ from cqlib.methods.descend import Round, descend
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 from cqlib.theory.complexity import FLOAT_BITS
+
+
+class CombinatorialCompressor(Protocol):
+    r"""A random map S of all clients' vectors, $\mathbb E\,S(a_1,\dots,a_n)=\bar a$ (Assumption 6).
+
+    Every unbiased compressor of the library is one by its ``mean``, the average of what the clients
+    send; ``iscc`` draws a few clients with probabilities of one's choice.
+    """
+
+    def mean(self, X: Tensor, *, key: Key) -> Tensor:
+        """S of the rows of X: (n, d) to (d,), or (b, n, d) to (b, d)."""
+
+    def bits(self, d: int, n: int) -> float:
+        """Expected bits per client for one evaluation of S."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +47,17 @@ def marina_init(gradients: Tensor, *, key: Key) -> Round:
 
 
 def marina_step(
-    memory: MarinaMemory, gradients: Tensor, *, key: Key, compressor: Compressor, p: float
+    memory: MarinaMemory,
+    gradients: Tensor,
+    *,
+    key: Key,
+    compressor: CombinatorialCompressor,
+    p: float,
 ) -> Round:
     """Send whole gradients with probability p, else compressed differences (Algorithm 1, line 8).
 
-    All clients and all members of a sweep see the same coin.
+    With any S in place of the clients' average it is a round of weighted MARINA (Algorithm 4). All
+    clients and all members of a sweep see the same coin.
     """
     if key.uniform(Stream.COIN) < p:
         return marina_init(gradients, key=key)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cqlib.files import write_atomic
+from cqlib.keys import Key, Stream
 
 Array = NDArray[np.float64]
 
@@ -65,6 +66,23 @@ class Trace:
     def best(self, bits: float = np.inf) -> int:
         """Column of the smallest squared gradient norm within a number of bits (D.2.2)."""
         return int(np.argmin(self.at([bits])[0]))
+
+    def output_round(self, seed: int) -> int:
+        r"""Draw the round of the output, uniform over $x^0,\dots,x^{T-1}$ after T rounds.
+
+        What MARINA's guarantee bounds is the gradient at this iterate, not at the last one.
+
+        Args:
+            seed: of the run; the draw does not touch the run's other randomness.
+
+        Raises:
+            ValueError: if no round was run.
+
+        Source: Algorithms 1 and 4, last line.
+        """
+        if self.rounds == 0:
+            raise ValueError("no round was run, so that there is no iterate to draw")
+        return int(Key(seed).uniform(Stream.OUTPUT) * self.rounds)
 
     def to_frame(self, **columns: Any) -> pd.DataFrame:
         """Return a tidy table: a row per round and stepsize, with constant ``columns`` in front."""

@@ -2,5 +2,14 @@
 
 from cqlib.problems.base import Problem, Smoothness
 from cqlib.problems.logistic import Logistic, logistic
+from cqlib.problems.quadratic import Quadratic, quadratic_hessian_variance, quadratic_smoothness
 
-__all__ = ["Logistic", "Problem", "Smoothness", "logistic"]
+__all__ = [
+    "Logistic",
+    "Problem",
+    "Quadratic",
+    "Smoothness",
+    "logistic",
+    "quadratic_hessian_variance",
+    "quadratic_smoothness",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,8 +15,10 @@ class Smoothness:
 
     Args:
         L_minus: of f (Assumption 3).
-        L_plus: in the mean square over clients (Assumption 2), at least L_minus.
-        L_pm: Hessian variance (Definition 4), at most L_plus.
+        L_plus: in the mean square over clients (Assumption 2), at least L_minus; or weighted
+            (Assumption 7).
+        L_pm: root of the Hessian variance (Definition 4), at most L_plus; or weighted
+            (Assumption 8).
         L_i: of each client's function.
     """
 
@@ -55,5 +58,5 @@ class Problem(Protocol):
     def gradient(self, i: int, x: Tensor) -> Tensor:
         """Gradient of f_i alone at one point: shape (d,)."""
 
-    def smoothness(self) -> Smoothness:
-        """Smoothness constants."""
+    def smoothness(self, weights: Sequence[float] | None = None) -> Smoothness:
+        """Smoothness constants; with weights, L_plus and L_pm are those of Assumptions 7 and 8."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cqlib.data import Dataset
 from cqlib.problems.base import Smoothness
+from cqlib.theory.smoothness import client_factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,35 +70,90 @@ class Logistic:
         rows = self.signed[i]
         return -(torch.sigmoid(-(rows @ x)) @ rows) / self.m + self._reg_gradient(x)
 
-    def smoothness(self) -> Smoothness:
+    def smoothness(self, weights: Sequence[float] | None = None) -> Smoothness:
         r"""Upper bounds of the smoothness constants, from the data alone.
 
         The Hessian of $f_i$ lies between $-\mu I$, $\mu=\lambda/2$, and
-        $H_i=\frac1{4m}Z_i^\top Z_i+2\lambda I$. Hence $L_i=\lambda_{\max}(H_i)$,
-        $L_-=\lambda_{\max}(\frac1n\sum_iH_i)$. A symmetric M with spectrum in $[-\mu,L_i]$ and
-        $M\preceq H_i$ satisfies $M^2\preceq(L_i-\mu)M+\mu L_iI\preceq(L_i-\mu)H_i+\mu L_iI$, so
-        $L_+^2=\lambda_{\max}\big(\frac1n\sum_i[(L_i-\mu)H_i+\mu L_iI]\big)$. (Squaring $H_i$
-        instead would not give a bound: $0\preceq M\preceq H$ does not imply $M^2\preceq H^2$.)
-        $L_\pm=L_+$ is used where nothing better is known.
+        $H_i=G_i+2\lambda I$, $G_i=\frac1{4m}Z_i^\top Z_i$. Hence $L_i=\lambda_{\max}(H_i)$,
+        $L_-=\lambda_{\max}(\frac1n\sum_iH_i)$; both are attained at x = 0.
+
+        A symmetric M with spectrum in $[-\mu,L_i]$ and $M\preceq H_i$ satisfies
+        $M^2\preceq(L_i-\mu)M+\mu L_iI\preceq(L_i-\mu)H_i+\mu L_iI$, so
+        $L_{+,w}^2=\lambda_{\max}\big(\frac1n\sum_i\frac1{nw_i}[(L_i-\mu)H_i+\mu L_iI]\big)$.
+        (Squaring $H_i$ instead would not give a bound: $0\preceq M\preceq H$ does not imply
+        $M^2\preceq H^2$.)
+
+        The regulariser is the same for all clients, so that it drops out of $L_\pm$, and
+        $L_\pm\le\frac12\sqrt{\lambda_{\max}(\frac1n\sum_iG_i^2-\bar G^2)}
+        +\frac12\sqrt{\lambda_{\max}(\frac1n\sum_i\ell_iG_i)}$, $\ell_i=\lambda_{\max}(G_i)$: the
+        standard deviation over clients of $\frac1mZ_i^\top D_iZ_iv$, $0\le D_i\le\frac14$, is at
+        most that of its value at $D_i=\frac18$ plus the root mean square of the rest.
+        :meth:`smoothness_at_zero` gives lower bounds.
+
+        Args:
+            weights: $w_i$, shape (n,); then $L_{\pm,w}\le L_{+,w}$ is the bound used.
         """
-        return self._smoothness
+        return self._plain if weights is None else self._bounds(weights)
+
+    def smoothness_at_zero(self) -> Smoothness:
+        r"""Lower bounds of the smoothness constants: those of the Hessians $H_i$ at x = 0.
+
+        The constants of f are suprema over pairs of points, and pairs close to the origin come as
+        near to these as one likes. $L_-$ and $L_i$ are equal to the upper bounds.
+        """
+        return self._at_zero
 
     @cached_property
-    def _smoothness(self) -> Smoothness:
+    def _plain(self) -> Smoothness:
+        return self._bounds(None)
+
+    @cached_property
+    def _at_zero(self) -> Smoothness:
+        _, L_i, mean, mean_square = self._data_terms
+        shift = 2 * self.reg
+        square = mean_square + 2 * shift * mean + shift**2 * np.eye(self.d)
+        return Smoothness(
+            L_minus=_largest(mean) + shift,
+            L_plus=float(np.sqrt(_largest(square))),
+            L_pm=float(np.sqrt(max(_largest(mean_square - mean @ mean), 0.0))),
+            L_i=tuple((L_i + shift).tolist()),
+        )
+
+    @cached_property
+    def _data_terms(self) -> tuple[NDArray[np.float64], ...]:
+        """The samples, shape (N, d); the ell_i, shape (n,); the means of G_i and of G_i^2."""
         rows = self.signed.cpu().numpy()
-        eye = np.eye(self.d)
-        mu = self.reg / 2
-        L_i = np.array([_largest_squared_singular_value(z) for z in rows]) / (4 * self.m)
-        L_i = L_i + 2 * self.reg
-        mean_hessian = 2 * self.reg * eye
-        mean_square = float(np.mean((L_i - mu) * 2 * self.reg + mu * L_i)) * eye
+        if self.m <= self.d:
+            gram = rows @ rows.transpose(0, 2, 1)  # (n, m, m), with the same largest eigenvalue
+            image = (gram @ rows).reshape(-1, self.d)
+        else:
+            gram = rows.transpose(0, 2, 1) @ rows
+            image = (rows @ gram).reshape(-1, self.d)
         flat = rows.reshape(-1, self.d)
-        mean_hessian = mean_hessian + flat.T @ flat / (4 * len(flat))
-        weighted = flat * np.sqrt(np.repeat(L_i - mu, self.m))[:, None]
-        mean_square = mean_square + weighted.T @ weighted / (4 * len(flat))
-        L_minus = float(np.linalg.eigvalsh(mean_hessian)[-1])
-        L_plus = float(np.sqrt(np.linalg.eigvalsh(mean_square)[-1]))
-        return Smoothness(L_minus, L_plus, L_plus, tuple(L_i.tolist()))
+        ell = np.linalg.eigvalsh(gram)[:, -1] / (4 * self.m)
+        mean = flat.T @ flat / (4 * len(flat))
+        mean_square = flat.T @ image / (16 * self.m * len(flat))
+        return flat, ell, mean, (mean_square + mean_square.T) / 2
+
+    def _bounds(self, weights: Sequence[float] | None) -> Smoothness:
+        _, ell, mean, mean_square = self._data_terms
+        shift, mu = 2 * self.reg, self.reg / 2
+        L_i = ell + shift
+        factors = client_factors(self.n, weights)
+        scaled = self._mean_of_scaled(factors * (L_i - mu))
+        flat_part = float(np.mean(factors * ((L_i - mu) * shift + mu * L_i)))
+        L_plus = float(np.sqrt(_largest(scaled) + flat_part))
+        L_pm = L_plus
+        if weights is None:
+            spread = np.sqrt(max(_largest(mean_square - mean @ mean), 0.0))
+            L_pm = min(float(spread + np.sqrt(_largest(self._mean_of_scaled(ell)))) / 2, L_plus)
+        return Smoothness(_largest(mean) + shift, L_plus, L_pm, tuple(L_i.tolist()))
+
+    def _mean_of_scaled(self, factors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean over clients of factor times G_i."""
+        flat = self._data_terms[0]
+        weighted = flat * np.sqrt(np.repeat(factors, self.m))[:, None]
+        return np.asarray(weighted.T @ weighted / (4 * len(flat)))
 
     def _margins(self, x: Tensor) -> Tensor:
         """y z^T x for every sample: shape (n m,) or (n m, b)."""
@@ -146,6 +204,5 @@ def logistic(dataset: Dataset, n_clients: int, reg: float) -> Logistic:
     return Logistic(torch.from_numpy(np.ascontiguousarray(signed)), float(reg))
 
 
-def _largest_squared_singular_value(z: np.ndarray) -> float:
-    gram = z @ z.T if z.shape[0] <= z.shape[1] else z.T @ z
-    return float(np.linalg.eigvalsh(gram)[-1])
+def _largest(matrix: NDArray[np.float64]) -> float:
+    return float(np.linalg.eigvalsh(matrix)[-1])

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from cqlib.problems.base import Smoothness
-from cqlib.theory.stepsizes import marina_stepsize
+from cqlib.theory.stepsizes import marina_stepsize, rounds_needed
 
 FLOAT_BITS = 32
 
@@ -41,6 +41,48 @@ def expected_bits(p: float, *, d: int, bits: float) -> float:
     320.0
     """
     return FLOAT_BITS * d * p + bits * (1 - p)
+
+
+def communication(
+    p: float,
+    *,
+    d: int,
+    bits: float,
+    A: float,
+    B: float = 0.0,
+    smoothness: Smoothness,
+    gap: float,
+    accuracy: float,
+) -> float:
+    r"""Bits that each client sends until MARINA's guarantee reaches an accuracy.
+
+    $C(p)=\big(32dp+b(1-p)\big)\frac{2\Delta^0}{\varepsilon^2}
+    \Big(L_-+\sqrt{\tfrac{1-p}p((A-B)L_+^2+BL_\pm^2)}\Big)$; gradient descent is p = 1. With
+    importance sampling of one in n clients, ``bits`` is b / n, A = omega + 1, B = 1 and the
+    smoothness constants are the weighted ones (Corollary 4).
+
+    Args:
+        p: probability of a round of full gradients, in (0, 1].
+        d: dimension.
+        bits: b, bits per client in a compressed round.
+        A: constant of the AB-inequality.
+        B: the other one.
+        smoothness: constants of the problem.
+        gap: $\Delta^0=f(x^0)-f^{\inf}\ge0$.
+        accuracy: $\varepsilon>0$, for $\mathbb E\|\nabla f(\hat x)\|^2\le\varepsilon^2$.
+
+    Raises:
+        ValueError: if a number is outside its range.
+
+    Source: Appendix B.1; the cell of MARINA with natural dithering in Table 1.
+
+    >>> unit = Smoothness(L_minus=1.0, L_plus=1.0, L_pm=0.0)
+    >>> communication(1.0, d=10, bits=42, A=9.0, smoothness=unit, gap=1.0, accuracy=0.5)
+    2560.0
+    """
+    stepsize = marina_stepsize(p, A, B, smoothness.L_minus, smoothness.L_plus, smoothness.L_pm)
+    rounds = rounds_needed(stepsize, gap=gap, accuracy=accuracy)
+    return expected_bits(p, d=d, bits=bits) * rounds
 
 
 def improvement_factor(A: float, d: int, *, p: float | None = None) -> ImprovementFactor:

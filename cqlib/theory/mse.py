@@ -60,7 +60,32 @@ def cq_mse(X: Vectors, norm: float = 2) -> float:
     norms = np.linalg.norm(rows, ord=norm, axis=1, keepdims=True)
     y = 0.5 * (1 + np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
     weights = 2 * np.broadcast_to(norms, rows.shape)
-    return float(np.sum(_weighted_count_variance(y, weights)) / n**2) * unit * unit
+    return float(np.sum(weighted_count_variance(y, weights)) / n**2) * unit * unit
+
+
+def cq_mse_equal(a: NDArray[Any], n: int) -> NDArray[np.float64]:
+    r"""Exact total MSE of the mean of CQ where all n clients have the same vector.
+
+    $\frac{4\|a\|^2}{n^2}\sum_j\varphi_j(1-\varphi_j)$, $\varphi_j$ the fractional part of
+    $\frac n2(1+a_j/\|a\|)$.
+
+    Args:
+        a: shape (..., d): one vector, or many at once.
+        n: number of clients, at least 1.
+
+    Returns:
+        Shape (...), in the square of a's unit.
+
+    Source: Theorem 1 in every coordinate of Definition 7; the equality behind Corollary 2.
+
+    >>> float(cq_mse_equal(np.ones(4), n=2))  # = |a|^2
+    4.0
+    """
+    a = np.asarray(a, dtype=np.float64)
+    norms = np.linalg.norm(a, axis=-1, keepdims=True)
+    y = 0.5 * (1 + np.divide(a, norms, out=np.zeros_like(a), where=norms > 0))
+    fraction = n * y % 1.0
+    return np.asarray(np.sum(fraction * (1 - fraction), axis=-1) * (2 * norms[..., 0] / n) ** 2)
 
 
 def iq_variance(y: NDArray[Any]) -> float:
@@ -97,7 +122,7 @@ def cq_variance(y: NDArray[Any]) -> float:
     0.0
     """
     y = _positions(y)[:, None]
-    return float(_weighted_count_variance(y, np.ones_like(y))[0]) / y.size**2
+    return float(weighted_count_variance(y, np.ones_like(y))[0]) / y.size**2
 
 
 def cq_covariance(y: float, z: float, n: int) -> float:
@@ -130,7 +155,7 @@ def _positions(y: NDArray[Any]) -> NDArray[np.float64]:
     return positions
 
 
-def _weighted_count_variance(y: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
+def weighted_count_variance(y: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
     """Variance of sum_i w_i 1{U_i < y_i} per column of y, w of shape (n, d)."""
     n, d = y.shape
     independent = np.sum(weights**2 * y * (1 - y), axis=0)

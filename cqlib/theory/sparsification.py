@@ -7,9 +7,12 @@ $\mathbb E\|\frac1n\sum_iC_i(a_i)-\bar a\|^2$, for any inputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cqlib.theory.mse import cq_mse_equal
 from cqlib.theory.vectors import Vectors, mean_and_spread, squared_norms
 
 
@@ -125,6 +128,37 @@ def permk_iq_mse(X: Vectors, b: int) -> float:
     mean_square, spread = mean_and_spread(X)
     B = permk_cq_constants(n, d, b)[1]
     return permk_cq_rounding(d, b) / n * mean_square + B * spread
+
+
+def permk_cq_mse_equal(a: NDArray[np.float64], n: int, b: int) -> NDArray[np.float64]:
+    r"""Exact MSE of the mean of PermK+CQ where all n clients have the same vector (Algorithm 3).
+
+    The blocks together hold every coordinate, so that only the rounding is an error: b times the
+    mean, over subsets S of d / b coordinates, of CQ's error of $b\,a_S$ among n / b clients,
+    over $b^2$ since they are n / b of n.
+
+    Args:
+        a: shape (..., d), d a multiple of b and small: all subsets are tried.
+        n: number of clients, a multiple of b.
+        b: number of blocks.
+
+    Returns:
+        Shape (...), in the square of a's unit.
+
+    Raises:
+        ValueError: if b does not divide n and d.
+
+    Source: Corollary 3, whose bound (valid form) is $\frac{bd}{n^2}\|a\|^2$.
+
+    >>> float(permk_cq_mse_equal(np.ones(4), n=4, b=1)) == float(cq_mse_equal(np.ones(4), n=4))
+    True
+    """
+    a = np.asarray(a, dtype=np.float64)
+    d = a.shape[-1]
+    if n % b or d % b:
+        raise ValueError(f"b = {b} must divide n = {n} and d = {d}")
+    subsets = np.array(list(combinations(range(d), d // b)))
+    return np.asarray(cq_mse_equal(a[..., subsets], n // b).mean(axis=-1) * b)
 
 
 def importance_sampling_mse(

@@ -1,0 +1,280 @@
+"""Exact laws and errors in rational arithmetic, by writing down every outcome.
+
+For a few clients and coordinates the randomness of a compressor takes finitely many values that
+matter. A law is a list of (probability, outcome) with fractions for probabilities, so that what
+comes out is exact: two numbers are equal or they are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from itertools import combinations, permutations, product
+from math import factorial, isqrt
+from typing import Any
+
+Bits = tuple[int, ...]
+Law = list[tuple[Fraction, Any]]
+BitLaw = Callable[[Sequence[Fraction]], Law]
+Matrix = Sequence[Sequence[Fraction]]
+
+
+def iq_bits(y: Sequence[Fraction]) -> Law:
+    """Return the law of the clients' bits under independent quantization (Definition 5).
+
+    Args:
+        y: the clients' positions in their range, in [0, 1].
+
+    >>> iq_bits([Fraction(1, 3)])
+    [(Fraction(2, 3), (0,)), (Fraction(1, 3), (1,))]
+    """
+    return _independent([Fraction(v) for v in y])
+
+
+def cq_bits(y: Sequence[Fraction]) -> Law:
+    r"""Return the law of the clients' bits under correlated quantization (Algorithm 2).
+
+    All n! permutations are equally likely. Given the ranks, the private offsets are independent,
+    and client i rounds up with probability $\mathrm{clip}(ny_i-\pi_i,0,1)$.
+
+    Args:
+        y: the clients' positions in their range, in [0, 1].
+
+    >>> cq_bits([Fraction(1, 2), Fraction(1, 2)])  # one of the two, always
+    [(Fraction(1, 2), (0, 1)), (Fraction(1, 2), (1, 0))]
+    """
+    n = len(y)
+    total: dict[Bits, Fraction] = {}
+    for ranks in permutations(range(n)):
+        chances = [
+            min(max(n * Fraction(v) - r, Fraction(0)), Fraction(1))
+            for v, r in zip(y, ranks, strict=True)
+        ]
+        for chance, bits in _independent(chances):
+            total[bits] = total.get(bits, Fraction(0)) + chance / factorial(n)
+    return [(chance, bits) for bits, chance in sorted(total.items())]
+
+
+def _independent(chances: Sequence[Fraction]) -> Law:
+    """Law of independent bits, outcomes of probability 0 left out."""
+    law: Law = []
+    for bits in product((0, 1), repeat=len(chances)):
+        chance = Fraction(1)
+        for bit, up in zip(bits, chances, strict=True):
+            chance *= up if bit else 1 - up
+        if chance:
+            law.append((chance, bits))
+    return law
+
+
+def expectation(law: Law, value: Callable[[Any], Fraction]) -> Fraction:
+    """Return the mean of a value over a law.
+
+    >>> expectation(iq_bits([Fraction(1, 3)] * 2), sum)
+    Fraction(2, 3)
+    """
+    return sum((chance * value(outcome) for chance, outcome in law), Fraction(0))
+
+
+def count_variance(law: Law, weights: Sequence[Fraction]) -> Fraction:
+    """Return the variance of the weighted number of ones.
+
+    >>> count_variance(cq_bits([Fraction(1, 2)] * 3), [Fraction(1)] * 3)
+    Fraction(1, 4)
+    """
+
+    def total(bits: Bits) -> Fraction:
+        return sum((w * b for w, b in zip(weights, bits, strict=True)), Fraction(0))
+
+    mean = expectation(law, total)
+    return expectation(law, lambda bits: (total(bits) - mean) ** 2)
+
+
+def norm(a: Iterable[Fraction]) -> Fraction:
+    """Return the 2-norm of a vector for which it is rational.
+
+    Raises:
+        ValueError: if it is not.
+
+    >>> norm([Fraction(3), Fraction(4)])
+    Fraction(5, 1)
+    """
+    square = sum((Fraction(v) ** 2 for v in a), Fraction(0))
+    top, bottom = isqrt(square.numerator), isqrt(square.denominator)
+    if Fraction(top**2, bottom**2) != square:
+        raise ValueError(f"the norm of this vector is not rational: its square is {square}")
+    return Fraction(top, bottom)
+
+
+def quantization_error(X: Matrix, bits: BitLaw) -> Fraction:
+    r"""Return $\mathbb E\|\frac1n\sum_iQ_i(a_i)-\bar a\|^2$ of one-bit quantization (Def. 6, 7).
+
+    Args:
+        X: rows $a_i$ with rational norms, shape (n, d).
+        bits: :func:`iq_bits` or :func:`cq_bits`.
+
+    >>> X = [[Fraction(1)] * 4] * 2
+    >>> quantization_error(X, iq_bits), quantization_error(X, cq_bits)
+    (Fraction(6, 1), Fraction(4, 1))
+    """
+    n = len(X)
+    return _rounding(X, range(n), range(len(X[0])), bits) / n**2
+
+
+def _rounding(X: Matrix, clients: Iterable[int], places: Iterable[int], bits: BitLaw) -> Fraction:
+    """Variance of the sum of what clients decode to, each with its norm over the places."""
+    clients, places = list(clients), list(places)
+    norms = {i: norm(X[i][j] for j in places) for i in clients}
+    clients = [i for i in clients if norms[i]]
+    error = Fraction(0)
+    for j in places if clients else []:
+        y = [(1 + X[i][j] / norms[i]) / 2 for i in clients]
+        error += count_variance(bits(y), [2 * norms[i] for i in clients])
+    return error
+
+
+def perm_k(n: int, d: int) -> Law:
+    """Return the law of PermK: outcomes are n x d matrices of factors, 0 where nothing is sent.
+
+    Fewer clients than coordinates: a random permutation of the coordinates is cut into n blocks
+    whose sizes differ by at most one, and dealt to the clients at random. Otherwise the clients are
+    dealt to the coordinates as evenly as can be.
+
+    >>> law = perm_k(2, 2)
+    >>> law[0]
+    (Fraction(1, 2), ((0, 2), (2, 0)))
+    """
+    if n <= d:
+        small, more = divmod(d, n)
+        sizes = [small + 1] * more + [small] * (n - more)
+        owners = _dealt(sizes, d)  # for each coordinate, a client
+        total: dict[Any, Fraction] = {}
+        for owner in owners:
+            rows = tuple(tuple(n if owner[j] == i else 0 for j in range(d)) for i in range(n))
+            total[rows] = total.get(rows, Fraction(0)) + Fraction(1, len(owners))
+        return [(chance, rows) for rows, chance in sorted(total.items())]
+    small, more = divmod(n, d)
+    sizes = [small + 1] * more + [small] * (d - more)
+    places = _dealt(sizes, n)  # for each client, a coordinate
+    found: Law = []
+    for place in places:
+        rows = tuple(
+            tuple(Fraction(n, place.count(j)) if place[i] == j else Fraction(0) for j in range(d))
+            for i in range(n)
+        )
+        found.append((Fraction(1, len(places)), rows))
+    return found
+
+
+def _dealt(sizes: Sequence[int], n: int) -> list[tuple[int, ...]]:
+    """All maps of n things to boxes, the sizes of which are a permutation of those given."""
+    found = []
+    for order in sorted(set(permutations(sizes))):
+        things = [box for box, size in enumerate(order) for _ in range(size)]
+        found += sorted(set(permutations(things)))
+    assert all(len(each) == n for each in found)
+    return found
+
+
+def sparsified_error(X: Matrix, law: Law, bits: BitLaw | None = None) -> Fraction:
+    """Return the error of the mean where clients send factors times coordinates.
+
+    Args:
+        X: rows $a_i$, shape (n, d).
+        law: of the factors, as :func:`perm_k` gives it.
+        bits: with :func:`iq_bits`, each client then rounds what it keeps to one bit; the norms of
+            the kept parts must be rational.
+
+    >>> X = [[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]
+    >>> sparsified_error(X, perm_k(2, 2))  # mean of the squared norms less that of the mean
+    Fraction(1, 2)
+    """
+    n, d = len(X), len(X[0])
+    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
+
+    def error(rows: Sequence[Sequence[Fraction]]) -> Fraction:
+        kept = [
+            [f * v for f, v in zip(fs, row, strict=True)] for fs, row in zip(rows, X, strict=True)
+        ]
+        choice = sum(
+            ((sum((row[j] for row in kept), Fraction(0)) / n - means[j]) ** 2 for j in range(d)),
+            Fraction(0),
+        )
+        if bits is None:
+            return choice
+        sent = [[j for j in range(d) if rows[i][j]] for i in range(n)]
+        return (
+            choice
+            + sum((_rounding(kept, [i], sent[i], bits) for i in range(n)), Fraction(0)) / n**2
+        )
+
+    return expectation(law, error)
+
+
+def permk_cq_error(X: Matrix, b: int, bits: BitLaw = cq_bits) -> Fraction:
+    """Return the error of the mean of PermK+CQ with b blocks (Algorithm 3), over all permutations.
+
+    Args:
+        X: rows $a_i$, shape (n, d); the norms over d / b coordinates must be rational.
+        b: number of blocks, a divisor of n and d.
+        bits: :func:`iq_bits` gives PermK+IQ.
+
+    Raises:
+        ValueError: if b does not divide n and d, or a norm is irrational.
+
+    >>> permk_cq_error([[Fraction(1), Fraction(2)]] * 2, b=2)  # one coordinate each: no rounding
+    Fraction(0, 1)
+    """
+    n, d = len(X), len(X[0])
+    if n % b or d % b:
+        raise ValueError(f"b = {b} must divide n = {n} and d = {d}")
+    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
+    total, count = Fraction(0), 0
+    for rows in _blocks(tuple(range(n)), b):
+        for columns in _blocks(tuple(range(d)), b):
+            count += 1
+            for clients, places in zip(rows, columns, strict=True):
+                kept = [[b * v for v in row] for row in X]
+                total += _rounding(kept, clients, places, bits) / n**2
+                for j in places:
+                    mean = sum((kept[i][j] for i in clients), Fraction(0)) / n
+                    total += (mean - means[j]) ** 2
+    return total / count
+
+
+def _blocks(things: tuple[int, ...], b: int) -> list[list[tuple[int, ...]]]:
+    """All ways to deal things into b blocks of equal size, in order."""
+    if b == 1:
+        return [[things]]
+    found = []
+    for first in combinations(things, len(things) // b):
+        rest = tuple(i for i in things if i not in first)
+        found += [[first, *others] for others in _blocks(rest, b - 1)]
+    return found
+
+
+def sampling_error(
+    X: Matrix, probabilities: Sequence[Fraction], tau: int = 1, bits: BitLaw | None = None
+) -> Fraction:
+    r"""Return the error of the mean where tau drawn clients send $\frac1{\tau nq_i}a_i$.
+
+    Args:
+        X: rows $a_i$, shape (n, d).
+        probabilities: $q_i$ of sum 1.
+        tau: number of independent draws.
+        bits: with :func:`iq_bits`, a drawn client rounds its vector to one bit a coordinate, afresh
+            in every draw (Lemma 4); norms must be rational.
+
+    >>> X = [[Fraction(3), Fraction(4)], [Fraction(0), Fraction(5)]]
+    >>> sampling_error(X, [Fraction(1, 2)] * 2)
+    Fraction(5, 2)
+    """
+    n, d = len(X), len(X[0])
+    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
+    one = Fraction(0)
+    for q, row in zip(probabilities, X, strict=True):
+        sent = [v / (n * q) for v in row]
+        one += q * sum(((s - m) ** 2 for s, m in zip(sent, means, strict=True)), Fraction(0))
+        if bits is not None:
+            one += q * _rounding([sent], [0], range(d), bits)
+    return one / tau

@@ -1,0 +1,200 @@
+"""Quadratic tasks whose clients differ by as much as one likes (Algorithms 5 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import solve_banded
+from torch import Tensor
+
+from cqlib.problems.base import Smoothness
+from cqlib.theory.smoothness import client_factors
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic:
+    r"""Quadratics whose Hessians have common eigenvectors, over n clients.
+
+    $f_i(x)=\frac12x^\top A_ix-b_i^\top x$, $A_i=\kappa_iT+\sigma I$, $b_i=\beta_ie_1$.
+
+    T is the d x d matrix with 2 on the diagonal and -1 beside it. All $A_i$ have its eigenvectors,
+    so that every constant below is exact, and no matrix is ever formed.
+
+    Args:
+        scale: $\kappa_i$, shape (n,), float64.
+        shift: $\sigma$.
+        pull: $\beta_i$, shape (n,), float64.
+        d: dimension, at least 1.
+    """
+
+    scale: Tensor
+    shift: float
+    pull: Tensor
+    d: int
+
+    @property
+    def n(self) -> int:
+        """Number of clients."""
+        return len(self.scale)
+
+    @property
+    def x0(self) -> Tensor:
+        r"""Start $(\sqrt d,0,\dots,0)$."""
+        return self.d**0.5 * torch.eye(1, self.d, dtype=torch.float64, device=self.scale.device)[0]
+
+    def value(self, x: Tensor) -> Tensor:
+        """f(x): shape () or (b,)."""
+        return self.value_and_gradients(x)[0]
+
+    def gradients(self, x: Tensor) -> Tensor:
+        """Gradients of all f_i: shape (n, d) or (b, n, d)."""
+        gradients = self.scale[:, None] * _stencil(x)[..., None, :] + self.shift * x[..., None, :]
+        gradients[..., 0] -= self.pull
+        return gradients
+
+    def value_and_gradients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """f(x) and the clients' gradients."""
+        mean = self.scale.mean() * _stencil(x) + self.shift * x
+        value = (x * mean).sum(dim=-1) / 2 - self.pull.mean() * x[..., 0]
+        return value, self.gradients(x)
+
+    def gradient(self, i: int, x: Tensor) -> Tensor:
+        """Gradient of f_i alone: x of shape (d,) to (d,)."""
+        gradient = self.scale[i] * _stencil(x) + self.shift * x
+        gradient[0] -= self.pull[i]
+        return gradient
+
+    def hessians(self) -> Tensor:
+        """The matrices $A_i$, shape (n, d, d)."""
+        eye = torch.eye(self.d, dtype=torch.float64, device=self.scale.device)
+        return self.scale[:, None, None] * _stencil(eye) + self.shift * eye
+
+    def minimum(self) -> float:
+        r"""Return $f^{\inf}$: the value where $\bar Ax=\bar b$; minus infinity if unbounded below.
+
+        Source: Assumption 1; $\Delta^0=f(x^0)-f^{\inf}$.
+        """
+        scale, pull = float(self.scale.mean()), float(self.pull.mean())
+        if (scale * _spectrum(self.d) + self.shift).min() <= 0:
+            return -float("inf")
+        bands = np.full((3, self.d), -scale)
+        bands[1] = 2 * scale + self.shift
+        right = np.zeros(self.d)
+        right[0] = pull
+        solution = solve_banded((1, 1), bands, right) if self.d > 1 else right / bands[1]
+        return float(-pull * solution[0] / 2)
+
+    def smoothness(self, weights: Sequence[float] | None = None) -> Smoothness:
+        r"""Exact smoothness constants, from the eigenvalues $a_{ik}$ of $A_i$.
+
+        $L_-=\max_k|\bar a_k|$, $L_+^2=\max_k\frac1n\sum_i\frac1{nw_i}a_{ik}^2$,
+        $L_\pm^2=\max_k(\frac1n\sum_i\frac1{nw_i}a_{ik}^2-\bar a_k^2)$,
+        $L_i=\max_k|a_{ik}|$, with $a_{ik}=\kappa_i\tau_k+\sigma$,
+        $\tau_k=4\sin^2\frac{k\pi}{2(d+1)}$.
+
+        Args:
+            weights: $w_i$, shape (n,), for $L_{+,w}$ and $L_{\pm,w}$ (Assumptions 7 and 8).
+        """
+        scale = self.scale.cpu().numpy()
+        a = np.multiply.outer(scale, _spectrum(self.d)) + self.shift
+        factors = client_factors(self.n, weights)[:, None]
+        mean = a.mean(axis=0)
+        # The variance is about the mean, not a difference of squares, where that is the same.
+        spread = ((a - mean) ** 2).mean(axis=0) + ((factors - 1) * a**2).mean(axis=0)
+        return Smoothness(
+            L_minus=float(np.abs(mean).max()),
+            L_plus=float(np.sqrt((factors * a**2).mean(axis=0).max())),
+            L_pm=float(np.sqrt(max(spread.max(), 0.0))),
+            L_i=tuple(np.abs(a).max(axis=1).tolist()),
+        )
+
+
+def quadratic_hessian_variance(n: int, d: int, noise: float, reg: float, seed: int) -> Quadratic:
+    r"""Tasks with controlled Hessian variance (Algorithm 5).
+
+    $\nu_i^s=1+s\xi_i^s$, $\nu_i^b=s\xi_i^b$ with independent standard normal $\xi$;
+    $b_i=\frac{\nu_i^s}4(-1+\nu_i^b)e_1$, $A_i=\frac{\nu_i^s}4T+(\lambda-\lambda_{\min}(\bar A))I$,
+    $\bar A$ being the mean before the shift. Then $\lambda_{\min}(\bar A)=\lambda$ and
+    $L_\pm=\mathrm{std}(\nu^s)\,\lambda_{\max}(T)/4$, about s. Single clients may be non-convex.
+
+    Args:
+        n: number of clients.
+        d: dimension.
+        noise: $s\ge0$.
+        reg: $\lambda\ge0$.
+        seed: of the draws, $\xi^s$ first.
+
+    Raises:
+        ValueError: if a number is outside its range.
+
+    Source: Algorithm 5, with the formulas of Szlendak et al. 2021 and Tyurin et al. 2022.
+
+    >>> task = quadratic_hessian_variance(n=4, d=10, noise=0.0, reg=1e-3, seed=0)
+    >>> task.smoothness().L_pm, float(task.hessians()[0, 0, 1])
+    (0.0, -0.25)
+    """
+    _check(n, d, noise, reg)
+    draws = np.random.default_rng(seed).standard_normal((2, n))
+    nu = 1 + noise * draws[0]
+    pull = nu / 4 * (noise * draws[1] - 1)
+    spectrum = nu.mean() / 4 * _spectrum(d)
+    return _task(nu / 4, reg - float(spectrum.min()), pull, d)
+
+
+def quadratic_smoothness(n: int, d: int, noise: float, reg: float, seed: int) -> Quadratic:
+    r"""Tasks whose clients' smoothness constants spread (Algorithm 6).
+
+    $\nu_i^s=1+s\xi_i^s$ with exponential $\xi_i^s$ of mean 1, $\nu_i^b=s\xi_i^b$ with standard
+    normal $\xi_i^b$; $b_i=(-\frac14+\nu_i^b)e_1$, $A_i=\frac{\nu_i^s}4T+\lambda I$. The generator
+    as printed has no $\lambda$: that is ``reg = 0``, where all $A_i$ are proportional.
+
+    Args:
+        n: number of clients.
+        d: dimension.
+        noise: $s\ge0$.
+        reg: $\lambda\ge0$.
+        seed: of the draws, $\xi^s$ first.
+
+    Raises:
+        ValueError: if a number is outside its range.
+
+    Source: Algorithm 6, with the formulas of Tyurin et al. 2022.
+
+    >>> task = quadratic_smoothness(n=4, d=10, noise=1.0, reg=0.0, seed=0)
+    >>> L = np.array(task.smoothness().L_i)
+    >>> bool(task.smoothness(weights=L / L.sum()).L_pm < 1e-6)  # importance sampling: no variance
+    True
+    """
+    _check(n, d, noise, reg)
+    generator = np.random.default_rng(seed)
+    nu = 1 + noise * generator.standard_exponential(n)
+    pull = noise * generator.standard_normal(n) - 0.25
+    return _task(nu / 4, float(reg), pull, d)
+
+
+def _task(scale: NDArray[np.float64], shift: float, pull: NDArray[np.float64], d: int) -> Quadratic:
+    return Quadratic(torch.from_numpy(scale), shift, torch.from_numpy(pull), d)
+
+
+def _check(n: int, d: int, noise: float, reg: float) -> None:
+    if n < 1 or d < 1:
+        raise ValueError(f"n and d must be at least 1, got {n=}, {d=}")
+    if not (0 <= noise < np.inf and 0 <= reg < np.inf):
+        raise ValueError(f"noise and reg must be at least 0 and finite, got {noise=}, {reg=}")
+
+
+def _spectrum(d: int) -> NDArray[np.float64]:
+    """Eigenvalues of T, ascending."""
+    return np.asarray(4 * np.sin(np.arange(1, d + 1) * np.pi / (2 * (d + 1))) ** 2)
+
+
+def _stencil(x: Tensor) -> Tensor:
+    """T x along the last axis."""
+    y = 2 * x
+    y[..., 1:] -= x[..., :-1]
+    y[..., :-1] -= x[..., 1:]
+    return y
