@@ -19,7 +19,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from cqlib import claims, pages, paths
+from cqlib import claims, ledger_page, pages, paths
 from cqlib.files import locked, write_atomic
 from cqlib.performance_page import FOLDER, performance_page, saved
 from cqlib.wire_page import wire_page
@@ -98,7 +98,8 @@ def source(profile: str) -> dict[str, bytes]:
     speeds, speed_files = saved()
     files.update({f"book/made/{FOLDER}/{name}": data for name, data in speed_files.items()})
     made = {
-        "claims": pages.ledger_page(evidence),
+        "claims": ledger_page.ledger_page(evidence, _stated(runs)),
+        "errata": ledger_page.errata_page(evidence),
         "compressor_table": pages.compressor_table(),
         "wire": wire_page(),
         "performance": performance_page(speeds),
@@ -116,6 +117,14 @@ def _run_folder(profile: str, name: str) -> Path:
     if not (folder / "provenance.json").is_file():
         raise BookError(f"{name} has no run of the {profile} profile; make one with cqlib book")
     return folder
+
+
+def _stated(runs: Mapping[str, Path]) -> set[str]:
+    """Items of the ledger that some chapter states in a box."""
+    texts = [
+        (folder / f"{Path(name).name}.ipynb").read_text("utf-8") for name, folder in runs.items()
+    ]
+    return {id for text in texts for id in ledger_page.stated_in(text)}
 
 
 def _chapter(name: str, folder: Path, profile: str) -> dict[str, bytes]:
@@ -148,8 +157,9 @@ def _linked(cell: Any, name: str, anchored: set[str]) -> list[Any]:
         item = claims.ledger().get(about.get("claim", ""))
         if item and item.id not in anchored:
             anchored.add(item.id)
-            label = pages.evidence_label(item.id, name)
-            text = f"({label})=\n{{ref}}`Evidence on {item.title} <{pages.claim_label(item.id)}>`:"
+            label = ledger_page.evidence_label(item.id, name)
+            target = ledger_page.claim_label(item.id)
+            text = f"({label})=\n{{ref}}`Evidence on {item.title} <{target}>`:"
             before.append(nbformat.v4.new_markdown_cell(text))
         if figure := about.get("figure"):
             files = f"{Path(name).name}-files"

@@ -51,6 +51,7 @@ class Item:
         section: where the paper has it.
         statement: what it says, in our words.
         reading: what our reading of it rests on.
+        corrected: the correct statement, where what is stated is false, unclear or too weak.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Item:
     section: str
     statement: str
     reading: str
+    corrected: str = ""
 
 
 @dataclass(frozen=True)

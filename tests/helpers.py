@@ -1,13 +1,16 @@
-"""What several test files need: a second Philox, a guard on global generators, statistics."""
+"""What several test files need: a second Philox, guards, statistics, verdicts of notebooks."""
 
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import nbformat
 import numpy as np
 import torch
 from scipy.stats import norm
+
+from cqlib import claims
 
 # Every module with statistical tests keeps its chance of one false alarm below FAMILY_LEVEL, as
 # long as it makes no more than COMPARISONS comparisons (Bonferroni). Seeds are fixed, so a test
@@ -75,3 +78,12 @@ def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
         and a.shape == b.shape
         and a.contiguous().numpy().tobytes() == b.contiguous().numpy().tobytes()
     )
+
+
+def stored_verdicts(nb: nbformat.NotebookNode) -> Iterator[claims.Evidence]:
+    """The verdicts that a notebook's stored outputs show."""
+    for output in (o for cell in nb.cells for o in cell.get("outputs", [])):
+        if id := output.get("metadata", {}).get("cqlib", {}).get("claim"):
+            title, _, verdict = output.data["text/plain"].splitlines()[0].rpartition(": ")
+            assert title == claims.ledger()[id].title
+            yield claims.Evidence(id, verdict, "", "")

@@ -17,7 +17,8 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from cqlib import book, claims, pages, paths
+from cqlib import book, claims, ledger_page, paths
+from tests.helpers import stored_verdicts
 
 PROFILE = os.environ.get("PROFILE", "standard")
 HTML = paths.root() / "build" / PROFILE / "book" / "_build" / "html"
@@ -164,14 +165,18 @@ def test_the_ledger_shows_every_item_and_links_to_its_evidence() -> None:
     assert {e.id for _, e in found} >= set(first)
     evident = {e.id: e.verdict for _, e in found}
     for item in claims.ledger().values():
-        assert pages.claim_label(item.id) in anchors(ledger)
+        assert ledger_page.claim_label(item.id) in anchors(ledger)
         (row,) = [
             r for r in soup(ledger).select("tbody tr") if r.td.get_text(strip=True) == item.title
         ]
         assert row.find_all("td")[-1].get_text(strip=True) == evident.get(item.id, claims.OPEN)
+    for name in book.chapters():  # what is stored says the same
+        stored = nbformat.read(paths.notebooks() / f"{name}.ipynb", as_version=4)
+        for evidence in stored_verdicts(stored):
+            assert evident[evidence.id] in (evidence.verdict, claims.STAND_IN), evidence.id
     links = {a["href"] for a in soup(ledger).find_all("a", href=True)}
     for name, evidence in found:
-        label = pages.evidence_label(evidence.id, name)
+        label = ledger_page.evidence_label(evidence.id, name)
         assert f"../../notebooks/{name}.html#{label}" in links
         assert label in anchors(HTML / "notebooks" / f"{name}.html")
 

@@ -14,6 +14,8 @@ NUMBERED = {
     **{kind: range(1, 7) for kind in ("algorithm", "figure")},
     "theorem": range(1, 4),
     "number": ("0.03", "0.23", "7.29"),
+    "appendix": ("b.1",),
+    "finding": range(1, 12),
 }
 
 
@@ -37,7 +39,8 @@ def test_items_are_stated(item: claims.Item) -> None:
     assert item.id.startswith(f"{item.kind}-")
     assert len(item.statement) > 60 and item.section and item.name and item.reading
     assert item.statement.count("$") % 2 == 0 and not item.reading.endswith(".")
-    if item.kind != "number":
+    assert not item.corrected.endswith(".") and item.corrected.count("$") % 2 == 0
+    if item.kind not in ("number", "appendix"):
         assert item.title == f"{item.kind} {item.id.split('-')[1]}".capitalize()
 
 

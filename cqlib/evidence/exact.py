@@ -125,10 +125,9 @@ def _rounding(X: Matrix, clients: Iterable[int], places: Iterable[int], bits: Bi
     """Variance of the sum of what clients decode to, each with its norm over the places."""
     clients, places = list(clients), list(places)
     norms = {i: norm(X[i][j] for j in places) for i in clients}
-    clients = [i for i in clients if norms[i]]
     error = Fraction(0)
-    for j in places if clients else []:
-        y = [(1 + X[i][j] / norms[i]) / 2 for i in clients]
+    for j in places:  # a client whose vector is zero has a rank all the same
+        y = [(1 + X[i][j] / norms[i]) / 2 if norms[i] else Fraction(1, 2) for i in clients]
         error += count_variance(bits(y), [2 * norms[i] for i in clients])
     return error
 
@@ -158,11 +157,11 @@ def perm_k(n: int, d: int) -> Law:
     places = _dealt(sizes, n)  # for each client, a coordinate
     found: Law = []
     for place in places:
-        rows = tuple(
+        factors = tuple(
             tuple(Fraction(n, place.count(j)) if place[i] == j else Fraction(0) for j in range(d))
             for i in range(n)
         )
-        found.append((Fraction(1, len(places)), rows))
+        found.append((Fraction(1, len(places)), factors))
     return found
 
 

@@ -40,10 +40,12 @@ class Inequality:
     valid: bool = True
 
 
+SMALLEST = 1e-5  # right sides below are not looked at: their ratio would be one of roundings
+
+
 def _over(left: Array, right: Array) -> Array:
-    """Ratio of two sides; 0 where there is nothing to compare."""
-    tiny = 1e-12 * np.max(np.abs(right), initial=1e-300)
-    return np.divide(left, right, out=np.zeros_like(left), where=right > tiny)
+    """Ratio of two sides; 0 where the right one is too small to compare."""
+    return np.divide(left, right, out=np.zeros_like(left), where=right > SMALLEST)
 
 
 def _squares(z: Array) -> Array:
@@ -52,7 +54,7 @@ def _squares(z: Array) -> Array:
 
 def _log_uniform(z: Array, low: float, high: float) -> Array:
     """From [-1, 1] to a range of positive numbers, by their logarithms."""
-    return np.asarray(np.exp(np.log(low) + (z + 1) / 2 * np.log(high / low)))
+    return np.asarray(np.clip(np.exp(np.log(low) + (z + 1) / 2 * np.log(high / low)), low, high))
 
 
 # --- single compressors --------------------------------------------------------------------------
@@ -89,9 +91,8 @@ def _any_dependence(z: Array) -> Array:
     omega = np.max(np.divide(spread, a**2, out=np.full_like(a, np.inf), where=a != 0), axis=1)
     total = outcomes.mean(axis=2)
     left = ((total - total.mean(axis=1, keepdims=True)) ** 2).mean(axis=1)
-    A, B = omega + 1, 1.0
-    with np.errstate(invalid="ignore"):
-        return np.asarray(left / (A * (a**2).mean(axis=1) - B * a.mean(axis=1) ** 2))
+    A, B = np.where(omega < 1e6, omega + 1, 0.0), 1.0  # beyond, means are mostly rounding
+    return _over(left, A * (a**2).mean(axis=1) - B * a.mean(axis=1) ** 2)
 
 
 def _covariance(z: Array) -> Array:
@@ -190,7 +191,7 @@ def _descent(z: Array) -> Array:
     rotation = np.stack([np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle)], -1)
     rotation = rotation.reshape(-1, 2, 2)
     x, g = 3 * z[:, 3:5], 3 * z[:, 5:7]
-    gamma = _log_uniform(z[:, 7], 1e-2, 1e2)
+    gamma = _log_uniform(z[:, 7], 0.1, 10)
     step = -gamma[:, None] * g
 
     def value(x: Array) -> Array:

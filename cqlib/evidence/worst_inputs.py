@@ -1,7 +1,6 @@
 """The worst inputs found so far: stored, so that anybody can look at them again.
 
-``python -m cqlib.evidence.worst_inputs`` searches anew, with ten times the evaluations that a
-notebook takes, and replaces an entry where it has found a worse one.
+``python -m cqlib.evidence`` searches anew, and replaces what it finds worse inputs for.
 """
 
 from __future__ import annotations
@@ -13,11 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.evidence.attack import attack
-from cqlib.evidence.inequalities import INEQUALITIES
-from cqlib.files import write_atomic
-
 FILE = Path(__file__).with_name("worst_inputs.json")
+
+
+@cache
+def stored() -> dict[str, list[float]]:
+    """Return all stored inputs by the name of their inequality."""
+    return dict(json.loads(FILE.read_text(encoding="utf-8"))) if FILE.exists() else {}
 
 
 def worst_input(name: str) -> NDArray[np.float64]:
@@ -31,36 +32,6 @@ def worst_input(name: str) -> NDArray[np.float64]:
     >>> float(printed.ratio(worst_input(printed.name))[0]) > 3.99
     True
     """
-    stored = _stored()
-    if name not in stored:
-        raise ValueError(f"no worst input is stored for {name!r}; known: {', '.join(stored)}")
-    return np.array([stored[name]])
-
-
-@cache
-def _stored() -> dict[str, list[float]]:
-    return dict(json.loads(FILE.read_text(encoding="utf-8"))) if FILE.exists() else {}
-
-
-def search(*, evaluations: int = 1_000_000, restarts: int = 10, seed: int = 1) -> None:
-    """Search for worse inputs than those stored, and store them."""
-    found = {name: at for name, at in _stored().items() if name in INEQUALITIES}
-    for name, inequality in INEQUALITIES.items():
-        worst = attack(
-            inequality.ratio,
-            inequality.size,
-            evaluations=evaluations,
-            restarts=restarts,
-            seed=seed,
-        )
-        known = -np.inf
-        if len(found.get(name, ())) == inequality.size:
-            known = float(inequality.ratio(np.array([found[name]]))[0])
-        if worst.ratio > known:
-            found[name] = list(worst.at)
-        print(f"{name}: {max(worst.ratio, known):.9f} (this search {worst.ratio:.9f})")
-        write_atomic(FILE, json.dumps(found, indent=1, sort_keys=True) + "\n")
-
-
-if __name__ == "__main__":
-    search()
+    if name not in stored():
+        raise ValueError(f"no worst input is stored for {name!r}; known: {', '.join(stored())}")
+    return np.array([stored()[name]])

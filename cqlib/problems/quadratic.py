@@ -79,8 +79,10 @@ class Quadratic:
         Source: Assumption 1; $\Delta^0=f(x^0)-f^{\inf}$.
         """
         scale, pull = float(self.scale.mean()), float(self.pull.mean())
-        if (scale * _spectrum(self.d) + self.shift).min() <= 0:
-            return -float("inf")
+        spectrum = scale * _spectrum(self.d) + self.shift
+        zero = 1e-12 * np.abs(spectrum).max()  # rounding of an eigenvalue
+        if spectrum.min() <= zero:  # no eigenvector is orthogonal to the pull along e_1
+            return 0.0 if spectrum.min() >= -zero and pull == 0 else -float("inf")
         bands = np.full((3, self.d), -scale)
         bands[1] = 2 * scale + self.shift
         right = np.zeros(self.d)

@@ -80,6 +80,8 @@ def communication(
     >>> communication(1.0, d=10, bits=42, A=9.0, smoothness=unit, gap=1.0, accuracy=0.5)
     2560.0
     """
+    if not (d >= 1 and 0 <= bits < np.inf):
+        raise ValueError(f"need d >= 1 and finite bits >= 0, got {d}, {bits}")
     stepsize = marina_stepsize(p, A, B, smoothness.L_minus, smoothness.L_plus, smoothness.L_pm)
     rounds = rounds_needed(stepsize, gap=gap, accuracy=accuracy)
     return expected_bits(p, d=d, bits=bits) * rounds

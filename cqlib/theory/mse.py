@@ -76,11 +76,16 @@ def cq_mse_equal(a: NDArray[Any], n: int) -> NDArray[np.float64]:
     Returns:
         Shape (...), in the square of a's unit.
 
+    Raises:
+        ValueError: if n is below 1.
+
     Source: Theorem 1 in every coordinate of Definition 7; the equality behind Corollary 2.
 
     >>> float(cq_mse_equal(np.ones(4), n=2))  # = |a|^2
     4.0
     """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
     a = np.asarray(a, dtype=np.float64)
     norms = np.linalg.norm(a, axis=-1, keepdims=True)
     y = 0.5 * (1 + np.divide(a, norms, out=np.zeros_like(a), where=norms > 0))

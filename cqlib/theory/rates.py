@@ -63,7 +63,7 @@ def stated_rate(n: ArrayLike, d: ArrayLike, *, correlated: bool) -> NDArray[np.f
     >>> float(stated_rate(10**6, 10**6, correlated=True))
     2.0
     """
-    n, d = np.asarray(n, dtype=np.float64), np.asarray(d, dtype=np.float64)
+    n, d = _at_least_one("n", n), _at_least_one("d", d)
     return np.asarray(np.minimum(d, 1 + d / (n if correlated else np.sqrt(n))))
 
 
@@ -73,7 +73,7 @@ def message_share(d: ArrayLike) -> NDArray[np.float64]:
     >>> float(message_share(32))
     0.0625
     """
-    d = np.asarray(d, dtype=np.float64)
+    d = _at_least_one("d", d)
     return np.asarray((d + FLOAT_BITS) / (FLOAT_BITS * d))
 
 
@@ -100,8 +100,6 @@ def improvement_factors(A: ArrayLike, d: ArrayLike) -> NDArray[np.float64]:
     >>> improvement_factors([0.0, 1 / (4 * 123), 1e9], 123).round(4).tolist()
     [0.0394, 0.0707, 1.0]
     """
-    if not (np.asarray(d) >= 1).all():
-        raise ValueError(f"d must be at least 1, got {d!r}")
     return best_factors(A, np.minimum(message_share(d), 1.0))  # d = 1: p = 1 is best
 
 
@@ -121,8 +119,8 @@ def best_factors(A: ArrayLike, c: ArrayLike) -> NDArray[np.float64]:
     0.2277298
     """
     A, c = np.broadcast_arrays(np.asarray(A, dtype=np.float64), np.asarray(c, dtype=np.float64))
-    if not ((A >= 0) & (c > 0) & (c <= 1)).all():
-        raise ValueError(f"need A >= 0 and c in (0, 1], got {A!r}, {c!r}")
+    if not ((A >= 0) & (A < np.inf) & (c > 0) & (c <= 1)).all():
+        raise ValueError(f"need finite A >= 0 and c in (0, 1], got {A!r}, {c!r}")
     s = np.sqrt(np.maximum(A, 1e-300))
     companion = np.zeros((*s.shape, 4, 4))
     companion[..., 1, 0] = companion[..., 2, 1] = companion[..., 3, 2] = 1.0
@@ -142,7 +140,8 @@ def best_factors(A: ArrayLike, c: ArrayLike) -> NDArray[np.float64]:
 def largest_useful_constant(d: ArrayLike) -> NDArray[np.float64]:
     r"""Largest A for which MARINA with a one-bit quantizer beats gradient descent at some p.
 
-    $A^*=\frac{(1-c)^2}{4c}$: then the cost at $p=\frac c{1+c}$ equals gradient descent's.
+    $A^*=\frac{(1-c)^2}{4c}$: then the cost at $p=\frac c{1+c}$ equals gradient descent's. Zero for
+    d = 1, where a message is larger than the gradient.
 
     Args:
         d: dimensions.
@@ -152,7 +151,7 @@ def largest_useful_constant(d: ArrayLike) -> NDArray[np.float64]:
     >>> float(largest_useful_constant(10**12))  # c = 1/32: 961/128
     7.5078...
     """
-    c = message_share(d)
+    c = np.minimum(message_share(d), 1.0)
     return np.asarray((1 - c) ** 2 / (4 * c))
 
 
@@ -169,10 +168,23 @@ def fewest_useful_clients(
         correlated: CQ rather than IQ.
         kappa: 1 for the valid constants, 1/4 for those of the paper.
 
+    Raises:
+        ValueError: if a number is outside its range.
+
     Source: derived; the boundaries of the regimes in Figure 4.
 
     >>> round(float(fewest_useful_clients(10**6, correlated=False, kappa=0.25)))
     33300
     """
-    ratio = kappa * np.asarray(d, dtype=np.float64) / largest_useful_constant(d)
+    if not kappa > 0:
+        raise ValueError(f"kappa must be positive, got {kappa}")
+    with np.errstate(divide="ignore"):  # d = 1: infinity
+        ratio = kappa * _at_least_one("d", d) / largest_useful_constant(d)
     return np.asarray(np.sqrt(ratio) if correlated else ratio)
+
+
+def _at_least_one(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    number = np.asarray(value, dtype=np.float64)
+    if not (number >= 1).all():
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return number

@@ -82,8 +82,10 @@ def iscc_stepsize(p: float, omega: float, L_minus: float, L_i: Sequence[float]) 
     >>> iscc_stepsize(0.5, omega=3.0, L_minus=1.0, L_i=[1.0, 3.0])  # 1 / (1 + 2 * 2)
     0.2
     """
-    if not L_i or not min(L_i) >= 0:
+    if len(L_i) == 0 or not all(L >= 0 for L in L_i):
         raise ValueError(f"L_i must be one or more numbers of at least 0, got {L_i!r}")
+    if not omega >= 0:
+        raise ValueError(f"omega must be at least 0, got {omega}")
     mean = math.fsum(L_i) / len(L_i)
     return marina_stepsize(p, omega + 1, 1.0, L_minus, mean, mean)
 

@@ -1,0 +1,64 @@
+"""The pages made from verdicts: the ledger and the errata."""
+
+import pytest
+
+from cqlib import claims, ledger_page
+
+HELD = claims.Evidence("theorem-1", "holds", "stated", "measured 1", "a note")
+CORRECTED = claims.Evidence(
+    "corollary-2", "holds with corrected constant", "1/4 |a|_2", "n = 2: exactly |a|^2"
+)
+FAILED = claims.Evidence("proposition-4", "fails as stated", "rates", "32,429 floats, quoted 2")
+
+
+def test_every_item_has_an_entry_and_open_ones_say_so() -> None:
+    page = ledger_page.ledger_page({})
+    for item in claims.ledger().values():
+        assert f"({ledger_page.claim_label(item.id)})=" in page
+        assert item.statement in page and item.reading in page
+    assert f"{len(claims.ledger())} open." in page
+    assert "Not as stated" not in page
+
+
+def test_evidence_is_shown_with_its_notebook() -> None:
+    page = ledger_page.ledger_page({"theory/a": [HELD], "b": [HELD]})
+    assert page.count("- Measured: measured 1") == 2 and "- Note: a note" in page
+    for notebook in ("theory/a", "b"):
+        label = ledger_page.evidence_label("theorem-1", notebook)
+        assert f"{{ref}}`{notebook} <{label}>`" in page
+    assert "1 holds" in page
+
+
+def test_what_is_not_as_stated_is_listed_with_a_line_of_evidence() -> None:
+    page = ledger_page.ledger_page({"a": [HELD, CORRECTED], "b": [FAILED]})
+    listed = page.split("## Not as stated")[1].split("(claim-")[0]
+    assert "Corollary 2" in listed and r"n = 2: exactly \|a\|^2" in listed
+    assert "Proposition 4" in listed and "*fails as stated*" in listed
+    assert "Theorem 1" not in listed
+
+
+def test_a_statement_with_a_box_is_linked() -> None:
+    boxes = ledger_page.stated_in("```{prf:theorem} x\n:label: theorem-1\n:label: our-thing\n```")
+    assert boxes == {"theorem-1"}
+    page = ledger_page.ledger_page({}, boxes)
+    assert page.count("{prf:ref}") == 1 and "In this book: {prf:ref}`theorem-1`" in page
+
+
+def test_labels_with_dots_are_found() -> None:
+    assert ledger_page.stated_in('":label: appendix-b.1\\n"') == {"appendix-b.1"}
+
+
+def test_disagreeing_notebooks_make_no_page() -> None:
+    other = claims.Evidence("theorem-1", "fails as stated", "", "")
+    for page in (ledger_page.ledger_page, ledger_page.errata_page):
+        with pytest.raises(ledger_page.PageError, match="theorem-1: a: holds; b: fails as stated"):
+            page({"a": [HELD], "b": [other]})
+
+
+def test_errata_hold_what_has_a_correction_with_its_evidence() -> None:
+    page = ledger_page.errata_page({"theory/a": [CORRECTED, HELD]})
+    for item in claims.ledger().values():
+        assert (f"## {item.title}: {item.name}" in page) == bool(item.corrected)
+        assert item.corrected in page
+    label = ledger_page.evidence_label("corollary-2", "theory/a")
+    assert rf"- n = 2: exactly \|a\|^2 ({{ref}}`theory/a <{label}>`)" in page
