@@ -1,5 +1,6 @@
 """The theory against enumeration in rational numbers and against the numbers that were printed."""
 
+import inspect
 import itertools
 import math
 from fractions import Fraction
@@ -474,3 +475,11 @@ def test_positions_outside_their_range_are_refused(wrong: list) -> None:
     for variance in (theory.iq_variance, theory.cq_variance):
         with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
             variance(np.array(wrong))
+
+
+@pytest.mark.parametrize("name", theory.__all__)
+def test_every_public_function_documents_its_source_errors_and_an_example(name):
+    function = getattr(theory, name)
+    if inspect.isfunction(function):
+        text = inspect.getdoc(function)
+        assert all(word in text for word in ("Args:", "Raises:", "Source:", ">>> "))

@@ -28,6 +28,9 @@ def report(
         A row for each: inputs tried now, the largest ratio of left to right side known (now or
         stored), whether a ratio above 1 was found, and whether that is as claimed.
 
+    Raises:
+        KeyError: for an unknown name.
+
     >>> report(["Theorem 1"], evaluations=1000).values.tolist()
     [['Theorem 1', 1280, 1.0, False, True]]
     """

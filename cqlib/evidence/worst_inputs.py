@@ -24,6 +24,9 @@ def stored() -> dict[str, list[float]]:
 def worst_input(name: str) -> NDArray[np.float64]:
     """Return the stored worst input of an inequality, shape (1, size), for its ``ratio``.
 
+    Args:
+        name: of ``INEQUALITIES``.
+
     Raises:
         ValueError: if there is none.
 

@@ -38,6 +38,10 @@ def gd(
         bit_budget: bits that a client may send.
         rounds: number of rounds; give this or ``bit_budget``.
 
+    Raises:
+        ValueError: for a stepsize that is not positive and finite, not just one of budget and
+            rounds.
+
     Source: Section 1; MARINA with p = 1.
 
     >>> from cqlib import data, problems

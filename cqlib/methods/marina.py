@@ -92,6 +92,10 @@ def marina(
         rounds: number of rounds; give this or ``bit_budget``.
         seed: seed of coins and compressor, in [0, 2^64).
 
+    Raises:
+        ValueError: for a stepsize that is not positive and finite, not just one of budget and
+            rounds, or p outside (0, 1].
+
     Source: Algorithm 1; Gorbunov, Burlachenko, Li, Richtarik, ICML 2021.
 
     >>> from cqlib import compressors, data, problems

@@ -39,6 +39,10 @@ def weighted_marina(
         rounds: number of rounds; give this or ``bit_budget``.
         seed: seed of coins and compressor, in [0, 2^64).
 
+    Raises:
+        ValueError: for a stepsize that is not positive and finite, not just one of budget and
+            rounds, or p outside (0, 1].
+
     Source: Algorithm 4; Theorem 2 is its guarantee.
 
     >>> from cqlib import compressors, problems

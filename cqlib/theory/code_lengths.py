@@ -45,6 +45,9 @@ def qsgd_sparse_bits(levels: ArrayLike) -> int:
     Args:
         levels: integers of shape (d,); coordinate j is norm * levels[j] / s.
 
+    Raises:
+        ValueError: if levels are no integers.
+
     Source: Alistarh et al. 2017, Section 3.2: $Code_s$.
 
     >>> qsgd_sparse_bits([0, 0, 1, -1, 0])  # gaps 3 and 1, sizes 1 and 1: 32 + (3+1+1) + (1+1+1)
@@ -66,6 +69,9 @@ def qsgd_dense_bits(levels: ArrayLike) -> int:
     Args:
         levels: integers of shape (d,); coordinate j is norm * levels[j] / s.
 
+    Raises:
+        ValueError: if levels are no integers.
+
     Source: Alistarh et al. 2017, Section 3.2: $Code_s'$.
 
     >>> qsgd_dense_bits([0, 0, 1, -1, 0])  # 32 + 1 + 1 + (3+1) + (3+1) + 1
@@ -84,11 +90,16 @@ def qsgd_expected_bits(d: int, s: int) -> float:
         d: dimension, at least 1.
         s: number of levels above 0, at least 1.
 
+    Raises:
+        ValueError: if a number is below 1.
+
     Source: Alistarh et al. 2017, Theorem 3.2.
 
     >>> qsgd_expected_bits(64, 8)  # s = sqrt(d): 9 d + 32
     608.0
     """
+    if not (d >= 1 and s >= 1):
+        raise ValueError(f"d and s must be at least 1, got {d=}, {s=}")
     m = s * (s + math.sqrt(d))
     return FLOAT_BITS + (3 + 1.5 * math.log2(2 * (s**2 + d) / m)) * m
 

@@ -35,11 +35,16 @@ def expected_bits(p: float, *, d: int, bits: float) -> float:
         d: dimension.
         bits: b, bits per client in a compressed round.
 
+    Raises:
+        ValueError: if a number is outside its range.
+
     Source: Appendix B.1.
 
     >>> expected_bits(1.0, d=10, bits=42)
     320.0
     """
+    if not (0 < p <= 1 and d >= 1 and 0 <= bits < np.inf):
+        raise ValueError(f"need p in (0, 1], d >= 1 and finite bits >= 0; got {p}, {d}, {bits}")
     return FLOAT_BITS * d * p + bits * (1 - p)
 
 
@@ -80,8 +85,6 @@ def communication(
     >>> communication(1.0, d=10, bits=42, A=9.0, smoothness=unit, gap=1.0, accuracy=0.5)
     2560.0
     """
-    if not (d >= 1 and 0 <= bits < np.inf):
-        raise ValueError(f"need d >= 1 and finite bits >= 0, got {d}, {bits}")
     stepsize = marina_stepsize(p, A, B, smoothness.L_minus, smoothness.L_plus, smoothness.L_pm)
     rounds = rounds_needed(stepsize, gap=gap, accuracy=accuracy)
     return expected_bits(p, d=d, bits=bits) * rounds

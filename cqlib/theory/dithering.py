@@ -30,6 +30,9 @@ def standard_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
         p: index of the norm, in [1, inf].
         s: number of levels above 0, at least 1.
 
+    Raises:
+        ValueError: if a number is outside its range.
+
     Source: sharpens Alistarh et al. 2017, Lemma 3.1, $\min(d/s^2,\sqrt d/s)$ for p = 2.
 
     >>> standard_dithering_omega(16, p=2, s=1)  # sqrt(d) - 1
@@ -37,6 +40,7 @@ def standard_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
     >>> standard_dithering_omega(16, p=math.inf, s=1)  # TernGrad: (sqrt(d) - 1) / 2
     1.5
     """
+    _check(d, p, s)
     c = d ** max(0.0, 1 / p - 0.5)
     m = 0.5 * (1 + math.sqrt(d)) if p == math.inf else d ** max(1 / p, 0.5)
     return float(min(c**2 * d / (4 * s**2), m / s) if s > 1 else m - 1)
@@ -52,11 +56,15 @@ def natural_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
         p: index of the norm, in [1, inf].
         s: number of levels above 0, at least 1.
 
+    Raises:
+        ValueError: if a number is outside its range.
+
     Source: Horváth et al. 2022, Natural compression, the bound on natural dithering.
 
     >>> natural_dithering_omega(16, p=2, s=3)
     1.125
     """
+    _check(d, p, s)
     t = d ** (1 / min(p, 2.0)) * 2.0 ** (1 - s)
     return float(0.125 + t * min(1.0, t))
 
@@ -73,6 +81,11 @@ def standard_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArr
 
     Returns:
         Shape (n,), in the square of X's unit.
+
+    Raises:
+        ValueError: for X of another shape, NaN or infinity.
+
+    Source: the variance of a rounding between neighbours, summed over Definition 2.
 
     >>> standard_dithering_variance(np.array([[3.0, 4.0]]), p=2, s=1)  # R |a|_1 - |a|^2 = 35 - 25
     array([10.])
@@ -95,6 +108,11 @@ def natural_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArra
     Returns:
         Shape (n,), in the square of X's unit.
 
+    Raises:
+        ValueError: for X of another shape, NaN or infinity.
+
+    Source: the variance of a rounding between neighbours, summed over Definition 3.
+
     >>> natural_dithering_variance(np.array([[3.0, 4.0]]), p=2, s=1)  # one level: as standard
     array([10.])
     """
@@ -114,6 +132,9 @@ def natural_compression_variance(X: Vectors) -> NDArray[np.float64]:
     Returns:
         Shape (n,), in the square of X's unit.
 
+    Raises:
+        ValueError: for X of another shape, NaN or infinity.
+
     Source: Horváth et al. 2022, Natural compression.
 
     >>> natural_compression_variance(np.array([[3.0, 4.0]]))  # (4 - 3) (3 - 2); 4 stays
@@ -121,6 +142,11 @@ def natural_compression_variance(X: Vectors) -> NDArray[np.float64]:
     """
     rows, unit = rows_and_unit(X)
     return np.asarray(np.sum(_power_rounding(np.abs(rows * unit), SMALLEST_POWER), axis=1))
+
+
+def _check(d: int, p: float, s: int) -> None:
+    if not (d >= 1 and p >= 1 and s >= 1):
+        raise ValueError(f"need d, p, s of at least 1; got {d=}, {p=}, {s=}")
 
 
 def _positions(X: Vectors, p: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -26,6 +26,9 @@ def iq_mse(X: Vectors) -> float:
     Returns:
         The MSE, in the square of X's unit.
 
+    Raises:
+        ValueError: for X of another shape, NaN or infinity.
+
     Source: sum of the variances of Definition 5; the equality behind Corollary 1.
 
     >>> iq_mse(np.ones((2, 4)))  # |a|^2 = 4: 3 (4 + 4) / 4
@@ -49,6 +52,9 @@ def cq_mse(X: Vectors, norm: float = 2) -> float:
 
     Returns:
         The MSE, in the square of X's unit.
+
+    Raises:
+        ValueError: for X of another shape, NaN or infinity.
 
     Source: derived from Algorithm 2: given the permutation, roundings are independent.
 
@@ -101,6 +107,9 @@ def iq_variance(y: NDArray[Any]) -> float:
     Args:
         y: shape (n,), the clients' positions in their range, in [0, 1].
 
+    Raises:
+        ValueError: for positions outside [0, 1] or of another shape.
+
     Source: proof of Proposition 3.
 
     >>> iq_variance(np.full(4, 0.5))  # = 1 / (4 n), the bound of Proposition 3
@@ -118,6 +127,9 @@ def cq_variance(y: NDArray[Any]) -> float:
 
     Args:
         y: shape (n,), the clients' positions in their range, in [0, 1].
+
+    Raises:
+        ValueError: for positions outside [0, 1] or of another shape.
 
     Source: sharpens Theorem 1, whose bound is $1/(4n^2)$ for equal inputs.
 
@@ -141,12 +153,17 @@ def cq_covariance(y: float, z: float, n: int) -> float:
         z: position of the other.
         n: number of clients, at least 2.
 
+    Raises:
+        ValueError: if a number is outside its range.
+
     Source: given the permutation the bits are independent, and the pair of ranks is uniform over
     ordered pairs of distinct cells.
 
     >>> cq_covariance(0.5, 0.5, 2)
     -0.25
     """
+    if not (0 <= y <= 1 and 0 <= z <= 1 and n >= 2):
+        raise ValueError(f"need y and z in [0, 1] and n >= 2; got {y}, {z}, {n}")
     cells = np.arange(n)
     h_y = np.clip(n * y - cells, 0, 1)
     h_z = np.clip(n * z - cells, 0, 1)

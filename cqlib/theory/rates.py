@@ -58,6 +58,9 @@ def stated_rate(n: ArrayLike, d: ArrayLike, *, correlated: bool) -> NDArray[np.f
         d: dimensions, of a shape that fits.
         correlated: CQ rather than IQ.
 
+    Raises:
+        ValueError: if a number is below 1.
+
     Source: Proposition 4, read from a summary; the printed formula was not read.
 
     >>> float(stated_rate(10**6, 10**6, correlated=True))
@@ -68,7 +71,15 @@ def stated_rate(n: ArrayLike, d: ArrayLike, *, correlated: bool) -> NDArray[np.f
 
 
 def message_share(d: ArrayLike) -> NDArray[np.float64]:
-    """Cost of a one-bit message over that of a whole gradient, c = (d + 32) / (32 d).
+    r"""Cost of a one-bit message over that of a whole gradient: $c=\frac{d+32}{32d}$.
+
+    Args:
+        d: dimensions, at least 1.
+
+    Raises:
+        ValueError: if one is below 1.
+
+    Source: Appendix B.1, with the norm as a float of 32 bits.
 
     >>> float(message_share(32))
     0.0625
@@ -144,7 +155,10 @@ def largest_useful_constant(d: ArrayLike) -> NDArray[np.float64]:
     d = 1, where a message is larger than the gradient.
 
     Args:
-        d: dimensions.
+        d: dimensions, at least 1.
+
+    Raises:
+        ValueError: if one is below 1.
 
     Source: derived; the boundaries of the regimes in Figure 4.
 

@@ -33,11 +33,16 @@ def drive_omega(d: int) -> float:
     Args:
         d: dimension, at least 1.
 
+    Raises:
+        ValueError: if d is below 1.
+
     Source: Vargaftik et al. 2021, DRIVE; the integral and the share are derived.
 
     >>> round(drive_omega(2), 5), round(drive_omega(64), 5)
     (0.27324, 0.56364)
     """
+    if d < 1:
+        raise ValueError(f"d must be at least 1, got {d}")
     if d == 1:
         return 0.0
     D = padded(d)
@@ -69,11 +74,16 @@ def drive_min_error(d: int) -> tuple[float, float]:
     Returns:
         c, and $\mathbb E\|C(x)-x\|^2/\|x\|^2$.
 
+    Raises:
+        ValueError: if d is below 1.
+
     Source: Vargaftik et al. 2021, DRIVE, the biased version; padding and second moment are derived.
 
     >>> [round(value, 4) for value in drive_min_error(1024)]
     [0.637, 0.363]
     """
+    if d < 1:
+        raise ValueError(f"d must be at least 1, got {d}")
     D = padded(d)
     c = 1 / D + 2 / math.pi * (1 - 1 / D)
     if d == D:

@@ -20,6 +20,8 @@ def client_factors(n: int, weights: Sequence[float] | None = None) -> NDArray[np
     Raises:
         ValueError: for weights of another number, sign or sum.
 
+    Source: Assumptions 6 to 8.
+
     >>> client_factors(2, [0.25, 0.75]).round(4).tolist()
     [2.0, 0.6667]
     """

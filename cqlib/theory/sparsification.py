@@ -23,10 +23,17 @@ def rand_k_mse(X: Vectors, k: int) -> float:
         X: shape (n, d), one row a client.
         k: coordinates that a client keeps, in [1, d].
 
+    Raises:
+        ValueError: for k outside its range, or X as for :func:`perm_k_mse`.
+
+    Source: the variance of RandK, $\omega=\frac dk-1$ exactly, of independent clients.
+
     >>> rand_k_mse(np.ones((2, 4)), k=1)  # 3 (4 + 4) / 4
     6.0
     """
     n, d = X.shape
+    if not 1 <= k <= d:
+        raise ValueError(f"k must be in [1, {d}], got {k}")
     return (d / k - 1) * float(np.sum(squared_norms(X))) / n**2
 
 
@@ -40,11 +47,18 @@ def perm_k_omega(d: int, n: int | None = None) -> float:
         d: dimension, at least 1.
         n: number of clients; None for the largest value over all n.
 
+    Raises:
+        ValueError: if a number is below 1.
+
+    Source: Szlendak et al. 2022 for n <= d and n = qd; derived for other n.
+
     >>> perm_k_omega(12, 3), perm_k_omega(3, 12), perm_k_omega(2, 3)
     (2.0, 2.0, 1.25)
     >>> perm_k_omega(4)  # at n = 6
     3.5
     """
+    if d < 1 or (n is not None and n < 1):
+        raise ValueError(f"d and n must be at least 1, got {d=}, {n=}")
     if n is None:  # below n = d it grows with n; then it peaks between the multiples, first highest
         n = d + d // 2
     if n <= d:
@@ -61,7 +75,10 @@ def perm_k_mse(X: Vectors) -> float:
     Args:
         X: shape (n, d), one row a client.
 
-    Source: equality in Szlendak, Tyurin, Richtárik 2021, for PermK; derived for other n.
+    Raises:
+        ValueError: for X of another shape, NaN or infinity.
+
+    Source: equality in Szlendak, Tyurin, Richtárik 2022, for PermK; derived for other n.
 
     >>> perm_k_mse(np.array([[1.0, 0.0], [0.0, 1.0]]))  # 1 - 1/2
     0.5
@@ -93,11 +110,16 @@ def permk_cq_constants(n: int, d: int, b: int) -> tuple[float, float]:
         d: dimension, at least 1.
         b: number of blocks, at least 1.
 
+    Raises:
+        ValueError: if b does not divide n, or a number is below 1.
+
     Source: derived; equality where IQ replaces CQ, whose covariances are never positive.
 
     >>> permk_cq_constants(4, 8, 2)  # 6/4 + 1/3, 1/3
     (1.8333333333333333, 0.3333333333333333)
     """
+    if not (n >= 1 and d >= 1 and b >= 1) or n % b:
+        raise ValueError(f"need d >= 1 and b >= 1 that divides n >= 1; got {n=}, {d=}, {b=}")
     B = (b - 1) / (n - 1) if n > 1 else 0.0
     return permk_cq_rounding(d, b) / n + B, B
 
@@ -120,6 +142,11 @@ def permk_iq_mse(X: Vectors, b: int) -> float:
     Args:
         X: shape (n, d), one row a client.
         b: number of blocks, a divisor of n.
+
+    Raises:
+        ValueError: if b does not divide n, or X is as for :func:`perm_k_mse`.
+
+    Source: derived by the law of total variance over the permutations.
 
     >>> permk_iq_mse(np.ones((2, 4)), b=1) == 3 * 4 / 2  # IQ
     True
@@ -175,6 +202,9 @@ def importance_sampling_mse(
         tau: number of independent draws.
         omega: relative error of the compressor of a client; 0 sends it as it is.
 
+    Raises:
+        ValueError: for probabilities of another number, sign or sum, tau below 1 or omega below 0.
+
     Source: Appendix C.2; the equality behind Lemma 4.
 
     >>> importance_sampling_mse(np.ones((2, 4)), [0.5, 0.5])  # equal clients: no error
@@ -182,6 +212,10 @@ def importance_sampling_mse(
     """
     n = len(X)
     q = np.asarray(probabilities, dtype=np.float64)
+    if q.shape != (n,) or not (q > 0).all() or abs(q.sum() - 1) > 1e-6:
+        raise ValueError(f"probabilities must be {n} positive numbers of sum 1, got {q.tolist()}")
+    if tau < 1 or not omega >= 0:
+        raise ValueError(f"need tau >= 1 and omega >= 0, got {tau}, {omega}")
     mean_square, spread = mean_and_spread(X)
     weighted = float(np.sum(squared_norms(X) / q)) / n**2
     return ((1 + omega) * weighted - (mean_square - spread)) / tau
