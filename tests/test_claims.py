@@ -15,7 +15,7 @@ NUMBERED = {
     "theorem": range(1, 4),
     "number": ("0.03", "0.23", "7.29"),
     "appendix": ("b.1",),
-    "finding": range(1, 12),
+    "finding": range(1, 13),
 }
 
 

@@ -115,7 +115,7 @@ class Compressor(ABC):
         """Return the constants that :meth:`ab` gives, for arguments that it has checked.
 
         By default those of Proposition 1: A = omega / n, B = 0 for independent clients, and
-        A = omega + 1, B = 1 for clients that depend on each other in whatever way.
+        A = omega, B = 0 for clients that depend on each other in whatever way.
         """
         omega = self.omega(d, n)
         found = dependent_constants(omega) if self.joint else independent_constants(omega, n)

@@ -133,7 +133,7 @@ class Composition(Compressor):
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
         r"""Return $A+\frac{\omega_Q(1+\omega_C)}n$ and B, those of the sparsifier being A and B.
 
-        With a quantizer whose clients depend on each other: $\omega+1$ and 1 (Proposition 1).
+        With a quantizer whose clients depend on each other: $\omega$ and 0.
         """
         if self.quantizer.joint:
             return super().ab_constants(n, d, kind)

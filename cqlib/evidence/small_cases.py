@@ -107,8 +107,7 @@ def drive_hadamard(X: Array) -> tuple[Array, Array]:
     """
     D = X.shape[1]
     H = hadamard(D) / np.sqrt(D)
-    signs = np.array(list(product((1.0, -1.0), repeat=D - 1)))
-    signs = np.concatenate([np.ones((len(signs), 1)), signs], axis=1)  # all flipped: the same
+    signs = np.array(list(product((1.0, -1.0), repeat=D)))
     y = (X[:, None] * signs) @ H
     bits = np.where(y >= 0, 1.0, -1.0)
     sums = np.abs(y).sum(axis=-1, keepdims=True)

@@ -1,6 +1,8 @@
 """Optimisation methods: small init and step functions, and the loop that runs them."""
 
+from cqlib.methods.dcgd import dcgd
 from cqlib.methods.descend import Round, descend
+from cqlib.methods.diana import diana
 from cqlib.methods.gd import gd
 from cqlib.methods.marina import CombinatorialCompressor, marina
 from cqlib.methods.trace import Trace
@@ -10,7 +12,9 @@ __all__ = [
     "CombinatorialCompressor",
     "Round",
     "Trace",
+    "dcgd",
     "descend",
+    "diana",
     "gd",
     "marina",
     "weighted_marina",

@@ -28,7 +28,7 @@ def independent_constants(omega: float, n: int) -> tuple[float, float]:
 
 
 def dependent_constants(omega: float) -> tuple[float, float]:
-    r"""Constants of unbiased compressors whatever their dependence: $A=\max_i\omega_i+1$, $B=1$.
+    r"""Constants of unbiased compressors whatever their dependence: $A=\max_i\omega_i$, $B=0$.
 
     Args:
         omega: largest $\omega_i\ge0$ of the clients' unbiased compressors (Definition 1).
@@ -36,14 +36,15 @@ def dependent_constants(omega: float) -> tuple[float, float]:
     Raises:
         ValueError: if it is negative.
 
-    Source: Proposition 1; $\|\frac1n\sum_ic_i\|^2\le\frac1n\sum_i\|c_i\|^2$ is all that it takes.
+    Source: sharpens Proposition 1, whose pair $(\max_i\omega_i+1,1)$ follows; all that it takes is
+        $\|\frac1n\sum_ie_i\|^2\le\frac1n\sum_i\|e_i\|^2$ for the clients' errors.
 
-    >>> dependent_constants(15.0)  # correlated clients of 16 coordinates: (d, 1)
-    (16.0, 1.0)
+    >>> dependent_constants(15.0)  # correlated clients of 16 coordinates: (d - 1, 0)
+    (15.0, 0.0)
     """
     if not omega >= 0:
         raise ValueError(f"omega must be at least 0, got {omega}")
-    return omega + 1, 1.0
+    return omega, 0.0
 
 
 def quantize_first_constants(A: float, B: float, omega: float, n: int) -> tuple[float, float]:

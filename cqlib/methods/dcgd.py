@@ -1,0 +1,71 @@
+"""Distributed compressed gradient descent: clients compress their gradients themselves."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from cqlib.keys import Key
+from cqlib.methods.descend import Round, descend
+from cqlib.methods.marina import CombinatorialCompressor
+from cqlib.methods.trace import Trace
+from cqlib.problems import Problem
+
+
+def dcgd_init(gradients: Tensor, *, key: Key, compressor: CombinatorialCompressor) -> Round:
+    """Send all gradients, compressed."""
+    n, d = gradients.shape[-2:]
+    return Round(None, compressor.mean(gradients, key=key), compressor.bits(d, n))
+
+
+def dcgd_step(
+    memory: None, gradients: Tensor, *, key: Key, compressor: CombinatorialCompressor
+) -> Round:
+    """Send all gradients, compressed, again."""
+    return dcgd_init(gradients, key=key, compressor=compressor)
+
+
+def dcgd(
+    problem: Problem,
+    compressor: CombinatorialCompressor,
+    *,
+    stepsize: ArrayLike,
+    bit_budget: float | None = None,
+    rounds: int | None = None,
+    seed: int = 0,
+) -> Trace:
+    r"""Run DCGD: $x^{t+1}=x^t-\gamma\frac1n\sum_iC_i(\nabla f_i(x^t))$.
+
+    The clients' gradients do not vanish at a solution unless they are equal, so that the error of
+    the compressor stays, and the accuracy is limited by the stepsize.
+
+    Args:
+        problem: what to minimise.
+        compressor: C, or any unbiased estimate of the mean.
+        stepsize: $\gamma$, one or a sweep of shape (b,).
+        bit_budget: bits that a client may send.
+        rounds: number of rounds; give this or ``bit_budget``.
+        seed: seed of the compressor, in [0, 2^64).
+
+    Raises:
+        ValueError: for a stepsize that is not positive and finite, not just one of budget and
+            rounds.
+
+    Source: Khirirat, Feyzmahdavian, Johansson 2018; the baseline of Section 4.1, Table 1.
+
+    >>> from cqlib import compressors, problems
+    >>> task = problems.quadratic_hessian_variance(n=4, d=8, noise=0.5, reg=0.1, seed=0)
+    >>> dcgd(task, compressors.make("cq"), stepsize=0.1, rounds=2).bits[:, 0].tolist()
+    [0.0, 40.0, 80.0]
+    """
+    return descend(
+        problem,
+        partial(dcgd_init, compressor=compressor),
+        partial(dcgd_step, compressor=compressor),
+        stepsize=stepsize,
+        bit_budget=bit_budget,
+        rounds=rounds,
+        seed=seed,
+    )
