@@ -207,6 +207,29 @@ def test_many_levels_attain_the_bound_halfway(s):
     assert theory.standard_dithering_omega(d, 2, s) == pytest.approx(1, rel=EXACT)
 
 
+@pytest.mark.parametrize(("d", "s"), [(16, 2), (36, 2), (36, 3), (100, 4), (10_000, 7)])
+def test_equal_entries_attain_the_bounds_of_few_levels(d, s):
+    ones = np.ones((1, d))
+    found = theory.standard_dithering_variance(ones, 2, s)[0] / d
+    assert found == exactly(math.sqrt(d) / s - 1) == theory.standard_dithering_omega(d, 2, s)
+    if math.sqrt(d) * 2.0 ** (1 - s) >= 2.25:
+        found = theory.natural_dithering_variance(ones, 2, s)[0] / d
+        assert found == exactly(theory.natural_dithering_omega(d, 2, s))
+
+
+@given(st.integers(1, 10**6), st.integers(1, 60))
+def test_natural_dithering_sharpens_the_published_bound(d, s):
+    t = math.sqrt(d) * 2.0 ** (1 - s)
+    published = 1 / 8 + t * min(1, t)
+    assert theory.natural_dithering_omega(d, 2, s) <= published * (1 + EXACT)
+
+
+def test_the_papers_constants_of_dithering_are_the_published_ones():
+    natural, standard = make("natural_dithering", s=3), make("standard_dithering", s=3)
+    assert natural.ab(4, 16, constants="paper").A == 1.125 / 4 > natural.ab(4, 16).A
+    assert standard.ab(4, 16, constants="paper").A == exactly(4 / 3 / 4) > standard.ab(4, 16).A
+
+
 @given(st.integers(1, 10**6), st.integers(1, 1000))
 def test_standard_dithering_sharpens_qsgd(d, s):
     found = theory.standard_dithering_omega(d, 2, s)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.checks import as_integer
 from cqlib.compressors.dithering import Dithering, as_norm_index
-from cqlib.compressors.types import Array
+from cqlib.compressors.types import AB, Array, Constants
 from cqlib.kernels import rounding
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
@@ -34,8 +34,8 @@ class NaturalDithering(Dithering):
 
     >>> NaturalDithering(s=7).bits(d=100, n=1)
     432.0
-    >>> NaturalDithering(s=7).omega(d=64)  # 1/8 + (8/64)^2
-    0.140625
+    >>> NaturalDithering(s=7).omega(d=64)  # 1/8 + 2/9 (8/64)^2
+    0.1284722222222222
     """
 
     name: ClassVar[str] = "natural_dithering"
@@ -65,6 +65,17 @@ class NaturalDithering(Dithering):
     def omega(self, d: int, n: int | None = None) -> float:
         """Return the bound of :func:`cqlib.theory.natural_dithering_omega`."""
         return dithering.natural_dithering_omega(d, self.p, self.s)
+
+    def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
+        r"""Return A = omega / n and B = 0.
+
+        Paper: $A=\frac1n\big(\frac18+t\min(1,t)\big)$, $t=\sqrt d\,2^{1-s}$, for p = 2 (Table 2, as
+        natural compression's paper bounds it): valid, and looser.
+        """
+        if kind == "paper" and self.p == 2:
+            t = d**0.5 * 2.0 ** (1 - self.s)
+            return AB((0.125 + t * min(1.0, t)) / n, 0.0, homogeneous_only=False)
+        return super().ab_constants(n, d, kind)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         """Return the exact error from the coordinates' places between their levels."""

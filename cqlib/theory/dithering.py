@@ -19,11 +19,13 @@ SMALLEST_POWER = -126  # of two among the normal 32-bit floats
 def standard_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
     r"""Bound on omega of standard dithering with the p-norm and s levels (Definition 2).
 
-    With $R=\|x\|_p\le c\|x\|_2$, $c=d^{\max(0,1/p-1/2)}$, the error is at most
-    $\frac{R^2d}{4s^2}\le\frac{c^2d}{4s^2}\|x\|^2$, since a coordinate's rounding is at most a half
-    step wide, and at most $\frac{R\|x\|_1}s\le\frac ms\|x\|^2$ with $m=d^{1/p}$ for $p\le2$,
-    $\sqrt d$ for $p>2$ and $\frac12(1+\sqrt d)$ for $p=\infty$. For s = 1 it is exactly
-    $R\|x\|_1-\|x\|^2$, so that $m-1$ bounds it; for $p\le2$ and $p=\infty$ some x attains that.
+    For p = 2 it is $\frac{\sqrt d}s-1$, attained by equal entries, if s = 1 or $2s\le\sqrt d$, and
+    $\frac d{4s^2}$ otherwise. In general let $R=\|x\|_p\le c\|x\|_2$, $c=d^{\max(0,1/p-1/2)}$. The
+    error is at most $\frac{R^2d}{4s^2}\le\frac{c^2d}{4s^2}\|x\|^2$, since a coordinate's rounding
+    is at most a half step wide, and at most $\frac{R\|x\|_1}s\le\frac ms\|x\|^2$ with $m=d^{1/p}$
+    for $p\le2$, $\sqrt d$ for $p>2$ and $\frac12(1+\sqrt d)$ for $p=\infty$. For s = 1 it is
+    exactly $R\|x\|_1-\|x\|^2$, so that $m-1$ bounds it; some x attains that for $p\le2$ and
+    $p=\infty$.
 
     Args:
         d: dimension, at least 1.
@@ -33,7 +35,8 @@ def standard_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
     Raises:
         ValueError: if a number is outside its range.
 
-    Source: sharpens Alistarh et al. 2017, Lemma 3.1, $\min(d/s^2,\sqrt d/s)$ for p = 2.
+    Source: sharpens Alistarh et al. 2017, Lemma 3.1, $\min(d/s^2,\sqrt d/s)$ for p = 2; proved in
+        the book's chapter on unbiased compressors.
 
     >>> standard_dithering_omega(16, p=2, s=1)  # sqrt(d) - 1
     3.0
@@ -43,13 +46,19 @@ def standard_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
     _check(d, p, s)
     c = d ** max(0.0, 1 / p - 0.5)
     m = 0.5 * (1 + math.sqrt(d)) if p == math.inf else d ** max(1 / p, 0.5)
-    return float(min(c**2 * d / (4 * s**2), m / s) if s > 1 else m - 1)
+    if s == 1:
+        return float(m - 1)
+    if p == 2:
+        return float(m / s - 1 if 2 * s <= m else d / (4 * s**2))
+    return float(min(c**2 * d / (4 * s**2), m / s))
 
 
 def natural_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
     r"""Bound on omega of natural dithering with the p-norm and s levels (Definition 3).
 
-    $\frac18+d^{1/r}2^{1-s}\min\{1,d^{1/r}2^{1-s}\}$ with $r=\min\{p,2\}$.
+    With $\tau=2^{1-s}$, for p = 2: $\sqrt d\,\tau-1$, attained by equal entries, if
+    $\sqrt d\,\tau\ge\frac94$, and $\frac18+\frac29d\tau^2$ otherwise. In general
+    $\frac18+d^{1/r}\tau\min\{1,d^{1/r}\tau\}$, $r=\min\{p,2\}$. One level is standard dithering.
 
     Args:
         d: dimension, at least 1.
@@ -59,13 +68,20 @@ def natural_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
     Raises:
         ValueError: if a number is outside its range.
 
-    Source: Horváth et al. 2022, Natural compression, the bound on natural dithering.
+    Source: Horváth et al. 2022, Natural compression; sharpened for p = 2, with a proof in the
+        book's chapter on unbiased compressors.
 
-    >>> natural_dithering_omega(16, p=2, s=3)
-    1.125
+    >>> natural_dithering_omega(16, p=2, s=3)  # 1/8 + 2/9
+    0.3472222222222222
+    >>> natural_dithering_omega(16, p=1, s=3)  # 1/8 + 16/4
+    4.125
     """
     _check(d, p, s)
+    if s == 1:
+        return standard_dithering_omega(d, p)
     t = d ** (1 / min(p, 2.0)) * 2.0 ** (1 - s)
+    if p == 2:
+        return float(t - 1 if t >= 2.25 else 0.125 + 2 / 9 * t**2)
     return float(0.125 + t * min(1.0, t))
 
 
