@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cqlib import theory
+from cqlib.compressors import make
 from cqlib.theory.rotation import PAPER_OMEGA, padded
 from cqlib.theory.sparsification import block_sizes
 from tests.helpers import Z, standard_error
