@@ -227,8 +227,9 @@ def test_natural_dithering_sharpens_the_published_bound(d, s):
 
 def test_the_papers_constants_of_dithering_are_the_published_ones():
     natural, standard = make("natural_dithering", s=3), make("standard_dithering", s=3)
-    assert natural.ab(4, 16, constants="paper").A == 1.125 / 4 > natural.ab(4, 16).A
-    assert standard.ab(4, 16, constants="paper").A == exactly(4 / 3 / 4) > standard.ab(4, 16).A
+    for c, published in ((natural, 1.125), (standard, 4 / 3)):
+        stated = c.ab(4, 16, constants="paper").A
+        assert stated == exactly(published / 4) and stated > c.ab(4, 16).A
 
 
 @given(st.integers(1, 10**6), st.integers(1, 1000))
