@@ -87,8 +87,8 @@ def errata_page(evidence: Mapping[str, Iterable[claims.Evidence]]) -> str:
         "statement and a link to its evidence. The paper's printed formulas could not be read, "
         "only its words and plain numbers: each entry says what its reading rests on, and a "
         "formula that the paper prints differently may be right there. None of this touches the "
-        "paper's idea. With the constants corrected, correlation gains more over independent "
-        "quantization than stated.",
+        "paper's idea. At n = d the corrected constants raise the gain of correlation over "
+        "independent quantization; for n well below d they can lower it.",
         "",
         *_table({item.id: verdicts[item.id] for item in items}),
         "",

@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cqlib import theory
-from cqlib.evidence import INEQUALITIES, attack, exact, small_cases, worst_input
+from cqlib.evidence import INEQUALITIES, attack, exact, ratios_ab, report, small_cases, worst_input
 from cqlib.evidence.exact import cq_bits, iq_bits
 from cqlib.evidence.worst_inputs import FILE
+from cqlib.problems import Smoothness
 from cqlib.theory import smoothness_of_hessians
 from tests.helpers import Z
 
@@ -385,6 +387,38 @@ def test_other_compressors_are_refused():
             function(hessians, x0, np.ones(1), "cq")
 
 
+def iscc_followed(A, x, g, p, gamma, q, T):
+    """Sum of E|grad f(x^t)|^2 over T rounds of MARINA with ISCC of IQ, branch by branch."""
+    mean = A.mean(axis=0)
+    total = np.sum((mean @ x) ** 2)
+    if T == 1:
+        return total
+    step = -gamma * g
+    ways = [(p, mean @ (x + step))]
+    for i in range(2):
+        change = A[i] @ step
+        length = np.linalg.norm(change)
+        for signs in itertools.product((1, -1), repeat=2):
+            chance = q[i] * math.prod((1 + np.array(signs) * change / length) / 2)
+            ways.append(((1 - p) * chance, g + length * np.array(signs) / (2 * q[i])))
+    assert sum(chance for chance, _ in ways) == pytest.approx(1, rel=1e-12)
+    rest = (c * iscc_followed(A, x + step, new, p, gamma, q, T - 1) for c, new in ways)
+    return total + sum(rest)
+
+
+@pytest.mark.parametrize("T", [1, 2, 3, 4])
+def test_importance_sampling_of_quantized_clients_is_followed_through_all_outcomes(T):
+    hessians, x0 = tasks(3, seed=5)
+    p, gamma = np.array([0.1, 0.5, 1.0]), np.array([0.3, 0.05, 0.2])
+    left, right = small_cases.iscc_guarantee(hessians, x0, p, gamma, T=T)
+    for k, A in enumerate(hessians):
+        q = np.array(smoothness_of_hessians(A).L_i)
+        g = A.mean(axis=0) @ x0[k]
+        total = iscc_followed(A, x0[k], g, p[k], gamma[k], q / q.sum(), T)
+        assert left[k] == pytest.approx(total / T, rel=1e-9)
+        assert right[k] == pytest.approx(x0[k] @ g / (gamma[k] * T), rel=1e-9)
+
+
 def test_quotients_of_logistic_regression():
     small = small_cases.SmallLogistic.of_breast_cancer(n_clients=3, n_features=2, reg=0.2)
     assert (small.problem.n, small.problem.m, small.problem.d) == (3, 569 // 3, 2)
@@ -477,6 +511,10 @@ LOOSE = [
     "Corollary 2, valid constant, n = 5, d = 16",
     "Corollary 3, valid constant, n = 8, d = 8, b = 2",
     "bound of Suresh et al., n = 12",
+    "Theorem 3, ISCC of IQ, four rounds",
+    "Theorem 2, ISCC of IQ, up to the largest stepsize",
+    "Corollary 4, at most root n times cheaper",
+    "valid constants: natural_dithering, s = 3, n = 3, d = 4",
     *SLOW,
 ]
 
@@ -539,7 +577,36 @@ def test_there_are_constants_that_are_too_small():
         "Corollary 2",
         "Corollary 3",
         "DRIVE with Hadamard rotation against pi/2 - 1",
+        "Theorem 2",
+        "constant as read: iq",
+        "constant for equal inputs: cq",
     }
+
+
+def test_reports_say_what_is_exceeded():
+    few = {"evaluations": 64, "restarts": 1}
+    names = ["constant as read: iq, n = 3, d = 4", "Theorem 1"]
+    exceeded, kept = report(names, **few).values.tolist()
+    assert exceeded == [names[0], 128, 3.0, True, True]
+    assert kept == [names[1], 128, 1.0, False, True]
+
+
+@pytest.mark.parametrize("name", TOO_SMALL)
+def test_a_report_exposes_a_constant_that_is_too_small(name, monkeypatch):
+    few = {"evaluations": 64, "restarts": 1}
+    row = report([name], **few).iloc[0]
+    assert row["worst"] > 1.5 and row["above 1"] and row["as claimed"]
+    monkeypatch.setitem(INEQUALITIES, name, replace(INEQUALITIES[name], valid=True))
+    assert not report([name], **few)["as claimed"].iloc[0]
+
+
+@pytest.mark.parametrize(("excess", "above"), [(0.0, False), (1e-12, False), (1e-6, True)])
+def test_a_report_leaves_room_for_rounding_only(excess, above, monkeypatch):
+    ratio = INEQUALITIES["Theorem 1"].ratio
+    changed = replace(INEQUALITIES["Theorem 1"], ratio=lambda z: ratio(z) * (1 + excess))
+    monkeypatch.setitem(INEQUALITIES, "Theorem 1", changed)
+    row = report(["Theorem 1"], evaluations=64, restarts=1).iloc[0]
+    assert (row["above 1"], row["as claimed"]) == (above, not above)
 
 
 @each_inequality
@@ -620,3 +687,104 @@ def test_costs_of_marina():
     low, high = theory.cost_interval(1.0, 1e-3, 1.0)
     assert ratio("cost of MARINA, lower bound", 0, 0) == pytest.approx(low / best, rel=1e-9)
     assert ratio("cost of MARINA, upper bound", 0, 0) == pytest.approx(best / high, rel=1e-9)
+
+
+@pytest.mark.parametrize("case", ratios_ab.clients(), ids=lambda case: case.name)
+def test_constants_are_those_of_the_library_and_errors_are_exact(case):
+    inequality = INEQUALITIES[case.name]
+    assert (inequality.size, inequality.valid) == (case.n * case.d, case.valid)
+    A, B, homogeneous_only = case.compressor.ab(case.n, case.d)
+    assert not homogeneous_only
+    assert (case.A, case.B) == (A, B) if case.valid else case.A < A
+    X = np.random.default_rng(6).standard_normal((5, case.n, case.d))
+    found = case.error(X)
+    try:
+        closed = [case.compressor.mse(x) for x in X]
+    except ValueError:  # compositions have none, and PermK+CQ only for equal inputs
+        assert case.label in ("permk_cq, b = 2", "natural_compression of perm_k")
+    else:
+        np.testing.assert_allclose(found, closed, rtol=1e-9)
+    X /= np.abs(X).max()
+    means = np.sum(X**2, axis=(1, 2)) / case.n, np.sum(X.mean(axis=1) ** 2, axis=1)
+    bound = case.A * means[0] - case.B * means[1]
+    np.testing.assert_allclose(
+        case.ratio(X.reshape(5, -1)), case.error(X) / bound, rtol=1e-9, atol=1e-12
+    )
+
+
+def test_natural_compression_of_what_perm_k_keeps():
+    case = next(c for c in ratios_ab.clients() if c.label == "natural_compression of perm_k")
+    X = np.array([[1.0, 2.0, 0.0, 4.0], [3.0, 1.0, 1.0, 0.5], [0.25, -3.0, 8.0, 1.0]])
+    error = float(exact.sparsified_error(fractions(X.tolist()), exact.perm_k(3, 4)))
+    # Three times what is kept lies halfway between powers of two for 1, 2, ...: (3 - 2)(4 - 3) = 1
+    # for 3; nine is (9 - 8)(16 - 9) = 7, twelve (12 - 8)(16 - 12) = 16.
+    gaps = np.array([[1, 4, 0, 16], [7, 1, 1, 0.25], [1 / 16, 7, 64, 1]])
+    expected = error + gaps.sum() / 3 / 9  # kept with probability 1/3, over n^2
+    assert case.error(X[None])[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_pairs_of_constants_for_any_dependence():
+    # Client outcomes 0, 0, 3: mean 1, spread 2, omega 2. All alike: error 2, bound omega.
+    alike = np.repeat([0.0, 0.0, 0.75], 3)
+    assert ratio("Proposition 1, sharper pair (omega, 0)", *alike) == pytest.approx(1, rel=1e-12)
+    assert ratio("Proposition 1, any dependence", *alike) == pytest.approx(1, rel=1e-12)
+    # Outcomes in turn: the average never changes.
+    turned = [0.75, 0, 0, 0, 0.75, 0, 0, 0, 0.75]
+    assert ratio("Proposition 1, sharper pair (omega, 0)", *turned) == 0
+    # Two alike and one in another order: averages 2, 1, 0 times 3/4, over 3.
+    mixed = [0.75, 0.75, 0, 0, 0, 0.75, 0, 0, 0]
+    error = np.var([0.5, 0.25, 0.0])
+    expected = error / (2 * 0.25**2)
+    found = ratio("Proposition 1, sharper pair (omega, 0)", *mixed)
+    assert found == pytest.approx(expected, rel=1e-12)
+    mean_bound = 3 * 0.25**2 - 0.25**2
+    found = ratio("Proposition 1, any dependence", *mixed)
+    assert found == pytest.approx(error / mean_bound, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("Theorem 3, ISCC of IQ, four rounds", None),
+        ("Theorem 2, ISCC of IQ, up to the largest stepsize", 2 / 3 + 0.4 / 3),
+        ("Theorem 2, ISCC of IQ, twice the largest stepsize", 2.0),
+    ],
+)
+def test_stepsizes_of_importance_sampling(name, factor):
+    z = np.random.default_rng(8).uniform(-1, 1, 10)
+    z[9] = 0.4
+    root = np.array([[z[0], 0], [z[1], z[2]]])
+    mean, apart = root @ root.T, 3 * np.array([[z[3], z[4]], [z[4], z[5]]])
+    A = np.stack([mean + apart, mean - apart])
+    p = 0.5 * 0.02 ** ((1 - z[8]) / 2)
+    L_i = smoothness_of_hessians(A).L_i
+    s = smoothness_of_hessians(A, np.array(L_i) / sum(L_i))
+    theta = s.L_plus**2 + s.L_pm**2
+    if factor is None:
+        gamma = theory.iscc_stepsize(p, 1.0, s.L_minus, L_i)
+    else:  # the positive root of gamma L_- + gamma^2 theta (1 - p) / p = 1
+        gamma = factor * max(np.roots([theta * (1 - p) / p, s.L_minus, -1.0]))
+    sides = small_cases.iscc_guarantee(A[None], z[None, 6:8], np.array([p]), np.array([gamma]))
+    expected = float(sides[0][0] / sides[1][0])
+    assert ratio(name, *z[: INEQUALITIES[name].size]) == pytest.approx(expected, rel=1e-7)
+
+
+def test_costs_of_importance_sampling():
+    # In the middle of all logarithms: n = 141, zeta / 32 = 0.1, omega = 10^0.5, mean of L_i 10 L_-.
+    n, share, omega, mean = 141, 0.1, 10**0.5, 10.0
+    terms = {"d": 1000, "bits": 32000 * share / n, "A": omega + 1, "B": 1.0}
+    cost = theory.optimal_p(**terms, smoothness=Smoothness(1.0, mean, mean)).factor
+    rate = min(1, 1 / n + math.sqrt(1 + omega) * mean / math.sqrt(n))
+    middle = [0.0] * 4
+    assert ratio("Corollary 4, lower bound", *middle) == pytest.approx(
+        math.sqrt(share) * rate / cost, rel=1e-6
+    )
+    assert ratio("Corollary 4, upper bound", *middle) == pytest.approx(
+        cost / rate / (1 + share), rel=1e-6
+    )
+    for z, plus in ((1.0, mean * math.sqrt(n)), (0.0, mean * math.sqrt(n) / 2), (-1.0, 1.0)):
+        original = theory.optimal_p(
+            d=1000, bits=32000 * share, A=omega / n, B=0.0, smoothness=Smoothness(1.0, plus, plus)
+        ).factor
+        found = ratio("Corollary 4, at most root n times cheaper", *middle, z)
+        assert found == pytest.approx(original / cost / math.sqrt(n), rel=1e-6)

@@ -37,6 +37,13 @@ def test_what_is_not_as_stated_is_listed_with_a_line_of_evidence() -> None:
     assert "Theorem 1" not in listed
 
 
+def test_what_fails_is_marked_as_danger_and_what_needs_correction_as_warning() -> None:
+    page = ledger_page.ledger_page({"a": [HELD, CORRECTED], "b": [FAILED]})
+    assert "{bdg-danger}`fails as stated`" in page
+    assert "{bdg-warning}`holds with corrected constant`" in page
+    assert "{bdg-success}`holds`" in page and "{bdg-muted}`open`" in page
+
+
 def test_a_statement_with_a_box_is_linked() -> None:
     boxes = ledger_page.stated_in("```{prf:theorem} x\n:label: theorem-1\n:label: our-thing\n```")
     assert boxes == {"theorem-1"}

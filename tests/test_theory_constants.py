@@ -136,7 +136,10 @@ def test_sampling_reaches_its_weighted_constants(tau, bits):
         (lambda: theory.sparsify_first_constants(1, 0, -3, 0, 2), r"got 1, 0, -3, 0, 2"),
         (lambda: theory.sparsify_first_constants(1, 0, 0, -4, 2), r"got 1, 0, 0, -4, 2"),
         (lambda: theory.sparsify_first_constants(1, 0, 0, 0, 0), r"got 1, 0, 0, 0, 0"),
-        (lambda: theory.sampling_constants(0), r"tau >= 1 and omega >= 0, got 0, 0.0"),
+        (
+            lambda: theory.sampling_constants(0),
+            r"integer tau >= 1 and finite omega >= 0, got 0, 0.0",
+        ),
         (lambda: theory.sampling_constants(1, -0.5), r"got 1, -0.5"),
     ],
 )
@@ -233,7 +236,7 @@ def test_client_factors():
 
 @pytest.mark.parametrize(
     "wrong",
-    [[0.5, 0.5], [0.5, 0.6, -0.1], [0.0, 0.5, 0.5], [0.3] * 3, [math.nan] * 3, [[0.25, 0.25, 0.5]]],
+    [[0.5, 0.5], [0.5, 0.6, -0.1], [0.0, 0.5, 0.5], [0.334, 0.334, 0.333], [math.nan] * 3, [[1.0]]],
 )
 def test_weights_are_positive_numbers_of_sum_one(wrong):
     with pytest.raises(ValueError, match="weights must be 3 positive numbers of sum 1, got") as e:

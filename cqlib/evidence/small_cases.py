@@ -227,6 +227,58 @@ def marina_error_recursion(hessians: Array, x0: Array, p: Array, kind: str) -> t
     return left, right
 
 
+def iscc_guarantee(
+    hessians: Array, x0: Array, p: Array, gamma: Array, T: int = 4
+) -> tuple[Array, Array]:
+    r"""Both sides of the guarantee for MARINA with importance sampling of IQ, exactly.
+
+    As :func:`marina_guarantee`, with any stepsize. In a compressed round one of the two clients,
+    drawn with probability in proportion to its $L_i$, rounds its two coordinates to one bit: eight
+    outcomes.
+
+    Args:
+        hessians: $A_i$, shape (k, 2, 2, 2).
+        x0: start, shape (k, 2).
+        p: probability of a full round, shape (k,).
+        gamma: stepsize, shape (k,).
+        T: number of iterates that the output is drawn from.
+
+    Returns:
+        Left and right side, shape (k,) each.
+
+    Source: Theorems 2 and 3.
+    """
+    k, mean = len(x0), hessians.mean(axis=1)
+    L_i = np.abs(np.linalg.eigvalsh(hessians)).max(axis=-1) + 1e-12
+    q = (L_i / L_i.sum(axis=1, keepdims=True))[:, None]  # (k, 1, 2)
+    x, g = x0[:, None], np.einsum("kij,kj->ki", mean, x0)[:, None]  # (k, ways, 2)
+    gap = np.sum(x0 * g[:, 0], axis=1) / 2
+    chance, left = np.ones((k, 1)), np.zeros(k)
+    for t in range(T):
+        gradient = np.einsum("kij,kwj->kwi", mean, x)
+        left += np.sum(chance * np.sum(gradient**2, axis=-1), axis=1) / T
+        if t == T - 1:
+            break
+        change = -gamma[:, None, None] * g
+        x = x + change
+        if t == T - 2:  # the last direction does not matter
+            continue
+        a = np.einsum("knij,kwj->kwni", hessians, change)
+        length = np.sqrt(np.sum(a**2, axis=-1, keepdims=True))
+        y = np.divide(a, length, out=np.zeros_like(a), where=length > 0)
+        odds = q[..., None] * np.prod((1 + _SIGNS * y[..., None, :]) / 2, axis=-1)
+        sent = (length / (2 * q[..., None]))[..., None] * _SIGNS  # (k, ways, 2, 4, 2)
+        full = np.einsum("kij,kwj->kwi", mean, x)[:, :, None]
+        g = np.concatenate([full, g[:, :, None] + sent.reshape(k, -1, 8, 2)], axis=2)
+        coin = np.broadcast_to(p[:, None, None], (k, g.shape[1], 1))
+        odds = np.concatenate([coin, (1 - coin) * odds.reshape(k, -1, 8)], axis=2)
+        x, g = np.repeat(x, 9, axis=1), g.reshape(k, -1, 2)
+        chance = (chance[..., None] * odds).reshape(k, -1)
+    return left, 2 * gap / (gamma * T)
+
+
+_SIGNS = np.array(list(product((1.0, -1.0), repeat=2)))
+
 # --- logistic regression -------------------------------------------------------------------------
 
 

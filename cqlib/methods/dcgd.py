@@ -53,7 +53,8 @@ def dcgd(
         ValueError: for a stepsize that is not positive and finite, not just one of budget and
             rounds.
 
-    Source: Khirirat, Feyzmahdavian, Johansson 2018; the baseline of Section 4.1, Table 1.
+    Source: Khirirat, Feyzmahdavian, Johansson 2018; taken to be the
+        baseline of Section 4.1.
 
     >>> from cqlib import compressors, problems
     >>> task = problems.quadratic_hessian_variance(n=4, d=8, noise=0.5, reg=0.1, seed=0)

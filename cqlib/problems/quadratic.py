@@ -100,13 +100,16 @@ class Quadratic:
 
         Args:
             weights: $w_i$, shape (n,), for $L_{+,w}$ and $L_{\pm,w}$ (Assumptions 7 and 8).
+
+        Raises:
+            ValueError: for weights of another number, sign or sum.
         """
         scale = self.scale.cpu().numpy()
         a = np.multiply.outer(scale, _spectrum(self.d)) + self.shift
         factors = client_factors(self.n, weights)[:, None]
         mean = a.mean(axis=0)
-        # The variance is about the mean, not a difference of squares, where that is the same.
-        spread = ((a - mean) ** 2).mean(axis=0) + ((factors - 1) * a**2).mean(axis=0)
+        # A variance with weights w_i, so that no difference of squares loses digits.
+        spread = ((factors * a - mean) ** 2 / factors).mean(axis=0)
         return Smoothness(
             L_minus=float(np.abs(mean).max()),
             L_plus=float(np.sqrt((factors * a**2).mean(axis=0).max())),
@@ -133,7 +136,7 @@ def quadratic_hessian_variance(n: int, d: int, noise: float, reg: float, seed: i
     Raises:
         ValueError: if a number is outside its range.
 
-    Source: Algorithm 5, with the formulas of Szlendak et al. 2021 and Tyurin et al. 2022.
+    Source: Algorithm 5, with the formulas of Szlendak et al. 2022 and Tyurin et al. 2022.
 
     >>> task = quadratic_hessian_variance(n=4, d=10, noise=0.0, reg=1e-3, seed=0)
     >>> task.smoothness().L_pm, float(task.hessians()[0, 0, 1])

@@ -79,7 +79,7 @@ def communication(
     Raises:
         ValueError: if a number is outside its range.
 
-    Source: Appendix B.1; the cell of MARINA with natural dithering in Table 1.
+    Source: Appendix B.1.
 
     >>> unit = Smoothness(L_minus=1.0, L_plus=1.0, L_pm=0.0)
     >>> communication(1.0, d=10, bits=42, A=9.0, smoothness=unit, gap=1.0, accuracy=0.5)
@@ -122,8 +122,9 @@ def optimal_p(
     r"""Minimise the expected bits over p by a global scan.
 
     $\min_{p\in(0,1]}\big(32dp+b(1-p)\big)\Big(L_-+\sqrt{\tfrac{1-p}p((A-B)L_+^2+BL_\pm^2)}\Big)$.
-    The objective is not convex, and p = 1 (gradient descent) is always a local minimum, so the
-    interior minimum found on a logarithmic grid and then refined is compared with p = 1.
+    The objective is not convex, and p = 1 (gradient descent) is a local minimum wherever A > 0, so
+    the interior minimum found on a logarithmic grid and then refined is compared with p = 1. The
+    grid starts at $10^{-12}$; for A = 0 or bits = 0 the infimum lies at p towards 0.
 
     Args:
         A: constant of the AB-inequality.

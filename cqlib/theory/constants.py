@@ -6,6 +6,8 @@ Every function returns the pair (A, B); smaller A and larger B are better.
 
 from __future__ import annotations
 
+import math
+
 
 def independent_constants(omega: float, n: int) -> tuple[float, float]:
     r"""Constants of independent compressors: $A=\frac1n\max_i\omega_i$, $B=0$.
@@ -66,8 +68,10 @@ def quantize_first_constants(A: float, B: float, omega: float, n: int) -> tuple[
     >>> quantize_first_constants(1.0, 1.0, 0.125, 8)  # PermK of natural compression: (1 + omega, 1)
     (1.125, 1.0)
     """
-    if not (A >= 0 and 0 <= B <= 1 and omega >= 0 and n >= 1):
-        raise ValueError(f"need A, omega >= 0, B in [0, 1], n >= 1; got {A}, {omega}, {B}, {n}")
+    if not (0 <= A < math.inf and 0 <= B <= 1 and 0 <= omega < math.inf and n >= 1):
+        raise ValueError(
+            f"need finite A, omega >= 0, B in [0, 1], n >= 1; got {A}, {omega}, {B}, {n}"
+        )
     return (1 + omega) * A + (1 - B) * omega / n, B
 
 
@@ -119,6 +123,6 @@ def sampling_constants(tau: int = 1, omega: float = 0.0) -> tuple[float, float]:
     >>> sampling_constants(), sampling_constants(omega=15.0)
     ((1.0, 1.0), (16.0, 1.0))
     """
-    if tau < 1 or not omega >= 0:
-        raise ValueError(f"need tau >= 1 and omega >= 0, got {tau}, {omega}")
+    if not (tau >= 1 and tau % 1 == 0 and 0 <= omega < math.inf):
+        raise ValueError(f"need an integer tau >= 1 and finite omega >= 0, got {tau}, {omega}")
     return (1 + omega) / tau, 1 / tau

@@ -22,7 +22,7 @@ class Interval(NamedTuple):
 
 
 def cost_interval(D: float, zeta: float, a: float) -> Interval:
-    r"""Bounds of $\min_{p\in(0,1]}(pD+(1-p)\zeta)\big(1+a\sqrt{\tfrac{1-p}p}\big)$, factor 2 apart.
+    r"""Bounds of $\inf_{p\in(0,1]}(pD+(1-p)\zeta)\big(1+a\sqrt{\tfrac{1-p}p}\big)$, factor 2 apart.
 
     $\min\{D,\zeta+2a\sqrt{\zeta D}\}$ and $\min\{D,2\zeta+2a\sqrt{\zeta D}\}$. Below: with the
     inequality of the arithmetic and the geometric mean the cost is at least
@@ -180,7 +180,7 @@ def fewest_useful_clients(
     Args:
         d: dimensions.
         correlated: CQ rather than IQ.
-        kappa: 1 for the valid constants, 1/4 for those of the paper.
+        kappa: 1 for the valid constants, 1/4 for those read from the paper's sources.
 
     Raises:
         ValueError: if a number is outside its range.

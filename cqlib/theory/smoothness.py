@@ -25,6 +25,8 @@ def client_factors(n: int, weights: Sequence[float] | None = None) -> NDArray[np
     >>> client_factors(2, [0.25, 0.75]).round(4).tolist()
     [2.0, 0.6667]
     """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
     if weights is None:
         return np.ones(n)
     w = np.asarray(weights, dtype=np.float64)
@@ -47,7 +49,7 @@ def smoothness_of_hessians(
         weights: $w_i$, shape (n,), for $L_{+,w}$ and $L_{\pm,w}$ (Assumptions 7 and 8).
 
     Raises:
-        ValueError: for another shape or matrices that are not symmetric.
+        ValueError: for another shape, NaN, infinity, or matrices that are not symmetric.
 
     Source: Assumptions 2 and 3, Definition 4; Tyurin et al. 2022 for quadratics.
 
@@ -58,7 +60,9 @@ def smoothness_of_hessians(
     A = np.asarray(hessians, dtype=np.float64)
     if A.ndim != 3 or A.shape[1] != A.shape[2] or 0 in A.shape:
         raise ValueError(f"hessians must have shape (n, d, d), got {A.shape}")
-    if not np.allclose(A, A.transpose(0, 2, 1)):
+    if not np.isfinite(A).all():
+        raise ValueError("hessians hold NaN or infinity")
+    if not np.allclose(A, A.transpose(0, 2, 1), atol=1e-12 * np.abs(A).max()):
         raise ValueError("hessians must be symmetric")
     mean = A.mean(axis=0)
     factors = client_factors(len(A), weights)

@@ -28,10 +28,11 @@ def gd_stepsize(L_minus: float) -> float:
 def marina_stepsize(
     p: float, A: float, B: float, L_minus: float, L_plus: float, L_pm: float
 ) -> float:
-    r"""Largest stepsize for which MARINA's guarantee is proved.
+    r"""Theoretical stepsize of MARINA.
 
     $\gamma=\Big[L_-+\sqrt{\tfrac{1-p}p\big((A-B)L_+^2+BL_\pm^2\big)}\Big]^{-1}$ gives
-    $\mathbb E\|\nabla f(\hat x)\|^2\le2\Delta^0/(\gamma T)$.
+    $\mathbb E\|\nabla f(\hat x)\|^2\le2\Delta^0/(\gamma T)$. The book proves the same for stepsizes
+    up to 5/4 times as large, with the root of a quadratic equation in place of the simple sum.
 
     Args:
         p: probability of a round of full gradients, in (0, 1].
@@ -44,7 +45,7 @@ def marina_stepsize(
     Raises:
         ValueError: if a constant is outside its range.
 
-    Source: Szlendak et al. 2021, as used in Appendix B.1; weighted: Theorem 2.
+    Source: Szlendak et al. 2022, as used in Appendix B.1; weighted: Theorem 2.
 
     >>> marina_stepsize(1.0, 5.0, 0.0, 2.0, 3.0, 3.0)  # p = 1 is gradient descent
     0.5
@@ -62,7 +63,7 @@ def marina_stepsize(
 
 
 def iscc_stepsize(p: float, omega: float, L_minus: float, L_i: Sequence[float]) -> float:
-    r"""Largest stepsize of MARINA with importance sampling of compressors (Theorem 3).
+    r"""Theoretical stepsize of MARINA with importance sampling of compressors (Theorem 3).
 
     $\gamma=\Big[L_-+\bar L\sqrt{\tfrac{1-p}p(\omega+1)}\Big]^{-1}$ with $\bar L=\frac1n\sum_iL_i$,
     where one client sends, drawn with probability $q_i=L_i/\sum_jL_j$. Where $L_{\pm,w}$ is known,

@@ -1,0 +1,25 @@
+"""What all ratios share: when two sides can be compared, and how the cube is mapped to sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SMALLEST = 1e-5  # right sides below are not looked at: their ratio would be one of roundings
+
+
+def over(left: Array, right: Array) -> Array:
+    """Return the ratio of two sides; 0 where the right one is too small to compare."""
+    return np.divide(left, right, out=np.zeros_like(left), where=right > SMALLEST)
+
+
+def squares(z: Array) -> Array:
+    """Squared length of each vector."""
+    return np.asarray(np.sum(z**2, axis=-1))
+
+
+def log_uniform(z: Array, low: float, high: float) -> Array:
+    """Map [-1, 1] to a range of positive numbers, by their logarithms."""
+    return np.asarray(np.clip(np.exp(np.log(low) + (z + 1) / 2 * np.log(high / low)), low, high))
