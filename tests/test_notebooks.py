@@ -114,6 +114,17 @@ def test_a_literal_condition_would_be_found(holds: str) -> None:
     assert literal_conditions(nbformat.v4.new_notebook(cells=[cell]))
 
 
+def test_a_figure_names_the_data_it_may_rest_on(nb: nbformat.NotebookNode) -> None:
+    """Where a parameter says which data to load, a stand-in must be seen in a caption."""
+    calls = [
+        n for c in code_cells(nb) for n in ast.walk(ast.parse(c.source)) if isinstance(n, ast.Call)
+    ]
+    loads = [c for c in calls if ast.unparse(c.func) == "data.load"]
+    shows = [ast.unparse(c) for c in calls if ast.unparse(c.func) == "plotting.show"]
+    if any(not isinstance(c.args[0], ast.Constant) for c in loads) and shows:
+        assert any("label" in show for show in shows)
+
+
 def test_announces_its_claims(nb: nbformat.NotebookNode) -> None:
     """What is checked is shown: the stored outputs link every verdict to an item."""
     shown = list(stored_verdicts(nb))
