@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 
-from cqlib.evidence.attack import attack
 from cqlib.evidence.inequalities import INEQUALITIES
 from cqlib.evidence.worst_inputs import FILE, stored
 from cqlib.files import write_atomic
@@ -16,13 +15,7 @@ def main(*, evaluations: int = 1_000_000, restarts: int = 10, seed: int = 1) -> 
     """Search with ten times the evaluations that a notebook takes."""
     found = {name: list(at) for name, at in stored().items() if name in INEQUALITIES}
     for name, inequality in INEQUALITIES.items():
-        worst = attack(
-            inequality.ratio,
-            inequality.size,
-            evaluations=evaluations,
-            restarts=restarts,
-            seed=seed,
-        )
+        worst = inequality.search(evaluations=evaluations, restarts=restarts, seed=seed)
         known = -np.inf
         if len(found.get(name, ())) == inequality.size:
             known = float(inequality.ratio(np.array([found[name]]))[0])

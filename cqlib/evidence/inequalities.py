@@ -16,6 +16,7 @@ import numpy as np
 from cqlib.evidence import ratios_ab as ab
 from cqlib.evidence import ratios_marina as marina
 from cqlib.evidence import small_cases
+from cqlib.evidence.attack import Worst, attack
 from cqlib.evidence.ratios import Array, log_uniform
 
 
@@ -36,6 +37,11 @@ class Inequality:
     size: int
     ratio: Callable[[Array], Array]
     valid: bool = True
+
+    def search(self, *, evaluations: int, restarts: int, seed: int) -> Worst:
+        """Look for its worst input: :func:`cqlib.evidence.attack`."""
+        how = {"evaluations": evaluations, "restarts": restarts, "seed": seed}
+        return attack(self.ratio, self.size, **how)
 
 
 # --- logistic regression -------------------------------------------------------------------------
@@ -84,8 +90,6 @@ _MANY = [
                partial(ab.corollary_3, n=8, b=2, kappa=1.0)),
     Inequality("Corollary 3, constant as read, n = 8, d = 8, b = 2", "corollary-3", 8,
                partial(ab.corollary_3, n=8, b=2, kappa=0.25), valid=False),
-    Inequality("PermK+CQ for all inputs, n = d = 4, b = 2", "algorithm-3", 16,
-               partial(ab.permk_cq, n=4, b=2)),
     Inequality("bound of Suresh et al., n = 12", "algorithm-2", 12,
                partial(ab.suresh, slope=3.0, floor=12.0)),
     Inequality("sharper bound (not proved), n = 12", "finding-10", 12,

@@ -116,14 +116,6 @@ def corollary_3(z: Array, n: int, b: int, kappa: float) -> Array:
     return over(theory.permk_cq_mse_equal(z, n, b), bound)
 
 
-def permk_cq(z: Array, n: int, b: int) -> Array:
-    """PermK+CQ against its constants for all inputs."""
-    X = z.reshape(len(z), n, -1)
-    A, B = theory.permk_cq_constants(n, X.shape[2], b)
-    bound = A * squares(X).mean(axis=1) - B * squares(X.mean(axis=1))
-    return over(small_cases.permk_cq_mse(X, b), bound)
-
-
 # --- the constants of the library ----------------------------------------------------------------
 
 Error = Callable[[Array], Array]  # exact error of the average, X of shape (k, n, d) to (k,)

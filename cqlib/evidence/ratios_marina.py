@@ -20,29 +20,15 @@ def _matrices(z: Array, n: int) -> Array:
     return np.stack([np.stack([a, b], -1), np.stack([b, c], -1)], -1)
 
 
-def _top(square: Array) -> Array:
-    """Largest eigenvalue of symmetric 2 x 2 matrices."""
-    return np.asarray(np.linalg.eigvalsh(square)[..., -1])
-
-
-def _constants(A: Array, factors: Array | None = None) -> tuple[Array, Array, Array]:
-    """Squares of L_-, L_+ and L_pm of quadratics; the last two weighted by 1 / (n w_i)."""
-    factors = np.ones(A.shape[:2]) if factors is None else factors
-    mean = A.mean(axis=1)
-    square = np.einsum("kn,knij,knjl->kil", factors / A.shape[1], A, A)
-    variance = np.maximum(_top(square - mean @ mean), 0.0)
-    return _top(mean @ mean), _top(square), variance
-
-
 def variance_at_most_mean_square(z: Array) -> Array:
     """Squares of L_pm over L_+."""
-    _, plus, pm = _constants(_matrices(z, 3))
+    _, plus, pm = small_cases.squared_constants(_matrices(z, 3))
     return over(pm, plus)
 
 
 def difference_at_most_variance(z: Array) -> Array:
     """L_+^2 - L_-^2 over L_pm^2."""
-    minus, plus, pm = _constants(_matrices(z, 3))
+    minus, plus, pm = small_cases.squared_constants(_matrices(z, 3))
     return over(np.maximum(plus - minus, 0.0), pm)
 
 
@@ -52,7 +38,7 @@ def importance_weights(z: Array, variance: bool) -> Array:
     L_i = np.abs(np.linalg.eigvalsh(A)).max(axis=-1)
     mean = L_i.mean(axis=1)
     factors = np.divide(mean[:, None], L_i, out=np.zeros_like(L_i), where=L_i > 0)
-    return over(_constants(A, factors)[2 if variance else 1], mean**2)
+    return over(small_cases.squared_constants(A, factors)[2 if variance else 1], mean**2)
 
 
 # --- MARINA --------------------------------------------------------------------------------------
@@ -130,7 +116,7 @@ def iscc_theorem_3(z: Array) -> Array:
     """Theorem 3: ISCC of IQ with its stepsize, p at most 1/2, four rounds."""
     hessians, x0, p = _task(z, most=0.5)
     L_i = np.abs(np.linalg.eigvalsh(hessians)).max(axis=-1)
-    L_minus = np.sqrt(_constants(hessians)[0]) + 1e-12
+    L_minus = np.sqrt(small_cases.squared_constants(hessians)[0]) + 1e-12
     gamma = 1 / (L_minus + L_i.mean(axis=1) * np.sqrt((1 - p) / p * 2))  # omega + 1 = d = 2
     return over(*small_cases.iscc_guarantee(hessians, x0, p, gamma))
 
@@ -144,7 +130,9 @@ def iscc_times_largest(z: Array, factor: float | Array) -> Array:
     """Theorem 2: ISCC of IQ, a multiple of the largest stepsize of the proof."""
     hessians, x0, p = _task(z, most=0.5)
     L_i = np.abs(np.linalg.eigvalsh(hessians)).max(axis=-1) + 1e-12
-    minus, plus, variance = _constants(hessians, L_i.mean(axis=1, keepdims=True) / L_i)
+    minus, plus, variance = small_cases.squared_constants(
+        hessians, L_i.mean(axis=1, keepdims=True) / L_i
+    )
     theta = plus + variance  # omega = 1
     L_minus = np.sqrt(minus) + 1e-12
     largest = 2 / (L_minus + np.sqrt(L_minus**2 + 4 * (1 - p) / p * theta))

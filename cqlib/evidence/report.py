@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from cqlib.evidence.attack import attack
 from cqlib.evidence.inequalities import INEQUALITIES
 from cqlib.evidence.worst_inputs import worst_input
 
@@ -37,13 +36,7 @@ def report(
     rows = []
     for name in names:
         inequality = INEQUALITIES[name]
-        found = attack(
-            inequality.ratio,
-            inequality.size,
-            evaluations=evaluations,
-            restarts=restarts,
-            seed=seed,
-        )
+        found = inequality.search(evaluations=evaluations, restarts=restarts, seed=seed)
         ratio = max(found.ratio, float(inequality.ratio(worst_input(name))[0]))
         above = ratio > 1 + TOLERANCE
         rows.append((name, found.evaluations, round(ratio, 4), above, above != inequality.valid))

@@ -122,6 +122,25 @@ def drive_hadamard(X: Array) -> tuple[Array, Array]:
 # --- MARINA with two clients in two dimensions ---------------------------------------------------
 
 
+def squared_constants(A: Array, factors: Array | None = None) -> tuple[Array, Array, Array]:
+    """Squares of L_-, L_+ and L_pm of quadratics, for k tasks at once.
+
+    Args:
+        A: Hessians, shape (k, n, d, d).
+        factors: 1 / (n w_i), shape (k, n), for weighted L_+ and L_pm.
+
+    Returns:
+        Shape (k,) each; ``theory.smoothness_of_hessians`` has the formulas.
+    """
+    factors = np.ones(A.shape[:2]) if factors is None else factors
+    mean = A.mean(axis=1)
+    square = np.einsum("kn,knij,knjl->kil", factors / A.shape[1], A, A)
+    minus, plus, variance = (
+        np.linalg.eigvalsh(each)[..., -1] for each in (mean @ mean, square, square - mean @ mean)
+    )
+    return minus, plus, np.maximum(variance, 0.0)
+
+
 @dataclass(frozen=True)
 class _Setting:
     """Tasks, compressor and stepsize, for k tasks at once."""
@@ -165,8 +184,7 @@ def _setting(hessians: Array, x0: Array, p: Array, kind: str) -> _Setting:
         factors = 1 / (2 * probabilities)
     else:
         raise ValueError(f"kind must be 'perm_k' or 'sampling', got {kind!r}")
-    square = np.einsum("kn,knij,knjl->kil", factors / 2, hessians, hessians)
-    noise = np.maximum(np.linalg.eigvalsh(square - mean @ mean)[:, -1], 0.0)  # A = B = 1
+    _, _, noise = squared_constants(hessians, factors)  # A = B = 1
     L_minus = np.maximum(np.abs(np.linalg.eigvalsh(mean)).max(axis=-1), 1e-12)
     root = np.sqrt(noise)
     steps = [

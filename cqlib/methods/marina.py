@@ -9,7 +9,7 @@ from typing import Protocol
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cqlib.compressors import Compressor, client_mean
+from cqlib.compressors import client_mean
 from cqlib.keys import Key, Stream
 from cqlib.methods.descend import Round, descend
 from cqlib.methods.trace import Trace
@@ -69,7 +69,7 @@ def marina_step(
 
 def marina(
     problem: Problem,
-    compressor: Compressor,
+    compressor: CombinatorialCompressor,
     *,
     p: float,
     stepsize: ArrayLike,

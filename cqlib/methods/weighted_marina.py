@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from numpy.typing import ArrayLike
 
-from cqlib.methods.descend import descend
-from cqlib.methods.marina import CombinatorialCompressor, marina_init, marina_step
+from cqlib.methods.marina import CombinatorialCompressor, marina
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 
@@ -27,7 +24,7 @@ def weighted_marina(
     $x^{t+1}=x^t-\gamma g^t$; with probability p, $g^{t+1}=\nabla f(x^{t+1})$ at 32 d bits per
     client, else $g^{t+1}=g^t+S(\{\nabla f_i(x^{t+1})-\nabla f_i(x^t)\}_i)$ at
     ``compressor.bits(d, n)``. With independent or correlated compressors of single clients, S being
-    their average, it is MARINA, to the last bit.
+    their average, it is MARINA, whose rounds these are.
 
     Args:
         problem: what to minimise.
@@ -52,12 +49,10 @@ def weighted_marina(
     >>> trace.bits[:, 0].tolist()  # whole gradients first, then 8 + 32 bits from one of 4 clients
     [0.0, 256.0, 266.0, 276.0]
     """
-    if not 0 < p <= 1:
-        raise ValueError(f"p must be in (0, 1], got {p}")
-    return descend(
+    return marina(
         problem,
-        marina_init,
-        partial(marina_step, compressor=compressor, p=p),
+        compressor,
+        p=p,
         stepsize=stepsize,
         bit_budget=bit_budget,
         rounds=rounds,

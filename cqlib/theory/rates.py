@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FLOAT_BITS = 32
+from cqlib.theory.complexity import FLOAT_BITS
 
 
 class Interval(NamedTuple):
