@@ -12,6 +12,8 @@ from benchmarks.inputs import KEY, codes, filled, rows, target, tensor, vector
 from cqlib import compressors
 from cqlib.kernels import cpu
 from cqlib.kernels.packing import code_bytes
+from cqlib.keys import Stream
+from cqlib.methods.marina import marina_init, marina_step
 
 Setup = Callable[[int, int], Operation]
 CLIENTS = tuple(2**i for i in range(1, 11))
@@ -52,6 +54,15 @@ def _mean_call(name: str) -> Setup:
         return lambda: compressor.mean(X, key=KEY)
 
     return setup
+
+
+def _marina_step(n: int, d: int) -> Operation:
+    """A compressed round on given gradients, float64 and a batch of one, as the simulator has."""
+    X, compressor, p = rows(n, d).double()[None], compressors.make("cq"), 0.01
+    memory = marina_init(X, key=KEY).memory
+    gradients = X.roll(1, dims=-1)
+    assert KEY.uniform(Stream.COIN) >= p, "the coin of this key sends whole gradients"
+    return lambda: marina_step(memory, gradients, key=KEY, compressor=compressor, p=p)
 
 
 def _received_call(n: int, d: int) -> Operation:
@@ -154,6 +165,8 @@ CASES = (
     Case("drive decode call", "decode: signs, rotation back", _decode_call("drive"), 32),
     Case("cq simulated mean", "compress and mean, 100 clients", _mean_call("cq"), 32, n=100,
          sizes=(1024,), joint=True),
+    Case("marina step", "a compressed round with CQ, 100 clients, float64", _marina_step, 64,
+         n=100, sizes=(1024,), joint=True),
     Case("cq simulated mean by n", "compress and mean", _mean_call("cq"), 32,
          sizes=(2**14,), counts=CLIENTS, joint=True),
     Case("mean by n", "of n messages, equal ranges", _mean_kernel(equal=True), 32,

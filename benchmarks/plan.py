@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from benchmarks import gpu, ours, peers
-from benchmarks.bars import ratio_bar
-from benchmarks.case import D_BAR, Case, Operation
+from benchmarks.bars import has_bar
+from benchmarks.case import Case, Operation
 from benchmarks.inputs import target, vector
 from benchmarks.measure import Clock, Effort, cpu_clock, interleaved, memcpy
 from benchmarks.row import FAILED, MISSING, NOT_RUN, Row, measured, unmeasured
@@ -71,8 +71,8 @@ def rows(plan: Plan, threads: Sequence[int]) -> Iterator[Row]:
     for who, case, n, d in _points(subjects):
         few = who != "cqlib" or case.counts or d not in plan.sizes_of_more_threads
         for count in threads[:1] if few else threads:
-            barred = ratio_bar(case.name) is not None and who == "cqlib" and d == D_BAR
-            effort = plan.careful if barred or case.name == "cq simulated mean" else plan.effort
+            barred = who == "cqlib" and has_bar(case.name, d)
+            effort = plan.careful if barred else plan.effort
             known = (who, case.name, count)
             row = _row(who, case, n, d, count, effort, seconds.get(known, 0.0))
             if row.best is not None and row.coordinates is not None:

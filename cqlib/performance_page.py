@@ -69,6 +69,11 @@ def performance_page(results: Record | None) -> str:
         "that the other one is faster.",
         tables.others(others, ours),
         tables.missing(rows),
+        "## A round in one process",
+        "What a simulation pays for a round of communication, all clients together. A step of "
+        "MARINA takes the differences of given gradients, compresses them and averages; computing "
+        "the gradients is not counted.",
+        tables.by_call([*ours, *others]),
         "## Number of clients",
         "What one client pays for CQ as their number grows; all rows from one loop:",
         tables.by_clients(ours, "cq encode by n", of_all=False),

@@ -7,6 +7,7 @@ from typing import Any
 
 Record = Mapping[str, Any]
 
+_TIMES = ("best", "median")
 _SIZES = (2**14, 2**18, 2**20, 2**22, 2**24, 2**26)
 
 
@@ -40,6 +41,16 @@ def others(theirs: Sequence[Record], ours: Sequence[Record]) -> str:
             lines.append((*facts, own["name"], speed(own), factor))
     headers = ("other", "what", "bits", "d", "speed", "ours", "our speed", "we are faster by")
     return table(headers, lines)
+
+
+def by_call(rows: Sequence[Record]) -> str:
+    """Return times of one call on vectors too short for the tables by dimension."""
+    lines = [
+        (r["name"], r["what"], r["n"], power(r["d"]), *(f"{r[t] * 1e3:.4g}" for t in _TIMES))
+        for r in rows
+        if r["d"] < _SIZES[0]
+    ]
+    return table(("case", "what", "n", "d", "best ms", "median ms"), sorted(lines))
 
 
 def missing(rows: Sequence[Record]) -> str:

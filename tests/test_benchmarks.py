@@ -192,9 +192,36 @@ def test_the_page_says_whether_a_bar_is_met(best: float, says: str) -> None:
     page = performance_page(about([sample(ratio_best=best)]))
     assert f"| cq encode | speed over memcpy | at least 0.25 | {best} | {says} |" in page
     assert "| drive encode | speed over memcpy | at least 0.2 | – | not measured |" in page
-    assert f"{int(says == 'met')} of 8 are met in this run." in page
+    assert f"{int(says == 'met')} of 10 are met in this run." in page
     assert "no compiler" in page and "no Triton" in page
     assert "| cq call | 2^26 | 256.0 | 8.0 | 16.0 | 8.0 |" in page
+
+
+@pytest.mark.parametrize(("slower", "met"), [(0.2, 2), (0.1, 1)])
+def test_a_step_is_judged_by_the_clock_and_by_the_other_library(slower: float, met: int) -> None:
+    ours_and_theirs = [
+        sample(name="marina step", n=100, d=1024, best=4e-4, median=5e-4),
+        sample(who="minifl", name="MiniFL CQ mean", n=100, d=1024, best=slower, median=slower),
+    ]
+    page = performance_page(about(ours_and_theirs))
+    assert "| marina step | milliseconds, n = 100, d = 1024 | at most 0.5 | 0.4 | met |" in page
+    says = f"at least 500 | {slower / 4e-4:.3g} | {'met' if met == 2 else 'missed'} |"
+    assert f"| marina step | times as fast as MiniFL CQ mean, n = 100, d = 1024 | {says}" in page
+    assert f"{met} of 10 are met in this run." in page
+    assert "| marina step | a case | 100 | 2^10 | 0.4 | 0.5 |" in page
+    alone = bars.bars(ours_and_theirs[:1])
+    assert [bar["measured"] for bar in alone if bar["name"] == "marina step"] == [0.4, None]
+
+
+def test_rows_with_a_bar_get_more_rounds() -> None:
+    assert bars.has_bar("cq encode", D_BAR) and not bars.has_bar("cq encode", 2**20)
+    assert bars.has_bar("marina step", 1024) and not bars.has_bar("norm", D_BAR)
+
+
+def test_the_measured_step_of_marina_is_a_compressed_one() -> None:
+    step = ours.find("marina step").setup(4, 64)()
+    assert step.bits < 32 * 64 and step.direction.shape == (1, 64)
+    assert step.direction.dtype == torch.float64
 
 
 def test_flatness_is_the_slowest_over_the_fastest() -> None:

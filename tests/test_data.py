@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from cqlib import data
+from cqlib import claims, data
 from cqlib.stand_in import stand_in as draw
 
 GIVEN = os.environ.get("CQLIB_DATA", "")  # as it was before `alone` takes it away
@@ -188,6 +188,43 @@ def test_dataset_checks_and_copies() -> None:
     for bad_X, bad_y in [(X, y[:1]), (X[0], y), (X, y * 0), (X * np.nan, y)]:
         with pytest.raises(ValueError, match="mine"):
             data.Dataset(bad_X, bad_y, "mine", True, "here")
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "digits"])
+def test_unit_rows(name: str) -> None:
+    loaded = data.load(name)
+    unit = loaded.unit_rows()
+    np.testing.assert_allclose((unit.X**2).sum(axis=1), 1, rtol=1e-14)
+    norms = np.sqrt((loaded.X**2).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(unit.X * norms, loaded.X, rtol=1e-14)
+    np.testing.assert_array_equal(unit.y, loaded.y)
+    assert (unit.name, unit.real, unit.source) == (name, True, loaded.source)
+    assert unit.label == f"{name}, unit rows" and unit.unit_rows() is unit
+    assert loaded.label == name and data.load(name) is loaded
+
+
+def test_unit_rows_of_zeros_and_of_extreme_rows() -> None:
+    X = np.array([[0, 0], [3, -4], [1e300, 1e300], [5e-324, 0], [0, -1e-200]])
+    made = data.Dataset(X, np.ones(5), "mine", False, "here").unit_rows()
+    half = np.sqrt(0.5)
+    wanted = [[0, 0], [0.6, -0.8], [half, half], [1, 0], [0, -1]]
+    np.testing.assert_allclose(made.X, wanted, rtol=1e-15)
+    assert made.label == "mine, unit rows (stand-in)" and not made.X.flags.writeable
+    assert data.Dataset(np.ones((2, 0)), np.ones(2), "none", True, "").unit_rows().X.shape == (2, 0)
+
+
+def test_rows_said_to_be_unit_must_be() -> None:
+    with pytest.raises(ValueError, match="mine: rows must have norm 1 or be zero"):
+        data.Dataset(
+            np.array([[0.6, 0.8], [1e300, 1]]), np.ones(2), "mine", True, "here", unit=True
+        )
+
+
+def test_claims_know_which_set_of_unit_rows_they_rest_on() -> None:
+    made = stand_in("splice").unit_rows()
+    words = {"holds": True, "stated": "", "measured": ""}
+    found = claims.check("table-3", "reproduced", **words, datasets=[made])
+    assert found.verdict == claims.STAND_IN and found.note == "Data: splice, unit rows (stand-in)."
 
 
 def test_unknown_name() -> None:

@@ -118,7 +118,9 @@ def test_global_generators_are_left_alone():
 
 
 def course(rounds):
-    return Trace(*np.zeros((3, rounds + 1, 2)), stepsize=np.array([0.1, 0.2]))
+    return Trace(
+        *np.zeros((3, rounds + 1, 2)), stepsize=np.array([0.1, 0.2]), seed=np.array([0, 0])
+    )
 
 
 def test_the_output_round_is_uniform_over_all_but_the_last_iterate():

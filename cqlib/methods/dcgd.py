@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from numpy.typing import ArrayLike
@@ -34,7 +35,7 @@ def dcgd(
     stepsize: ArrayLike,
     bit_budget: float | None = None,
     rounds: int | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Trace:
     r"""Run DCGD: $x^{t+1}=x^t-\gamma\frac1n\sum_iC_i(\nabla f_i(x^t))$.
 
@@ -47,7 +48,7 @@ def dcgd(
         stepsize: $\gamma$, one or a sweep of shape (b,).
         bit_budget: bits that a client may send.
         rounds: number of rounds; give this or ``bit_budget``.
-        seed: seed of the compressor, in [0, 2^64).
+        seed: seed of the compressor, in [0, 2^64), or several, run in one batch.
 
     Raises:
         ValueError: for a stepsize that is not positive and finite, not just one of budget and

@@ -1,4 +1,4 @@
-"""The loop that all methods share: x^{t+1} = x^t - stepsize g^t, for a whole sweep at once.
+"""The loop that all methods share: x^{t+1} = x^t - stepsize g^t, for a whole batch at once.
 
 Methods differ in how the server comes by its direction g^t. A method is an ``init`` and a ``step``
 that turn the clients' gradients into a :class:`Round`; everything else is here.
@@ -6,12 +6,13 @@ that turn the clients' gradients into a :class:`Round`; everything else is here.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from cqlib.compressors import client_mean
@@ -53,81 +54,114 @@ def descend(
     stepsize: ArrayLike,
     bit_budget: float | None = None,
     rounds: int | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Trace:
-    """Run a method for every stepsize of a sweep.
+    """Run a method for every seed and every stepsize, all in one batch.
+
+    Gradients are taken for the whole batch at once, messages for all members of a seed at once,
+    since these share all randomness.
 
     Args:
         problem: what to minimise.
         init: the method's first round.
         step: its later rounds.
-        stepsize: positive number, or b of them: a sweep, sharing all randomness.
+        stepsize: positive number, or several: a sweep.
         bit_budget: stop before a client would have sent more bits than this.
         rounds: stop after this many rounds; give this or ``bit_budget``.
-        seed: seed of all randomness, in [0, 2^64).
+        seed: seed of all randomness, in [0, 2^64), or several.
 
     Returns:
-        The trace. A member whose squared gradient norm is not finite or has grown by
-        ``DIVERGENCE_GROWTH`` has diverged: its entries are infinite from there on.
+        The trace, with a column for every seed and stepsize, seeds outermost. A member whose
+        squared gradient norm is not finite or has grown by ``DIVERGENCE_GROWTH`` has diverged: its
+        entries are infinite from there on.
+
+    Raises:
+        ValueError: for a stepsize that is not positive and finite, a seed that is no integer in
+            range or given twice, not just one of budget and rounds.
     """
-    gamma = _check_stepsize(stepsize)
+    gamma, keys = _check_stepsize(stepsize), _keys(seed)
     if (bit_budget is None) == (rounds is None):
         raise ValueError("give exactly one of bit_budget and rounds")
     for name, limit in (("bit_budget", bit_budget), ("rounds", rounds)):
         if limit is not None and not 0 <= limit < np.inf:
             raise ValueError(f"{name} must be at least 0 and finite, got {limit}")
 
+    def goes_on(group: _Group) -> bool:
+        if len(group.x) == 0 or (rounds is not None and group.key.round >= rounds):
+            return False
+        return bit_budget is None or group.sent + group.latest.bits <= bit_budget
+
     b = len(gamma)
-    active = torch.arange(b)
-    x = problem.x0.expand(b, -1).clone()
-    record = _Record(b)
-    key = Key(seed)
+    x = problem.x0.expand(b * len(keys), -1)
     value, gradients = problem.value_and_gradients(x)
     norm_sq = _mean_norm_sq(gradients)
-    limit_sq = DIVERGENCE_GROWTH * norm_sq
-    record.add(active, 0.0, norm_sq, value)
-    sent, done = 0.0, 0
-    state = init(gradients, key=key)
-    while len(active):
-        if bit_budget is not None and sent + state.bits > bit_budget:
-            break
-        if rounds is not None and done >= rounds:
-            break
-        sent, done, key = sent + state.bits, done + 1, key.next()
-        x = x - gamma[active][:, None] * state.direction
-        value, gradients = problem.value_and_gradients(x)
-        norm_sq = _mean_norm_sq(gradients)
-        sane = torch.isfinite(value) & torch.isfinite(gradients).all(dim=(1, 2))
-        alive = sane & (norm_sq <= limit_sq[active])
+    limit_sq = DIVERGENCE_GROWTH * norm_sq[0]
+    groups = []
+    for own, key in zip(torch.split(torch.arange(len(x)), b), keys, strict=True):
+        groups.append(_Group(own, own, gamma, x[own], key, 0.0, init(gradients[own], key=key)))
+    rows = [_row(len(x), groups, norm_sq, value)]
+    while groups := [group for group in groups if goes_on(group)]:
+        groups = [group.moved() for group in groups]
+        value, gradients = problem.value_and_gradients(torch.cat([group.x for group in groups]))
+        norm_sq = _mean_norm_sq(gradients)  # not finite if any gradient is not
+        alive = torch.isfinite(value) & (norm_sq <= limit_sq)
         if not bool(alive.all()):
-            active, x, value, norm_sq = active[alive], x[alive], value[alive], norm_sq[alive]
-            gradients, memory = gradients[alive], _select(state.memory, alive)
-        else:
-            memory = state.memory
-        record.add(active, sent, norm_sq, value)
-        if len(active):
-            state = step(memory, gradients, key=key)
-    return record.trace(gamma)
+            parts = torch.split(alive, [len(group.x) for group in groups])
+            groups = [group.only(part) for group, part in zip(groups, parts, strict=True)]
+            value, norm_sq, gradients = value[alive], norm_sq[alive], gradients[alive]
+        rows.append(_row(len(x), groups, norm_sq, value))
+        parts = torch.split(gradients, [len(group.x) for group in groups])
+        groups = [group.sends(step, part) for group, part in zip(groups, parts, strict=True)]
+    bits, norms, values = np.stack(rows, axis=1)
+    seeds = np.array([key.seed for key in keys], dtype=np.uint64)
+    return Trace(bits, norms, values, np.tile(gamma.numpy(), len(keys)), np.repeat(seeds, b))
 
 
-class _Record:
-    """Collects the rows of a trace."""
+@dataclass(frozen=True)
+class _Group:
+    """The members of one seed."""
 
-    def __init__(self, b: int) -> None:
-        self.b = b
-        self.bits: list[float] = []
-        self.rows: list[np.ndarray] = []
+    columns: Tensor  # of the trace, of all members
+    running: Tensor  # of those that have not diverged, shape (b,)
+    gamma: Tensor  # their stepsizes, shape (b,)
+    x: Tensor  # their iterates, shape (b, d)
+    key: Key  # of the latest message; its round is the number of rounds done
+    sent: float  # bits that each client had sent when x was reached
+    latest: Round  # the message that the next iterate is made from
 
-    def add(self, active: Tensor, bits: float, norm_sq: Tensor, value: Tensor) -> None:
-        row = np.full((2, self.b), np.inf)
-        row[:, active.numpy()] = torch.stack([norm_sq, value]).cpu().numpy()
-        self.bits.append(bits)
-        self.rows.append(row)
+    def moved(self) -> _Group:
+        """Take the step that the latest message says."""
+        x = self.x - self.gamma[:, None] * self.latest.direction
+        return replace(self, x=x, key=self.key.next(), sent=self.sent + self.latest.bits)
 
-    def trace(self, gamma: Tensor) -> Trace:
-        rows = np.stack(self.rows)
-        bits = np.repeat(np.array(self.bits)[:, None], self.b, axis=1)
-        return Trace(bits, rows[:, 0].copy(), rows[:, 1].copy(), gamma.numpy().copy())
+    def only(self, alive: Tensor) -> _Group:
+        """Drop members that have diverged."""
+        kept = self.running[alive], self.gamma[alive], self.x[alive]
+        latest = self.latest._replace(memory=_select(self.latest.memory, alive))
+        return _Group(self.columns, *kept, self.key, self.sent, latest)
+
+    def sends(self, step: Step, gradients: Tensor) -> _Group:
+        """Let the clients send their next message."""
+        if len(gradients) == 0:
+            return self
+        return replace(self, latest=step(self.latest.memory, gradients, key=self.key))
+
+
+def _row(b: int, groups: list[_Group], norm_sq: Tensor, value: Tensor) -> NDArray[np.float64]:
+    """Bits, squared norm and value of all columns; NaN for seeds whose run has ended."""
+    row = np.full((3, b), np.nan)
+    for group in groups:
+        row[:, group.columns.numpy()] = np.array([[group.sent], [np.inf], [np.inf]])
+    running = torch.cat([group.running for group in groups]).numpy()
+    row[1:, running] = torch.stack([norm_sq, value]).cpu().numpy()
+    return row
+
+
+def _keys(seed: int | Sequence[int]) -> list[Key]:
+    keys = [Key(each) for each in np.atleast_1d(np.asarray(seed, dtype=object)).tolist()]
+    if not keys or len(set(keys)) < len(keys):
+        raise ValueError(f"seed must be one integer or several different ones, got {seed!r}")
+    return keys
 
 
 def _check_stepsize(stepsize: ArrayLike) -> Tensor:

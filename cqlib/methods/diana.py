@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,7 +48,7 @@ def diana(
     alpha: float | None = None,
     bit_budget: float | None = None,
     rounds: int | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Trace:
     r"""Run DIANA: $m_i=C_i(\nabla f_i(x^t)-h_i^t)$, $h_i^{t+1}=h_i^t+\alpha m_i$, $h_i^0=0$.
 
@@ -61,7 +62,7 @@ def diana(
         alpha: in (0, 1]; by default $\frac1{1+\omega}$, the largest that the theory allows.
         bit_budget: bits that a client may send.
         rounds: number of rounds; give this or ``bit_budget``.
-        seed: seed of the compressor, in [0, 2^64).
+        seed: seed of the compressor, in [0, 2^64), or several, run in one batch.
 
     Raises:
         ValueError: for a stepsize that is not positive and finite, alpha outside (0, 1], not just

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -75,7 +76,7 @@ def marina(
     stepsize: ArrayLike,
     bit_budget: float | None = None,
     rounds: int | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Trace:
     r"""Run MARINA (Algorithm 1).
 
@@ -90,7 +91,7 @@ def marina(
         stepsize: $\gamma$, one or a sweep of shape (b,); see ``theory.marina_stepsize``.
         bit_budget: bits that a client may send; the first whole gradient counts.
         rounds: number of rounds; give this or ``bit_budget``.
-        seed: seed of coins and compressor, in [0, 2^64).
+        seed: seed of coins and compressor, in [0, 2^64), or several, run in one batch.
 
     Raises:
         ValueError: for a stepsize that is not positive and finite, not just one of budget and

@@ -18,15 +18,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    r"""Course of a stepsize sweep; row t is about the iterate x^t, column k about stepsize k.
+    r"""Course of a batch; row t is about the iterate x^t, a column about one stepsize and seed.
+
+    Where seeds need different numbers of rounds for the same bits, the shorter columns end in NaN.
 
     Args:
         bits: bits that each client had sent when x^t was reached, shape (rounds + 1, b).
         grad_norm_sq: $\|\nabla f(x^t)\|^2$, shape (rounds + 1, b); infinite after divergence.
         value: f(x^t), shape (rounds + 1, b); infinite after divergence.
         stepsize: the stepsizes, shape (b,).
+        seed: the seeds, shape (b,).
 
-    >>> trace = Trace(*np.array([[[0.0], [64]], [[4], [1]], [[2], [1]]]), stepsize=np.array([0.5]))
+    >>> trace = Trace(*np.array([[[0.0], [64]], [[4], [1]], [[2], [1]]]), [0.5], [0])
     >>> trace.at([0, 63, 64, 99]).ravel().tolist()
     [4.0, 4.0, 1.0, 1.0]
     """
@@ -35,33 +38,66 @@ class Trace:
     grad_norm_sq: Array
     value: Array
     stepsize: Array
+    seed: NDArray[np.uint64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", np.asarray(self.stepsize, dtype=np.float64))
+        object.__setattr__(self, "seed", np.asarray(self.seed, dtype=np.uint64))
 
     @property
     def rounds(self) -> int:
-        """Rounds that were run."""
+        """Rounds that were run, by the seed that ran longest."""
         return len(self.bits) - 1
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
-        """Which members of the sweep diverged, shape (b,)."""
-        return np.asarray(~np.isfinite(self.grad_norm_sq[-1]))
+        """Which members of the batch diverged, shape (b,)."""
+        return np.asarray(np.isinf(self.grad_norm_sq).any(axis=0))
+
+    def select(self, columns: ArrayLike) -> Trace:
+        """Return some members of the batch, without the rounds that only others did.
+
+        Args:
+            columns: which, as NumPy takes it: a mask or indices, shape (k,).
+
+        Raises:
+            IndexError: for a column that is not there.
+        """
+        own = np.atleast_1d(np.asarray(columns))
+        bits = self.bits[:, own]
+        rows = ~np.isnan(bits).all(axis=1)
+        arrays = bits[rows], self.grad_norm_sq[:, own][rows], self.value[:, own][rows]
+        return Trace(*arrays, self.stepsize[own], self.seed[own])
+
+    def of_seed(self, seed: int) -> Trace:
+        """Return the columns of one seed, as a run with it alone gives them.
+
+        Raises:
+            ValueError: for a seed that is not there.
+        """
+        own = self.seed == seed
+        if not own.any():
+            raise ValueError(f"seed {seed} is none of {sorted(set(self.seed.tolist()))}")
+        return self.select(own)
 
     def at(self, bits: ArrayLike) -> Array:
         """Squared gradient norm of the last iterate reached within a number of bits.
 
         Args:
-            bits: bits per client, shape (k,), each at least 0.
+            bits: bits per client, one number or shape (k,), each at least 0.
 
         Returns:
-            Shape (k, b).
+            Shape (b,) or (k, b).
 
         Raises:
             ValueError: for a negative number of bits.
         """
         if not (np.asarray(bits) >= 0).all():
             raise ValueError(f"bits must be at least 0, got {bits!r}")
-        row = np.searchsorted(self.bits[:, 0], np.asarray(bits), side="right") - 1
-        return np.asarray(self.grad_norm_sq[row])
+        rows = [
+            np.searchsorted(column, np.asarray(bits), side="right") - 1 for column in self.bits.T
+        ]
+        return np.asarray(self.grad_norm_sq[np.stack(rows, axis=-1), np.arange(len(rows))])
 
     def best(self, bits: float = np.inf) -> int:
         """Column of the smallest squared gradient norm within a number of bits (D.2.2)."""
@@ -85,11 +121,12 @@ class Trace:
         return int(Key(seed).uniform(Stream.OUTPUT) * self.rounds)
 
     def to_frame(self, **columns: Any) -> pd.DataFrame:
-        """Return a tidy table: a row per round and stepsize, with constant ``columns`` in front."""
+        """Return a tidy table: a row per round and member, with constant ``columns`` in front."""
         rounds, b = self.bits.shape
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 **{name: [value] * (rounds * b) for name, value in columns.items()},
+                "seed": np.tile(self.seed, rounds),
                 "stepsize": np.tile(self.stepsize, rounds),
                 "round": np.repeat(np.arange(rounds), b),
                 "bits": self.bits.ravel(),
@@ -97,6 +134,7 @@ class Trace:
                 "value": self.value.ravel(),
             }
         )
+        return table[table.bits.notna()].reset_index(drop=True)
 
     def to_csv(self, path: str | Path, **columns: Any) -> None:
         """Write :meth:`to_frame` as CSV, whole or not at all; floats keep all their digits."""

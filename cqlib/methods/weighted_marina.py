@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from numpy.typing import ArrayLike
 
 from cqlib.methods.marina import CombinatorialCompressor, marina
@@ -17,7 +19,7 @@ def weighted_marina(
     stepsize: ArrayLike,
     bit_budget: float | None = None,
     rounds: int | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Trace:
     r"""Run weighted MARINA (Algorithm 4).
 
@@ -34,7 +36,7 @@ def weighted_marina(
             weighted constants) and ``theory.iscc_stepsize``.
         bit_budget: bits that a client may send; the first whole gradient counts.
         rounds: number of rounds; give this or ``bit_budget``.
-        seed: seed of coins and compressor, in [0, 2^64).
+        seed: seed of coins and compressor, in [0, 2^64), or several, run in one batch.
 
     Raises:
         ValueError: for a stepsize that is not positive and finite, not just one of budget and

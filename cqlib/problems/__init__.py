@@ -2,14 +2,17 @@
 
 from cqlib.problems.base import Problem, Smoothness
 from cqlib.problems.logistic import Logistic, logistic
+from cqlib.problems.network import Network, network
 from cqlib.problems.quadratic import Quadratic, quadratic_hessian_variance, quadratic_smoothness
 
 __all__ = [
     "Logistic",
+    "Network",
     "Problem",
     "Quadratic",
     "Smoothness",
     "logistic",
+    "network",
     "quadratic_hessian_variance",
     "quadratic_smoothness",
 ]

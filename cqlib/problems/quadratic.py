@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -52,15 +53,20 @@ class Quadratic:
 
     def gradients(self, x: Tensor) -> Tensor:
         """Gradients of all f_i: shape (n, d) or (b, n, d)."""
-        gradients = self.scale[:, None] * _stencil(x)[..., None, :] + self.shift * x[..., None, :]
-        gradients[..., 0] -= self.pull
-        return gradients
+        return self.value_and_gradients(x)[1]
 
     def value_and_gradients(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """f(x) and the clients' gradients."""
-        mean = self.scale.mean() * _stencil(x) + self.shift * x
-        value = (x * mean).sum(dim=-1) / 2 - self.pull.mean() * x[..., 0]
-        return value, self.gradients(x)
+        common, bent = self.shift * x, _stencil(x)
+        scale, pull = self._means
+        value = (x * (common + scale * bent)).sum(dim=-1) / 2 - pull * x[..., 0]
+        gradients = torch.addcmul(common[..., None, :], self.scale[:, None], bent[..., None, :])
+        gradients[..., 0] -= self.pull
+        return value, gradients
+
+    @cached_property
+    def _means(self) -> tuple[Tensor, Tensor]:
+        return self.scale.mean(), self.pull.mean()
 
     def gradient(self, i: int, x: Tensor) -> Tensor:
         """Gradient of f_i alone: x of shape (d,) to (d,)."""

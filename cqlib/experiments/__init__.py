@@ -1,0 +1,22 @@
+"""Methods compared under the same number of bits: contenders, tuning, outcomes, figures."""
+
+from cqlib.experiments import contenders
+from cqlib.experiments.comparison import Comparison, compare
+from cqlib.experiments.contenders import Contender
+from cqlib.experiments.outcomes import Gap, counts, gap, outcomes
+from cqlib.experiments.tuning import Budget, Tuned, gd_budget, tune
+
+__all__ = [
+    "Budget",
+    "Comparison",
+    "Contender",
+    "Gap",
+    "Tuned",
+    "compare",
+    "contenders",
+    "counts",
+    "gap",
+    "gd_budget",
+    "outcomes",
+    "tune",
+]

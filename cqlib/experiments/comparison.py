@@ -1,0 +1,159 @@
+"""Contenders on one problem with the same bits, and the tables that figures are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cqlib.experiments.contenders import Contender
+from cqlib.experiments.tuning import Tuned, tune
+from cqlib.problems import Problem
+
+# Below this share of the first squared gradient norm, rounding errors decide.
+FLOOR = 1e-24
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Tuned contenders on one problem.
+
+    Args:
+        setting: what tells the problem from others, by column name; leads every table.
+        bit_budget: bits that each client might send.
+        start: squared gradient norm at x^0.
+        tuned: by the contenders' names.
+    """
+
+    setting: dict[str, Any]
+    bit_budget: float
+    start: float
+    tuned: dict[str, Tuned]
+
+    def curves(self, points: int = 121) -> pd.DataFrame:
+        """Median and spread over the seeds against bits, at the chosen stepsizes.
+
+        A row per contender and number of bits: ``median``, quartiles, extremes of the squared
+        gradient norm.
+        """
+        bits = np.linspace(0, self.bit_budget, points)
+        tables = []
+        for name, tuned in self.tuned.items():
+            values = tuned.curves(bits)[:, tuned.chosen]
+            levels = np.quantile(values, [0.5, 0.25, 0.75, 0, 1], axis=1)
+            columns = dict(zip(_LEVELS, levels, strict=True))
+            known = {"method": name, "multiple": tuned.multiple, "bits_per_client": bits}
+            tables.append(pd.DataFrame({**self.setting, **known, **columns}))
+        return pd.concat(tables, ignore_index=True)
+
+    def candidates(self, points: int = 121) -> pd.DataFrame:
+        """Median over the seeds against bits for every candidate stepsize.
+
+        Infinite where half of the seeds have diverged; ``chosen`` marks the choice.
+        """
+        bits = np.linspace(0, self.bit_budget, points)
+        tables = []
+        for name, tuned in self.tuned.items():
+            medians = np.median(tuned.curves(bits), axis=2)
+            for k, multiple in enumerate(tuned.multiples):
+                known = {"method": name, "multiple": multiple, "chosen": k == tuned.chosen}
+                values = {"bits_per_client": bits, "median": medians[:, k]}
+                tables.append(pd.DataFrame({**self.setting, **known, **values}))
+        return pd.concat(tables, ignore_index=True)
+
+    def finals(self) -> pd.DataFrame:
+        """What each seed reached at the budget, with the chosen stepsize.
+
+        ``log10`` is the decimal logarithm of the squared gradient norm relative to that at the
+        start, cut off at ``FLOOR``.
+        """
+        rows = []
+        for name, tuned in self.tuned.items():
+            for trace, final in zip(
+                tuned.traces[tuned.chosen], tuned.finals[tuned.chosen], strict=True
+            ):
+                known = {"method": name, "multiple": tuned.multiple, "seed": int(trace.seed[0])}
+                log10 = float(np.log10(max(final / self.start, FLOOR)))
+                rows.append({**self.setting, **known, "log10": log10})
+        return pd.DataFrame(rows)
+
+    def summary(self) -> pd.DataFrame:
+        """One row per contender: theory's p and prediction, the choice, the median result.
+
+        ``bits_of_gd`` is the share of the budget after which the median curve is at most where
+        tuned gradient descent ends; NaN if it never is.
+        """
+        curves, finals = self.curves(points=481), self.finals()
+        goal = np.median(self.tuned["GD"].finals[self.tuned["GD"].chosen])
+        rows = []
+        for name, tuned in self.tuned.items():
+            there = curves[(curves.method == name) & (curves["median"] <= goal)]
+            reached = there.bits_per_client.min() if len(there) else np.nan
+            rows.append(
+                {
+                    **self.setting,
+                    "method": name,
+                    "p": tuned.contender.p,
+                    "predicted": tuned.contender.factor,
+                    "multiple": tuned.multiple,
+                    "log10_median": finals[finals.method == name].log10.median(),
+                    "bits_of_gd": reached / self.bit_budget,
+                }
+            )
+        return pd.DataFrame(rows)
+
+
+_LEVELS = ("median", "lower_quartile", "upper_quartile", "lowest", "highest")
+
+
+def compare(
+    setting: Mapping[str, Any],
+    problem: Problem,
+    contenders: Sequence[Contender],
+    *,
+    powers: Sequence[int],
+    bit_budget: float,
+    seeds: Sequence[int],
+) -> Comparison:
+    """Tune all contenders on a problem in the same way: same multiples, budget and seeds.
+
+    Args:
+        setting: what tells the problem from others, by column name.
+        problem: what to minimise.
+        contenders: with gradient descent among them.
+        powers: of two, to multiply theory's stepsizes by.
+        bit_budget: bits that each client may send.
+        seeds: of the runs.
+
+    Raises:
+        ValueError: for two contenders of one name, or without "GD".
+
+    >>> from cqlib import compressors, problems
+    >>> from cqlib.experiments import contenders
+    >>> task = problems.quadratic_hessian_variance(n=16, d=16, noise=0.0, reg=1e-3, seed=0)
+    >>> two = [contenders.gd(task), contenders.marina(task, compressors.make("cq"))]
+    >>> result = compare(
+    ...     {"n": 16}, task, two, powers=[0, 1, 2], bit_budget=18000, seeds=[0, 1, 2]
+    ... )
+    >>> result.summary().method[result.summary().log10_median.idxmin()]
+    'MARINA + CQ'
+    """
+    names = [contender.name for contender in contenders]
+    if len(set(names)) < len(names) or "GD" not in names:
+        raise ValueError(f"need different names with 'GD' among them, got {names}")
+    gradient = problem.gradients(problem.x0).mean(dim=0)
+    size = problem.n * problem.d
+    return Comparison(
+        dict(setting),
+        bit_budget,
+        float((gradient**2).sum()),
+        {
+            contender.name: tune(
+                contender, powers=powers, bit_budget=bit_budget, seeds=seeds, coordinates=size
+            )
+            for contender in contenders
+        },
+    )

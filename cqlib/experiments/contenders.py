@@ -1,0 +1,145 @@
+"""What takes part in an experiment: a method with everything chosen but the stepsize's multiple."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cqlib import methods, theory
+from cqlib.compressors import Compressor
+from cqlib.compressors.iscc import ISCC
+from cqlib.compressors.types import Constants
+from cqlib.methods import Trace
+from cqlib.problems import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    r"""A method on a problem, ready to run at any stepsize.
+
+    Args:
+        name: as in figures, unique in a comparison.
+        run: takes ``stepsize``, ``bit_budget`` and ``seed`` and returns the trace.
+        stepsize: what theory allows, with the constants chosen; multiples of it are tried.
+        p: probability of a round of whole gradients; NaN for a method that has none.
+        factor: bits that theory predicts, relative to gradient descent; NaN where it says nothing.
+        random: whether the run depends on the seed.
+    """
+
+    name: str
+    run: Callable[..., Trace]
+    stepsize: float
+    p: float = np.nan
+    factor: float = np.nan
+    random: bool = True
+
+
+def gd(problem: Problem) -> Contender:
+    """Gradient descent, from the stepsize 1 / L_-.
+
+    >>> from cqlib import problems
+    >>> task = problems.quadratic_hessian_variance(n=4, d=8, noise=0.5, reg=0.1, seed=0)
+    >>> gd(task).factor
+    1.0
+    """
+
+    def run(*, stepsize: ArrayLike, bit_budget: float, seed: int | Sequence[int] = 0) -> Trace:
+        return methods.gd(problem, stepsize=stepsize, bit_budget=bit_budget)
+
+    step = theory.gd_stepsize(problem.smoothness().L_minus)
+    return Contender("GD", run, step, p=1.0, factor=1.0, random=False)
+
+
+def dcgd(
+    problem: Problem,
+    compressor: Compressor,
+    *,
+    name: str = "",
+    constants: Constants = "paper",
+) -> Contender:
+    r"""Distributed compressed gradient descent, from the stepsize $[L_-(1+A-B)]^{-1}$.
+
+    With equal clients, $\mathbb E\|g\|^2\le(1+A-B)\|\nabla f\|^2$, so that up to this stepsize
+    every step decreases f on average.
+
+    Args:
+        problem: what to minimise.
+        compressor: C.
+        name: by default "DCGD + " and the compressor.
+        constants: kind of A and B, as :meth:`Compressor.ab` takes it.
+    """
+    A, B, _ = compressor.ab(problem.n, problem.d, constants=constants)
+    stepsize = theory.gd_stepsize(problem.smoothness().L_minus * (1 + A - B))
+    run = partial(methods.dcgd, problem, compressor)
+    return Contender(name or f"DCGD + {compressor.name.upper()}", run, stepsize)
+
+
+def marina(
+    problem: Problem,
+    compressor: Compressor,
+    *,
+    name: str = "",
+    constants: Constants = "paper",
+) -> Contender:
+    """MARINA with p by numerical minimisation (D.2.1) and the theoretical stepsize at this p.
+
+    Args:
+        problem: what to minimise.
+        compressor: C.
+        name: by default "MARINA + " and the compressor.
+        constants: kind of A and B, as :meth:`Compressor.ab` takes it; "paper" is what Table 4
+            lists, also for CQ where the clients differ: an extrapolation.
+
+    >>> from cqlib import compressors, problems
+    >>> task = problems.quadratic_hessian_variance(n=64, d=64, noise=0.5, reg=1e-3, seed=0)
+    >>> cq = marina(task, compressors.make("cq"))
+    >>> cq.name, round(cq.p, 4), round(cq.factor, 4)
+    ('MARINA + CQ', 0.0119, 0.0945)
+    """
+    n, d, smoothness = problem.n, problem.d, problem.smoothness()
+    A, B, _ = compressor.ab(n, d, constants=constants)
+    bits = compressor.bits(d, n)
+    p, factor = theory.optimal_p(A=A, B=B, d=d, bits=bits, smoothness=smoothness)
+    L = smoothness
+    stepsize = theory.marina_stepsize(p, A, B, L.L_minus, L.L_plus, L.L_pm)
+    run = partial(methods.marina, problem, compressor, p=p)
+    return Contender(name or f"MARINA + {compressor.name.upper()}", run, stepsize, p, factor)
+
+
+def iscc(
+    problem: Problem,
+    inner: Compressor,
+    *,
+    name: str = "",
+    constants: Constants = "paper",
+) -> Contender:
+    r"""Weighted MARINA with importance sampling, one client a round, $q_i=L_i/\sum_jL_j$.
+
+    p and the stepsize come from $A=\omega+1$, $B=1$ and the weighted constants (Lemma 4).
+
+    Args:
+        problem: what to minimise.
+        inner: compressor of the client that sends.
+        name: by default "MARINA + ISCC(inner)".
+        constants: kind of omega, as :meth:`ISCC.weighted_ab` takes it.
+
+    >>> from cqlib import compressors, problems
+    >>> task = problems.quadratic_smoothness(n=32, d=16, noise=2.0, reg=1e-3, seed=0)
+    >>> drive = compressors.make("drive")
+    >>> iscc(task, drive).factor < marina(task, drive).factor
+    True
+    """
+    n, d = problem.n, problem.d
+    L = np.array(problem.smoothness().L_i)
+    q = L / L.sum()
+    compressor = ISCC(inner=inner, probabilities=tuple(q.tolist()))
+    A, B, _ = compressor.weighted_ab(n, d, constants=constants)
+    weighted = problem.smoothness(weights=compressor.probabilities)
+    p, factor = theory.optimal_p(A=A, B=B, d=d, bits=compressor.bits(d, n), smoothness=weighted)
+    stepsize = theory.marina_stepsize(p, A, B, weighted.L_minus, weighted.L_plus, weighted.L_pm)
+    run = partial(methods.weighted_marina, problem, compressor, p=p)
+    return Contender(name or f"MARINA + ISCC({inner.name.upper()})", run, stepsize, p, factor)

@@ -1,0 +1,139 @@
+"""Win, tie or loss: who got further with the same bits, and whether chance explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+
+
+class Gap(NamedTuple):
+    """By how much one group of runs got further than another."""
+
+    median: float  # of all differences, theirs - ours
+    low: float  # confidence interval of the shift
+    high: float
+    p: float  # of the two-sided rank sum test
+
+
+def gap(ours: Array, theirs: Array, *, level: float = 0.05) -> Gap:
+    r"""Compare two groups of results, small ones being good.
+
+    The median of all pairwise differences estimates by how much the groups are shifted (Hodges and
+    Lehmann); p is that of the exact rank sum test, the interval is its inversion. Neither assumes
+    anything on the distributions beyond the runs being independent.
+
+    Args:
+        ours: results of our runs, shape (k,).
+        theirs: results of the others, shape (m,).
+        level: one minus the confidence, in (0, 1). With too few runs for it the interval is
+            unbounded.
+
+    Raises:
+        ValueError: for fewer than two runs.
+
+    >>> gap(np.array([1.0, 2.0, 3.0]), np.array([6.0, 7.0, 8.0]))
+    Gap(median=5.0, low=-inf, high=inf, p=0.1)
+    """
+    if min(len(ours), len(theirs)) < 2:
+        raise ValueError(f"need two or more runs of each, got {len(ours)} and {len(theirs)}")
+    differences = np.sort(np.subtract.outer(theirs, ours).ravel())
+    drop = _critical(len(ours), len(theirs), level)
+    low = differences[drop - 1] if drop else -np.inf
+    high = differences[-drop] if drop else np.inf
+    return Gap(float(np.median(differences)), float(low), float(high), _rank_sum_p(ours, theirs))
+
+
+def outcomes(
+    finals: pd.DataFrame,
+    *,
+    ours: str,
+    against: Sequence[str],
+    setting: Sequence[str],
+    level: float = 0.05,
+) -> pd.DataFrame:
+    r"""Win, tie or loss of one method against others, in every setting.
+
+    A win or loss is a difference that the rank sum test finds with all comparisons of the table
+    taken together (Holm's correction): if no two methods differed anywhere, the table would hold a
+    win or loss with a probability of at most ``level``.
+
+    Args:
+        finals: ``log10`` of what each seed reached, as :meth:`Comparison.finals` gives it.
+        ours: the method in question.
+        against: the others.
+        setting: names of the columns that tell the settings apart.
+        level: of the whole table.
+
+    Returns:
+        A row per setting and other method: ``decades`` by which ours ends below, with confidence
+        interval ``low`` to ``high`` (for the row alone), ``p``, and ``outcome``.
+    """
+    rows = []
+    for _, group in finals.groupby(list(setting), sort=False, dropna=False):
+        known: dict[str, Any] = {name: group[name].iloc[0] for name in setting}
+        results = {name: part.log10.to_numpy() for name, part in group.groupby("method")}
+        for other in against:
+            if other in results and ours in results:
+                found = gap(results[ours], results[other], level=level)
+                rows.append({**known, "method": ours, "against": other, **_columns(found)})
+    table = pd.DataFrame(rows)
+    significant = _holm(table.p.to_numpy(), level)
+    sign = np.where(table.decades > 0, "win", "loss")
+    table["outcome"] = np.where(significant & (table.decades != 0), sign, "tie")
+    return table
+
+
+def counts(table: pd.DataFrame, by: Sequence[str] = ("against",)) -> pd.DataFrame:
+    """Count wins, ties and losses.
+
+    >>> table = pd.DataFrame({"against": ["IQ", "IQ"], "outcome": ["win", "tie"]})
+    >>> counts(table).loc["IQ"].to_dict()
+    {'win': 1, 'tie': 1, 'loss': 0}
+    """
+    found = table.groupby([*by, "outcome"], sort=False).size().unstack(fill_value=0)
+    return found.reindex(columns=["win", "tie", "loss"], fill_value=0).rename_axis(columns=None)
+
+
+def _columns(found: Gap) -> dict[str, float]:
+    return {"decades": found.median, "low": found.low, "high": found.high, "p": found.p}
+
+
+def _rank_sum_p(ours: Array, theirs: Array) -> float:
+    """Exact two-sided p of the rank sum, over all ways to deal the ranks out; ties included."""
+    ranks = stats.rankdata(np.concatenate([ours, theirs]))
+    test = stats.permutation_test(
+        (ranks[: len(ours)], ranks[len(ours) :]),
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        vectorized=True,
+        n_resamples=np.inf,
+    )
+    return float(min(test.pvalue, 1.0))
+
+
+def _critical(k: int, m: int, level: float) -> int:
+    """Largest c with P(U <= c - 1) <= level / 2 for the rank sum statistic U of k and m runs."""
+    ways = np.zeros((k + 1, k * m + 1))  # subsets of the first ranks, by size and by U
+    ways[0, 0] = 1
+    for rank in range(k + m):
+        for size in range(min(k, rank + 1), 0, -1):
+            shift = rank - (size - 1)  # how many of the others lie below
+            if shift <= m:
+                ways[size, shift:] += ways[size - 1, : ways.shape[1] - shift]
+    below = np.cumsum(ways[k]) / ways[k].sum()
+    return int(np.searchsorted(below, level / 2, side="right"))
+
+
+def _holm(p: Array, level: float) -> NDArray[np.bool_]:
+    """Which hypotheses Holm's step-down procedure rejects."""
+    order = np.argsort(p, kind="stable")
+    passed = p[order] <= level / np.arange(len(p), 0, -1)
+    rejected = np.zeros(len(p), dtype=bool)
+    rejected[order] = np.logical_and.accumulate(passed)
+    return rejected
