@@ -5,17 +5,20 @@ PROFILE = standard
 PYTHON ?=
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
+SWEEP ?=
+SWEEP_ARGS ?=
 BENCH_ARGS ?=
 export PYTHON PYTHON_MIN TORCH_INDEX PROFILE
 unexport PYTHONDONTWRITEBYTECODE # modules are compiled on first import, not by pip: half the install time
 
 BIN = .venv/bin
 
-.PHONY: help book test lint bench clean
+.PHONY: help book sweep test lint bench clean
 .NOTPARALLEL: # all targets share one .venv
 
 help:
 	@echo 'make book    install into .venv, run the notebooks, build the book, print its first page'
+	@echo 'make sweep   install, run the sweep of a file: make sweep SWEEP=sweeps/clients.yml'
 	@echo 'make test    install, lint, build the book, run every test'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   install other libraries too, measure speed, save it in benchmarks/results'
@@ -24,12 +27,17 @@ help:
 	@echo 'PROFILE=quick                    seconds instead of minutes, on data that ship in a package'
 	@echo 'TORCH_INDEX=URL                  another build of torch, e.g. https://download.pytorch.org/whl/cpu'
 	@echo 'PYTHON=/path/to/python           the Python for a new .venv, $(PYTHON_MIN) or newer'
+	@echo 'SWEEP_ARGS="--cores 4"           more arguments for cqlib sweep'
 	@echo 'PYTEST_ARGS="-k quantizer -x"    more arguments for pytest'
 	@echo 'BENCH_ARGS="--quick"             more arguments for python -m benchmarks'
 
 book:
 	@sh tools/install.sh book
 	@$(BIN)/cqlib book --profile $(PROFILE)
+
+sweep:
+	@sh tools/install.sh book,batch
+	@$(BIN)/cqlib sweep $(if $(SWEEP),'$(SWEEP)') $(SWEEP_ARGS)
 
 # The tests read the built book, so it is built first; unchanged, that takes seconds.
 test: lint
@@ -38,7 +46,7 @@ test: lint
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg --doctest-modules tests cqlib notebooks $(PYTEST_ARGS)
 
 lint:
-	@sh tools/install.sh book,test
+	@sh tools/install.sh book,test,batch
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

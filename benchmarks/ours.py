@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.case import SIZES, Case, Operation
 from benchmarks.inputs import KEY, codes, filled, rows, target, tensor, vector
-from cqlib import compressors
+from cqlib import compressors, problems
 from cqlib.kernels import cpu
 from cqlib.kernels.packing import code_bytes
 from cqlib.keys import Stream
+from cqlib.methods.descend import mean_norm_sq
 from cqlib.methods.marina import marina_init, marina_step
 
 Setup = Callable[[int, int], Operation]
@@ -63,6 +65,34 @@ def _marina_step(n: int, d: int) -> Operation:
     gradients = X.roll(1, dims=-1)
     assert KEY.uniform(Stream.COIN) >= p, "the coin of this key sends whole gradients"
     return lambda: marina_step(memory, gradients, key=KEY, compressor=compressor, p=p)
+
+
+def _quadratic(n: int, d: int) -> tuple[problems.Quadratic, torch.Tensor]:
+    task = problems.quadratic_hessian_variance(n=n, d=d, noise=0.5, reg=1e-3, seed=0)
+    return task, tensor(d).double()[None]
+
+
+def _gradients(n: int, d: int) -> Operation:
+    task, x = _quadratic(n, d)
+    return lambda: task.value_and_gradients(x)
+
+
+def _squared_norm(n: int, d: int) -> Operation:
+    gradients = rows(n, d).double()[None]
+    return lambda: mean_norm_sq(gradients)
+
+
+def _whole_round(n: int, d: int) -> Operation:
+    """What the loop of a method does from one iterate to the next."""
+    task, x = _quadratic(n, d)
+    options = {"key": KEY, "compressor": compressors.make("cq"), "p": 0.01}
+    memory = marina_init(task.gradients(x), key=KEY).memory
+
+    def run() -> object:
+        _, gradients = task.value_and_gradients(x - 0.1 * memory.direction)
+        return mean_norm_sq(gradients), marina_step(memory, gradients, **options)
+
+    return run
 
 
 def _received_call(n: int, d: int) -> Operation:
@@ -166,6 +196,12 @@ CASES = (
     Case("cq simulated mean", "compress and mean, 100 clients", _mean_call("cq"), 32, n=100,
          sizes=(1024,), joint=True),
     Case("marina step", "a compressed round with CQ, 100 clients, float64", _marina_step, 64,
+         n=100, sizes=(1024,), joint=True),
+    Case("round: gradients", "of 100 quadratics and the value, float64", _gradients, 64,
+         n=100, sizes=(1024,), joint=True),
+    Case("round: squared norm", "of the mean gradient, float64", _squared_norm, 64,
+         n=100, sizes=(1024,), joint=True),
+    Case("round: everything", "gradients, norm and the step with CQ, float64", _whole_round, 64,
          n=100, sizes=(1024,), joint=True),
     Case("cq simulated mean by n", "compress and mean", _mean_call("cq"), 32,
          sizes=(2**14,), counts=CLIENTS, joint=True),

@@ -21,6 +21,7 @@ import yaml
 
 from cqlib import claims, ledger_page, pages, paths
 from cqlib.files import locked, write_atomic
+from cqlib.outcomes_page import outcomes_page
 from cqlib.performance_page import FOLDER, performance_page, saved
 from cqlib.wire_page import wire_page
 
@@ -103,6 +104,7 @@ def source(profile: str) -> dict[str, bytes]:
         "compressor_table": pages.compressor_table(),
         "wire": wire_page(),
         "performance": performance_page(speeds),
+        "outcomes": outcomes_page(runs),
         "versions": pages.versions_page(profile, runs),
     }
     files.update({f"book/made/{name}.md": page.encode() for name, page in made.items()})

@@ -12,18 +12,18 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
-import torch
 import yaml
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cqlib import __version__, book, claims, data, notebook, pages, paths
-from cqlib.kernels import dispatch
+from cqlib import __version__, batch, claims, collect, data, notebook, paths, sweep
+
+# Commands import torch and what needs it themselves: it takes longer than most of them.
 
 _out = Console()
 _err = Console(stderr=True)
@@ -58,12 +58,14 @@ def app() -> None:
     help="Folder of the run, for one notebook.  [default: runs/PROFILE/NOTEBOOK]",
 )
 @click.option("--force", is_flag=True, help="Run even if the folder is up to date.")
+@click.option("--parent", type=int, hidden=True, help="End when this process is not the parent.")
 def run(
     notebooks: tuple[str, ...],
     parameter: tuple[tuple[str, str], ...],
     profile: str,
     output: Path | None,
     force: bool,
+    parent: int | None,
 ) -> None:
     """Run notebooks with strict parameters.
 
@@ -72,6 +74,8 @@ def run(
 
     cqlib run quickstart -p n_clients 64 -p ranks permutation
     """
+    if parent is not None:
+        _watch(parent)
     if output is not None and len(notebooks) > 1:
         raise notebook.ParameterError("--output goes with one notebook")
     overrides = {name: _value(name, text) for name, text in parameter}
@@ -105,6 +109,8 @@ def data_command() -> None:
 @_profile("standard")
 def claims_command(profile: str) -> None:
     """List every item of the paper with the verdict of a profile's runs."""
+    from cqlib import book
+
     notebook.check_profile(profile)
     found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}
     for chapter in book.chapters():
@@ -123,6 +129,8 @@ def claims_command(profile: str) -> None:
 @click.option("--d", default=64, show_default=True, type=click.IntRange(1), help="Dimension.")
 def compressors_command(n: int, d: int) -> None:
     """List the compressors: options, bits per client per round, constants for n clients."""
+    from cqlib import pages
+
     headers = ["name", "joint", "bits", "omega", "A", "B", "A equal", "A paper"]
     title = f"n = {n} clients, d = {d} coordinates"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)  # fits in 80 columns
@@ -138,6 +146,10 @@ def compressors_command(n: int, d: int) -> None:
 @app.command("info")
 def info_command() -> None:
     """Say what the kernels run on, and why, and which versions are at work."""
+    import torch
+
+    from cqlib.kernels import dispatch
+
     table = Table("tensors on", "kernels", "why")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         table.add_row(*dispatch.choose(device))
@@ -150,11 +162,83 @@ def info_command() -> None:
 @_profile("standard")
 def book_command(profile: str) -> None:
     """Run what is not up to date, build the book, and print the path of its index page."""
+    from cqlib import book
+
     _run_all([notebook.job(_find(name), profile=profile) for name in book.chapters()])
     with _err.status("building the book"):
         index, built = book.build(profile)
     click.echo("book built:" if built else "book is up to date:", err=True)
     click.echo(index)
+
+
+@app.command("sweep")
+@click.argument("words", nargs=-1, metavar="[FILE] [-- SNAKEMAKE...]")
+@click.option("--profile", help="Run the book's chapters with this profile, instead of a file.")
+@click.option("--cores", type=click.IntRange(1), help="Jobs at a time here.  [default: all]")
+@click.option(
+    "--retries",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How often a failed job is tried again.",
+)
+@click.option("--executor", default="", help="Where jobs run: slurm, or another installed plugin.")
+@click.option(
+    "--jobs",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Jobs at a time with an executor.",
+)
+def sweep_command(
+    words: tuple[str, ...],
+    profile: str | None,
+    cores: int | None,
+    retries: int,
+    executor: str,
+    jobs: int,
+) -> None:
+    """Run a sweep of parameters, or all chapters, here or on a cluster.
+
+    FILE names a notebook and a grid of parameters; every combination is a job, a run like any
+    other. A job that is up to date is not repeated, so after any interruption the same command
+    completes what is missing. What follows -- goes to Snakemake. Example:
+
+    cqlib sweep sweeps/clients.yml --cores 2
+    """
+    planned, more = _batch(words, profile)
+    options = batch.Options(cores or 0, retries, executor, jobs, more)
+    try:
+        batch.run(planned, options)
+    except batch.Interrupted as error:
+        _fail(error, 130)
+    click.echo(planned.folder)
+
+
+@app.command("collect")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--table", help="Only the CSV of this name in the jobs' results/.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where one table goes.  [default: runs/sweeps/NAME/collected/TABLE.csv]",
+)
+@click.option("--partial", is_flag=True, help="Collect what is there, and exit with 0.")
+def collect_command(file: Path, table: str | None, output: Path | None, partial: bool) -> None:
+    """Join the tables of a sweep's jobs into one CSV each.
+
+    Every row begins with the job's place in the grid and what it was made from. Jobs that are
+    missing or out of date are named, and left out; then nothing is written unless --partial.
+    """
+    found = collect.collect(sweep.read(file), table)
+    for name, state in found.absent.items():
+        click.echo(f"{state}: {name}", err=True)
+    if found.absent and not partial:
+        told = f"{len(found.absent)} of {found.jobs} jobs missing or out of date"
+        raise RuntimeError(f"{told}; complete them with cqlib sweep {file}, or add --partial")
+    for path in collect.write(found, output):
+        click.echo(path)
 
 
 @app.command("store")
@@ -177,6 +261,16 @@ def _find(name: str) -> Path:
         known = sorted(notebook.notebook_name(path) for path in folder.rglob("*.ipynb"))
         raise notebook.ParameterError(f"no notebook {name!r}; known: {', '.join(known)}")
     return found
+
+
+def _batch(words: tuple[str, ...], profile: str | None) -> tuple[sweep.Batch, tuple[str, ...]]:
+    """The batch that is meant, and what is for Snakemake."""
+    named = words[:1] if words and not words[0].startswith("-") else ()
+    if len(named) + (profile is not None) != 1:
+        raise notebook.ParameterError("give a sweep file, or --profile for the book's chapters")
+    if profile is not None:
+        return sweep.chapters(profile), words
+    return sweep.read(Path(words[0])), words[1:]
 
 
 def _value(name: str, text: str) -> Any:
@@ -244,6 +338,11 @@ def _workers() -> Iterator[ProcessPoolExecutor]:
 def _end_with(parent: int) -> None:
     """Make a worker leave Ctrl-C to its parent, and end once the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _watch(parent)
+
+
+def _watch(parent: int) -> None:
+    """End this process once its parent is another one."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -253,6 +352,6 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _fail(error: Exception, code: int) -> None:
+def _fail(error: Exception, code: int) -> NoReturn:
     print(f"cqlib: {error}", file=sys.stderr)
     raise SystemExit(code)

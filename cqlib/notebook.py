@@ -155,7 +155,7 @@ def job(
         if overrides:
             digest = provenance.digest(json.dumps(overrides, sort_keys=True))
             folder = folder.with_name(f"{folder.name}-{digest[:8]}")
-    elif not _is_free(folder):
+    elif not _is_free(folder, source):
         raise ParameterError(f"{folder} holds something else than a run; name another folder")
     return Job(source.resolve(), parameters, folder.resolve())
 
@@ -168,11 +168,19 @@ def _as_float_if_asked(default: Any, value: Any) -> Any:
     return value
 
 
-def _is_free(folder: Path) -> bool:
-    """Whether a run may replace what a user named: nothing, an empty folder, an earlier run."""
+def _is_free(folder: Path, source: Path) -> bool:
+    """Whether a run may replace what a user named: nothing, an empty folder, an earlier run.
+
+    Below ``runs/``, where only runs are, a damaged one will do.
+    """
     if not folder.exists():
         return True
-    return folder.is_dir() and ((folder / "provenance.json").is_file() or not any(folder.iterdir()))
+    if not folder.is_dir():
+        return False
+    inside = {path.name for path in folder.iterdir()}
+    damaged = inside <= {f"{source.stem}.ipynb", "claims.jsonl", "results"}
+    ours = (paths.root() / "runs") in folder.resolve().parents
+    return "provenance.json" in inside or not inside or (ours and damaged)
 
 
 def is_current(job: Job) -> bool:
@@ -181,8 +189,11 @@ def is_current(job: Job) -> bool:
     if not all((job.folder / part).exists() for part in parts):
         return False
     try:
-        made_from = json.loads((job.folder / parts[-1]).read_text(encoding="utf-8"))["key"]
+        facts = json.loads((job.folder / parts[-1]).read_text(encoding="utf-8"))
+        made_from, made = facts["key"], facts.get("files", [])
     except (ValueError, KeyError, TypeError):
+        return False
+    if not all((job.folder / file).exists() for file in made):
         return False
     return bool(made_from == provenance.key(provenance.code_key(job.source, job.parameters)))
 
@@ -217,6 +228,7 @@ def _run(job: Job) -> dict[str, Any]:
             "notebook": job.name,
             "parameters": {**defaults(job.source), **job.parameters},
             "key": provenance.key(code_key),
+            "files": sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file()),
             "seconds": round(time.time() - started, 2),
             **provenance.machine(),
         }
@@ -246,14 +258,28 @@ def store(source: Path) -> None:
 
 
 def clean(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what differs from run to run: times, ids of the tool, language details."""
+    """Drop what differs from run to run: times, ids, language details, the cuts in a stream."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     nb.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     for number, cell in enumerate(nb.cells):
         kept = {k: v for k, v in cell.metadata.items() if k in _KEPT_CELL_METADATA}
         cell.metadata = nbformat.from_dict(kept)
         cell.id = f"cell-{number}"
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
     return nb
+
+
+def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Outputs with a text in one piece that a busy kernel sent in several."""
+    found: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        last = found[-1] if found else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    return found
 
 
 def _execute(source: Path, output: Path, **options: Any) -> None:

@@ -71,8 +71,8 @@ def performance_page(results: Record | None) -> str:
         tables.missing(rows),
         "## A round in one process",
         "What a simulation pays for a round of communication, all clients together. A step of "
-        "MARINA takes the differences of given gradients, compresses them and averages; computing "
-        "the gradients is not counted.",
+        "MARINA takes the differences of given gradients, compresses them and averages; the rows "
+        "that begin with *round* say where the rest of a simulated round goes on a quadratic.",
         tables.by_call([*ours, *others]),
         "## Number of clients",
         "What one client pays for CQ as their number grows; all rows from one loop:",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ import pandas as pd
 from cycler import cycler
 from matplotlib.figure import Figure
 
+from cqlib import results
 from cqlib.files import write_atomic
 
 # Colours that differ in lightness and lines that differ in dash: readable in grey.
 COLORS = ("#1f1f1f", "#d95f02", "#08519c", "#3f9b57", "#a05fb5", "#8a8a8a")
 DASHES = ("--", "-.", "-", (0, (5, 1, 1, 1, 1, 1)), ":", (0, (8, 2)))
+
+_PATH = re.compile(r' d="[^"]*"')
+_LONG = re.compile(r"(\d\.\d\d)\d+")  # a hundredth of a point is finer than any screen
 
 
 def use_style() -> None:
@@ -70,9 +75,8 @@ def show(fig: Figure, name: str, *, data: pd.DataFrame, caption: str) -> Shown:
     buffer = io.StringIO()
     fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(fig)
-    svg = buffer.getvalue()
+    svg = _PATH.sub(lambda path: _LONG.sub(r"\1", path[0]), buffer.getvalue())
     if folder := os.environ.get("CQLIB_RESULTS"):
-        table = data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         write_atomic(Path(folder) / f"{name}.svg", svg)
-        write_atomic(Path(folder) / f"{name}.csv", table)
+    results.save(name, data)
     return Shown(name, svg, caption)

@@ -37,7 +37,7 @@ def test_help(command: str | None, capsys, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["run", "nothing"], 2, "no notebook 'nothing'; known: experiments/logistic_regression"),
+        (["run", "nothing"], 2, "no notebook 'nothing'; known: experiments/importance_sampling"),
         (["run", "quickstart", "-p", "m", "3"], 2, "unknown parameter 'm' of"),
         (["run", "quickstart", "-p", "n_clients", "many"], 2, "is a int like 30, got 'many'"),
         (["run", "quickstart", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),

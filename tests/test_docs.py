@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cqlib import Key, Payload, cli, compressors, pages, paths
+from cqlib import Key, Payload, cli, collect, compressors, pages, paths
 from cqlib.keys import Stream
 from cqlib.wire_page import wire_page
 
@@ -65,6 +65,9 @@ def test_commands_are_understood(command: str, monkeypatch: pytest.MonkeyPatch) 
     """Everything but the notebook itself is done: names and parameters are checked."""
     planned = []
     monkeypatch.setattr(cli, "_run_all", lambda jobs, **_: planned.extend(jobs))
+    monkeypatch.setattr(cli.batch, "run", lambda *_: None)
+    nothing = collect.Collected(Path(), {}, {}, 0)
+    monkeypatch.setattr(cli.collect, "collect", lambda *_: nothing)
     result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
     assert result.exit_code == 0, (result.output, result.exception)
     assert planned or " run " not in command

@@ -118,7 +118,7 @@ def test_a_damaged_run_is_not_current(tmp_path: Path) -> None:
 
 def test_unknown_profile_and_missing_notebook(tmp_path: Path) -> None:
     source = write(tmp_path / "a.ipynb")
-    with pytest.raises(notebook.ParameterError, match=r"unknown profile 'big'; known: quick, stan"):
+    with pytest.raises(notebook.ParameterError, match=r"unknown profile 'big'; known: quick, pap"):
         notebook.job(source, profile="big")
     with pytest.raises(notebook.ParameterError, match="no notebook"):
         notebook.job(tmp_path / "none.ipynb")

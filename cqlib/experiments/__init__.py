@@ -3,7 +3,7 @@
 from cqlib.experiments import contenders
 from cqlib.experiments.comparison import Comparison, compare
 from cqlib.experiments.contenders import Contender
-from cqlib.experiments.outcomes import Gap, counts, gap, outcomes
+from cqlib.experiments.outcomes import Gap, agreement, counts, gap, outcomes
 from cqlib.experiments.tuning import Budget, Tuned, gd_budget, tune
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Contender",
     "Gap",
     "Tuned",
+    "agreement",
     "compare",
     "contenders",
     "counts",

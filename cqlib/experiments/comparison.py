@@ -15,6 +15,8 @@ from cqlib.problems import Problem
 
 # Below this share of the first squared gradient norm, rounding errors decide.
 FLOOR = 1e-24
+# Above this one a run has diverged; how far is of no interest.
+CEILING = 1e16
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class Comparison:
     start: float
     tuned: dict[str, Tuned]
 
-    def curves(self, points: int = 121) -> pd.DataFrame:
+    def curves(self, points: int = 61) -> pd.DataFrame:
         """Median and spread over the seeds against bits, at the chosen stepsizes.
 
         A row per contender and number of bits: ``median``, quartiles, extremes of the squared
@@ -42,14 +44,14 @@ class Comparison:
         bits = np.linspace(0, self.bit_budget, points)
         tables = []
         for name, tuned in self.tuned.items():
-            values = tuned.curves(bits)[:, tuned.chosen]
+            values = np.minimum(tuned.curves(bits)[:, tuned.chosen], CEILING * self.start)
             levels = np.quantile(values, [0.5, 0.25, 0.75, 0, 1], axis=1)
             columns = dict(zip(_LEVELS, levels, strict=True))
             known = {"method": name, "multiple": tuned.multiple, "bits_per_client": bits}
             tables.append(pd.DataFrame({**self.setting, **known, **columns}))
         return pd.concat(tables, ignore_index=True)
 
-    def candidates(self, points: int = 121) -> pd.DataFrame:
+    def candidates(self, points: int = 36) -> pd.DataFrame:
         """Median over the seeds against bits for every candidate stepsize.
 
         Infinite where half of the seeds have diverged; ``chosen`` marks the choice.
@@ -68,7 +70,7 @@ class Comparison:
         """What each seed reached at the budget, with the chosen stepsize.
 
         ``log10`` is the decimal logarithm of the squared gradient norm relative to that at the
-        start, cut off at ``FLOOR``.
+        start, cut off at ``FLOOR`` and ``CEILING``.
         """
         rows = []
         for name, tuned in self.tuned.items():
@@ -76,7 +78,7 @@ class Comparison:
                 tuned.traces[tuned.chosen], tuned.finals[tuned.chosen], strict=True
             ):
                 known = {"method": name, "multiple": tuned.multiple, "seed": int(trace.seed[0])}
-                log10 = float(np.log10(max(final / self.start, FLOOR)))
+                log10 = float(np.log10(np.clip(final / self.start, FLOOR, CEILING)))
                 rows.append({**self.setting, **known, "log10": log10})
         return pd.DataFrame(rows)
 

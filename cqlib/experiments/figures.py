@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,8 +35,9 @@ def panels(
         across: panels in a row.
     """
     names = list(dict.fromkeys(curves.method))
-    fig, axes = _grid(curves.groupby(list(by), sort=False).ngroups, across)
-    for ax, (key, part) in zip(axes, curves.groupby(list(by), sort=False), strict=False):
+    settings = curves.groupby(list(by), sort=False, dropna=False)
+    fig, axes = _grid(settings.ngroups, across)
+    for ax, (key, part) in zip(axes, settings, strict=False):
         for name, style in _styles(names).items():
             line = part[part.method == name]
             kilobits = line.bits_per_client / 1e3
@@ -61,7 +63,7 @@ def candidates(curves: pd.DataFrame, *, across: int) -> Figure:
     names = list(dict.fromkeys(curves.method))
     fig, axes = _grid(len(names), across, sharey=True)
     start = curves["median"].iloc[0]
-    lowest = curves["median"].min()
+    lowest = curves["median"][curves["median"] > 0].min()
     for ax, name in zip(axes, names, strict=False):
         color = _styles(names)[name]["color"]
         part = curves[curves.method == name]
@@ -106,7 +108,8 @@ def _label_ends(ax: Axes, ends: list[tuple[float, float, float, bool]], ratio: f
 
 def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     free = [k for k in range(len(COLORS)) if k not in {_STYLE.get(name) for name in names}]
-    order = [_STYLE[name] if name in _STYLE else free.pop(0) for name in names]
+    others = itertools.cycle(free or range(len(COLORS)))
+    order = [_STYLE[name] if name in _STYLE else next(others) for name in names]
     return {
         name: {"color": COLORS[k], "linestyle": DASHES[k]}
         for name, k in zip(names, order, strict=True)
@@ -137,7 +140,9 @@ def _grid(count: int, across: int, **shared: Any) -> tuple[Figure, list[Axes]]:
 def _finish(ax: Axes, title: str, values: pd.Series[float]) -> None:
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(numticks=6))
+    ax.minorticks_off()
     ax.set_title(title, fontsize=9.5)
     ax.set_xlim(left=0)
     finite = values[np.isfinite(values) & (values > 0)]
-    ax.set_ylim(bottom=finite.min() / 5)
+    if len(finite):
+        ax.set_ylim(bottom=finite.min() / 5)

@@ -31,7 +31,12 @@ class Budget(NamedTuple):
 
 
 def gd_budget(
-    problem: Problem, *, decades: float, most_rounds: int, powers: Sequence[int]
+    problem: Problem,
+    *,
+    decades: float,
+    most_rounds: int,
+    powers: Sequence[int],
+    fewest_rounds: int = 0,
 ) -> Budget:
     """Find the bits with which tuned gradient descent loses so many decades.
 
@@ -40,19 +45,34 @@ def gd_budget(
         decades: of the squared gradient norm, positive.
         most_rounds: of gradient descent, where it does not lose them.
         powers: of two, to multiply the stepsize 1 / L_- by.
+        fewest_rounds: of gradient descent, where it loses them sooner.
+
+    Raises:
+        ValueError: if decades is not positive, the numbers of rounds are not 0 <= fewest <= most
+            and most >= 1, or gradient descent diverges with all these stepsizes.
 
     >>> from cqlib import problems
     >>> task = problems.quadratic_hessian_variance(n=16, d=16, noise=0.0, reg=1e-3, seed=0)
     >>> gd_budget(task, decades=4, most_rounds=100, powers=[0]).bits / (32 * 16)
     36.0
     """
-    multiples = 2.0 ** np.array(powers)
-    stepsize = theory.gd_stepsize(problem.smoothness().L_minus)
-    trace = methods.gd(problem, stepsize=stepsize * multiples, rounds=most_rounds)
-    lost = np.log10(trace.grad_norm_sq[0, 0] / trace.grad_norm_sq.min(axis=1))
-    reached = np.flatnonzero(lost >= decades)
-    rounds = int(reached[0]) if len(reached) else trace.rounds
-    return Budget(float(FLOAT_BITS * problem.d * rounds), float(lost[rounds]))
+    if not (0 <= fewest_rounds <= most_rounds and most_rounds >= 1):
+        raise ValueError(f"need 0 <= {fewest_rounds=} <= {most_rounds=}, the latter at least 1")
+    if not decades > 0:
+        raise ValueError(f"decades must be positive, got {decades}")
+    stepsize = theory.gd_stepsize(problem.smoothness().L_minus) * 2.0 ** np.array(powers)
+    tried = min(max(fewest_rounds, 16), most_rounds)
+    while True:
+        trace = methods.gd(problem, stepsize=stepsize, rounds=tried)
+        if trace.diverged.all():
+            raise ValueError(f"gradient descent diverges with all of the powers {list(powers)}")
+        with np.errstate(divide="ignore"):  # a gradient of zero
+            lost = np.log10(trace.grad_norm_sq[0, 0] / trace.grad_norm_sq.min(axis=1))
+        enough = np.flatnonzero(lost >= decades)
+        if len(enough) or tried == most_rounds:
+            rounds = max(int(enough[0]), fewest_rounds) if len(enough) else trace.rounds
+            return Budget(float(FLOAT_BITS * problem.d * rounds), float(lost[rounds]))
+        tried = min(2 * tried, most_rounds)
 
 
 @dataclass(frozen=True, eq=False)

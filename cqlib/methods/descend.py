@@ -94,7 +94,7 @@ def descend(
     b = len(gamma)
     x = problem.x0.expand(b * len(keys), -1)
     value, gradients = problem.value_and_gradients(x)
-    norm_sq = _mean_norm_sq(gradients)
+    norm_sq = mean_norm_sq(gradients)
     limit_sq = DIVERGENCE_GROWTH * norm_sq[0]
     groups = []
     for own, key in zip(torch.split(torch.arange(len(x)), b), keys, strict=True):
@@ -103,7 +103,7 @@ def descend(
     while groups := [group for group in groups if goes_on(group)]:
         groups = [group.moved() for group in groups]
         value, gradients = problem.value_and_gradients(torch.cat([group.x for group in groups]))
-        norm_sq = _mean_norm_sq(gradients)  # not finite if any gradient is not
+        norm_sq = mean_norm_sq(gradients)  # not finite if any gradient is not
         alive = torch.isfinite(value) & (norm_sq <= limit_sq)
         if not bool(alive.all()):
             parts = torch.split(alive, [len(group.x) for group in groups])
@@ -171,7 +171,8 @@ def _check_stepsize(stepsize: ArrayLike) -> Tensor:
     return torch.from_numpy(gamma.copy())
 
 
-def _mean_norm_sq(gradients: Tensor) -> Tensor:
+def mean_norm_sq(gradients: Tensor) -> Tensor:
+    """Squared norm of the clients' mean gradient: shape (b, n, d) to (b,)."""
     return (client_mean(gradients) ** 2).sum(dim=-1)
 
 

@@ -1,0 +1,73 @@
+"""The page of wins, ties and losses over all experiments, made from the tables that runs left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from cqlib.experiments.outcomes import counts
+
+TABLE = "outcomes.csv"  # in the results of a run
+_FACTS = ("task", "method", "against", "decades", "low", "high", "p", "outcome")
+
+
+def outcomes_page(runs: Mapping[str, Path]) -> str:
+    """Return the page: who wins in how many settings, by numbers of clients, then every setting.
+
+    Args:
+        runs: folders of the runs, by chapter; those without a table of outcomes are passed over.
+    """
+    tables = {
+        name: pd.read_csv(folder / "results" / TABLE)
+        for name, folder in runs.items()
+        if (folder / "results" / TABLE).exists()
+    }
+    lines = [
+        "# Who wins",
+        "",
+        "All experiments of this part in one place: within the same bits, each method at its best "
+        "stepsize, does the first method end with a smaller gradient than the second? A win or a "
+        "loss is a difference that a rank sum test over the seeds finds, with all comparisons of "
+        "a page taken together (5 %); everything else is a tie. The last columns say by how many "
+        "decades of the squared gradient norm the first method ends below the second, with the "
+        "95 % confidence interval of that comparison alone.",
+        "",
+    ]
+    if not tables:
+        return "\n".join([*lines, "No run of this profile left a table.", ""])
+    everything = pd.concat(tables.values(), ignore_index=True)
+    groups = {
+        "all settings": everything,
+        "n at least d": everything[everything.n >= everything.d],
+        "n below d": everything[everything.n < everything.d],
+        "n at most d / 4": everything[4 * everything.n <= everything.d],
+    }
+    lines += ["| method | against | settings | wins | ties | losses |", "|---|---|---|---|---|---|"]
+    for label, table in groups.items():
+        tally = counts(table, by=["method", "against"]).reset_index()
+        for row in tally[["method", "against", "win", "tie", "loss"]].to_numpy().tolist():
+            cells = [*row[:2], label, *row[2:]]
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+    for name, table in tables.items():
+        lines += ["", f"## {{doc}}`/notebooks/{name}`", "", *_settings(table)]
+    return "\n".join([*lines, ""])
+
+
+def _settings(table: pd.DataFrame) -> list[str]:
+    known = [column for column in table.columns if column not in _FACTS]
+    head = [*known, "method", "against", "outcome", "decades", "from", "to"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in table.to_dict("records"):
+        setting = [
+            f"{row[column]:g}" if _is_number(row[column]) else row[column] for column in known
+        ]
+        numbers = [f"{row[column]:.2g}" for column in ("decades", "low", "high")]
+        cells = [*setting, row["method"], row["against"], f"**{row['outcome']}**", *numbers]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return lines
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))

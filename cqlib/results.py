@@ -1,0 +1,24 @@
+"""Tables that a run leaves behind beside its figures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from cqlib.files import write_atomic
+
+
+def save(name: str, table: pd.DataFrame) -> None:
+    """Save a table as CSV where the run keeps its results; six significant digits.
+
+    Args:
+        name: file name without ending, unique in the notebook.
+        table: tidy: a row per observation.
+
+    ``cqlib run`` names the folder in ``CQLIB_RESULTS``; without it nothing is saved.
+    """
+    if folder := os.environ.get("CQLIB_RESULTS"):
+        text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        write_atomic(Path(folder) / f"{name}.csv", text)
