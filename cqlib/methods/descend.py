@@ -22,6 +22,7 @@ from cqlib.problems import Problem
 
 # A member whose squared gradient norm has grown by this much is beyond recovery.
 DIVERGENCE_GROWTH = 1e16
+_BLOCK = 1024  # rows of a trace that are kept together
 
 
 class Round(NamedTuple):
@@ -99,7 +100,8 @@ def descend(
     groups = []
     for own, key in zip(torch.split(torch.arange(len(x)), b), keys, strict=True):
         groups.append(_Group(own, own, gamma, x[own], key, 0.0, init(gradients[own], key=key)))
-    rows = [_row(len(x), groups, norm_sq, value)]
+    record = _Record(len(x))
+    record.add(groups, norm_sq, value)
     while groups := [group for group in groups if goes_on(group)]:
         groups = [group.moved() for group in groups]
         value, gradients = problem.value_and_gradients(torch.cat([group.x for group in groups]))
@@ -109,10 +111,10 @@ def descend(
             parts = torch.split(alive, [len(group.x) for group in groups])
             groups = [group.only(part) for group, part in zip(groups, parts, strict=True)]
             value, norm_sq, gradients = value[alive], norm_sq[alive], gradients[alive]
-        rows.append(_row(len(x), groups, norm_sq, value))
+        record.add(groups, norm_sq, value)
         parts = torch.split(gradients, [len(group.x) for group in groups])
         groups = [group.sends(step, part) for group, part in zip(groups, parts, strict=True)]
-    bits, norms, values = np.stack(rows, axis=1)
+    bits, norms, values = record.columns()
     seeds = np.array([key.seed for key in keys], dtype=np.uint64)
     return Trace(bits, norms, values, np.tile(gamma.numpy(), len(keys)), np.repeat(seeds, b))
 
@@ -147,14 +149,32 @@ class _Group:
         return replace(self, latest=step(self.latest.memory, gradients, key=self.key))
 
 
-def _row(b: int, groups: list[_Group], norm_sq: Tensor, value: Tensor) -> NDArray[np.float64]:
-    """Bits, squared norm and value of all columns; NaN for seeds whose run has ended."""
-    row = np.full((3, b), np.nan)
-    for group in groups:
-        row[:, group.columns.numpy()] = np.array([[group.sent], [np.inf], [np.inf]])
-    running = torch.cat([group.running for group in groups]).numpy()
-    row[1:, running] = torch.stack([norm_sq, value]).cpu().numpy()
-    return row
+class _Record:
+    """Bits, squared norm and value of all columns, row by row; NaN for seeds that have ended.
+
+    Rows lie in blocks: alone on the heap, between the gradients that come and go, each would keep
+    its neighbourhood from being used again, and long runs would take gigabytes.
+    """
+
+    def __init__(self, b: int) -> None:
+        self.b = b
+        self.blocks: list[NDArray[np.float64]] = []
+        self.rows = 0
+
+    def add(self, groups: list[_Group], norm_sq: Tensor, value: Tensor) -> None:
+        place = self.rows % _BLOCK
+        if place == 0:
+            self.blocks.append(np.full((3, _BLOCK, self.b), np.nan))
+        row = self.blocks[-1][:, place]
+        for group in groups:
+            row[:, group.columns.numpy()] = np.array([[group.sent], [np.inf], [np.inf]])
+        running = torch.cat([group.running for group in groups]).numpy()
+        row[1:, running] = torch.stack([norm_sq, value]).cpu().numpy()
+        self.rows += 1
+
+    def columns(self) -> NDArray[np.float64]:
+        """Return all rows, shape (3, rows, b)."""
+        return np.concatenate(self.blocks, axis=1)[:, : self.rows].copy()
 
 
 def _keys(seed: int | Sequence[int]) -> list[Key]:
