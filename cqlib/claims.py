@@ -23,7 +23,7 @@ from cqlib.data import Dataset
 
 STAND_IN = "not reproduced here (stand-in data)"
 OPEN = "open"
-_ON_DATA = ("reproduced", "partly reproduced")
+_ON_DATA = ("reproduced", "partly reproduced", "not reproduced")
 VERDICTS = (
     "implemented",
     "holds",

@@ -186,9 +186,9 @@ def _evidence_link(item: claims.Item, notebook: str) -> str:
 
 def _badge(verdict: str) -> str:
     kind = "muted" if verdict == claims.OPEN else "success"
-    if verdict in ("fails as stated", claims.STAND_IN):
-        kind = "danger" if verdict == "fails as stated" else "warning"
-    elif "corrected" in verdict or "partly" in verdict:
+    if verdict in ("fails as stated", "not reproduced"):
+        kind = "danger"
+    elif verdict not in (*AS_STATED, claims.OPEN):
         kind = "warning"
     return f"{{bdg-{kind}}}`{verdict}`"
 

@@ -27,29 +27,31 @@ def outcomes_page(runs: Mapping[str, Path]) -> str:
     lines = [
         "# Who wins",
         "",
-        "All experiments of this part in one place: within the same bits, each method at its best "
-        "stepsize, does the first method end with a smaller gradient than the second? A win or a "
-        "loss is a difference that a rank sum test over the seeds finds, with all comparisons of "
-        "a page taken together (5 %); everything else is a tie. The last columns say by how many "
-        "decades of the squared gradient norm the first method ends below the second, with the "
-        "95 % confidence interval of that comparison alone.",
+        "All experiments of this part in one place: within the same bits, each method at the "
+        "stepsize that was tuned for it, does the first method end with a smaller gradient than "
+        "the second? The runs that are compared have fresh seeds. A win or a loss is a difference "
+        "that a rank sum test finds, with all comparisons of a page taken together (5 %). A tie "
+        "is a difference whose 95 % confidence interval stays below a factor of two either way; "
+        "the rest is undecided. The last columns say by how many decades of the squared gradient "
+        "norm the first method ends below the second, with that interval.",
         "",
     ]
     if not tables:
         return "\n".join([*lines, "No run of this profile left a table.", ""])
     everything = pd.concat(tables.values(), ignore_index=True)
+    counted: list[tuple[object, ...]] = []
     groups = {
         "all settings": everything,
         "n at least d": everything[everything.n >= everything.d],
         "n below d": everything[everything.n < everything.d],
         "n at most d / 4": everything[4 * everything.n <= everything.d],
     }
-    lines += ["| method | against | settings | wins | ties | losses |", "|---|---|---|---|---|---|"]
+    head = ["method", "against", "task", "settings", "wins", "ties", "undecided", "losses"]
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for label, table in groups.items():
-        tally = counts(table, by=["method", "against"]).reset_index()
-        for row in tally[["method", "against", "win", "tie", "loss"]].to_numpy().tolist():
-            cells = [*row[:2], label, *row[2:]]
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
+        tally = counts(table, by=["method", "against", "task"]).reset_index()
+        counted += [(*row[:3], label, *row[3:]) for row in tally.to_numpy().tolist()]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in sorted(counted)]
     for name, table in tables.items():
         lines += ["", f"## {{doc}}`/notebooks/{name}`", "", *_settings(table)]
     return "\n".join([*lines, ""])

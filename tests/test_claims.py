@@ -83,9 +83,14 @@ def test_wrong_use_is_refused(arguments: dict, message: str) -> None:
         claims.check(**given, stated="", measured="")
 
 
-@pytest.mark.parametrize("verdict", ["reproduced", "partly reproduced"])
+on_data = pytest.mark.parametrize("verdict", ["reproduced", "partly reproduced", "not reproduced"])
+
+
+@on_data
 @pytest.mark.parametrize("holds", [True, False])
-def test_a_stand_in_never_counts_as_reproduced(file: Path, verdict: str, holds: bool) -> None:
+def test_a_stand_in_never_counts_as_a_reproduction_or_its_failure(
+    file: Path, verdict: str, holds: bool
+) -> None:
     evidence = claims.check(
         "table-3", verdict, holds=holds, stated="", measured="", datasets=[tiny(real=False)]
     )
@@ -107,12 +112,13 @@ def test_a_stand_in_is_named_in_any_verdict() -> None:
         )  # fmt: skip
 
 
-def test_real_data_keep_the_verdict_and_its_condition() -> None:
+@on_data
+def test_real_data_keep_the_verdict_and_its_condition(verdict: str) -> None:
     real = [tiny(real=True)]
-    kept = claims.check("table-3", "reproduced", holds=True, stated="", measured="", datasets=real)
-    assert kept.verdict == "reproduced"
+    kept = claims.check("table-3", verdict, holds=True, stated="", measured="", datasets=real)
+    assert kept.verdict == verdict and kept.note == ""
     with pytest.raises(claims.ClaimError):
-        claims.check("table-3", "reproduced", holds=False, stated="", measured="", datasets=real)
+        claims.check("table-3", verdict, holds=False, stated="", measured="", datasets=real)
 
 
 def test_what_a_notebook_shows_is_escaped_and_linked() -> None:

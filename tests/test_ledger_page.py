@@ -37,11 +37,38 @@ def test_what_is_not_as_stated_is_listed_with_a_line_of_evidence() -> None:
     assert "Theorem 1" not in listed
 
 
-def test_what_fails_is_marked_as_danger_and_what_needs_correction_as_warning() -> None:
-    page = ledger_page.ledger_page({"a": [HELD, CORRECTED], "b": [FAILED]})
-    assert "{bdg-danger}`fails as stated`" in page
-    assert "{bdg-warning}`holds with corrected constant`" in page
-    assert "{bdg-success}`holds`" in page and "{bdg-muted}`open`" in page
+BADGES = {
+    "implemented": "success",
+    "holds": "success",
+    "reproduced": "success",
+    "holds with corrected constant": "warning",
+    "partly reproduced": "warning",
+    claims.STAND_IN: "warning",
+    "fails as stated": "danger",
+    "not reproduced": "danger",
+    claims.OPEN: "muted",
+}
+
+
+@pytest.mark.parametrize("verdict", [*claims.VERDICTS, claims.OPEN])
+def test_every_verdict_has_its_badge(verdict: str) -> None:
+    found = claims.Evidence("table-3", verdict, "stated", "measured")
+    page = ledger_page.ledger_page({"a": [found] if verdict != claims.OPEN else []})
+    badge = f"{{bdg-{BADGES[verdict]}}}`{verdict}`"
+    assert page.count(f"| {badge} |") == page.count(f"\n{badge} ") >= 1
+    others = len(claims.ledger()) - page.count(f"| {badge} |")
+    assert page.count("| {bdg-muted}`open` |") == (others or len(claims.ledger()))
+    assert page.count("{bdg-") == 2 * len(claims.ledger())
+
+
+def test_what_is_not_reproduced_is_not_what_could_not_be() -> None:
+    never = claims.Evidence("table-3", "not reproduced", "ahead", "behind")
+    without = claims.Evidence("table-4", claims.STAND_IN, "ahead", "unknown")
+    page = ledger_page.ledger_page({"a": [HELD, never, without]})
+    counted = f"1 holds, 1 not reproduced, 1 {claims.STAND_IN}, {len(claims.ledger()) - 3} open."
+    assert counted in page
+    listed = page.split("## Not as stated")[1].split("(claim-")[0]
+    assert "*not reproduced*: behind." in listed and f"*{claims.STAND_IN}*: unknown." in listed
 
 
 def test_a_statement_with_a_box_is_linked() -> None:

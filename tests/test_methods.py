@@ -15,7 +15,8 @@ from cqlib import Key, data, theory
 from cqlib.compressors import make
 from cqlib.data import Dataset
 from cqlib.keys import Stream
-from cqlib.methods import Trace, gd, marina
+from cqlib.methods import Trace, by_bytes, gd, marina, marina_by_bytes
+from cqlib.payload import Payload
 from cqlib.problems import Smoothness, logistic
 from tests.helpers import Z
 
@@ -227,6 +228,73 @@ def test_the_bit_budget_of_gd():
     for budget, rounds in ((0, 0), (159, 0), (160, 1), (1599.9, 9), (1600, 10)):
         assert gd(problem, stepsize=0.1, bit_budget=budget).rounds == rounds
     assert gd(problem, stepsize=0.1, rounds=0).bits.tolist() == [[0.0]]
+
+
+# --- MARINA by its bytes -------------------------------------------------------------------------
+
+WIRED = [make(name) for name in ("cq", "iq", "drive", "perm_k", "iscc")]
+tasks = pytest.mark.parametrize(
+    "task",
+    [functools.partial(quadratic, n, d) for n, d in ((4, 10), (10, 4))] + [breast_cancer],
+    ids=["quadratic 4, 10", "quadratic 10, 4", "logistic"],
+)
+
+
+@tasks
+@pytest.mark.parametrize("c", WIRED, ids=repr)
+def test_marina_is_what_its_bytes_make(c, task, monkeypatch):
+    read = []
+
+    class Counted(Payload):
+        @classmethod
+        def from_bytes(cls, data):
+            read.append(data)
+            return Payload.from_bytes(data)
+
+    monkeypatch.setattr(by_bytes, "Payload", Counted)
+    problem, rounds = task(), 12
+    for seed, p in ((0, 0.3), (2**63 + 5, 0.5), (3, 0.01)):
+        read.clear()
+        options = {"p": p, "rounds": rounds, "seed": seed}
+        slow = marina_by_bytes(problem, c, stepsize=0.2, **options)
+        fast = marina(problem, c, stepsize=0.2, **options)
+        np.testing.assert_array_equal(slow.bits, fast.bits)
+        np.testing.assert_array_equal(slow.seed, fast.seed)
+        np.testing.assert_array_equal(slow.stepsize, fast.stepsize)
+        np.testing.assert_allclose(slow.grad_norm_sq, fast.grad_norm_sq, rtol=1e-9)
+        np.testing.assert_allclose(slow.value, fast.value, rtol=1e-9)
+        # Round t makes x^{t+1}; the message of the last point is read by nobody who steps on.
+        compressed = coins(seed, rounds + 1, p).count(False)
+        assert compressed > 0
+        heard = [len(data) > 0 for data in read]
+        senders = 1 if c.name == "iscc" else problem.n  # all others are silent
+        assert all(heard) and len(read) == compressed * senders
+
+
+@dataclass(frozen=True, eq=False)
+class OneByOne:
+    """A problem whose single gradients are those of all at once, to the last digit."""
+
+    problem: object
+
+    def __getattr__(self, name):
+        return getattr(self.problem, name)
+
+    def value(self, x):
+        return self.problem.value_and_gradients(x[None])[0][0]
+
+    def gradient(self, i, x):
+        return self.problem.value_and_gradients(x[None])[1][0, i]
+
+
+@tasks
+def test_by_bytes_p_one_is_gradient_descent(task):
+    problem = OneByOne(task())
+    slow = marina_by_bytes(problem, make("cq"), p=1, stepsize=0.1, rounds=15, seed=3)
+    descent = gd(problem, stepsize=0.1, rounds=15)
+    np.testing.assert_array_equal(slow.bits, descent.bits)
+    np.testing.assert_array_equal(slow.value, descent.value)  # so the iterates are the same
+    np.testing.assert_allclose(slow.grad_norm_sq, descent.grad_norm_sq, rtol=1e-14)
 
 
 # --- divergence ----------------------------------------------------------------------------------

@@ -1,52 +1,76 @@
 """The page that counts who wins."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from cqlib import results
+from cqlib.experiments.outcomes import MARGIN
 from cqlib.outcomes_page import outcomes_page
 
 
-def row(n: int, d: int, outcome: str, against: str = "MARINA + IQ", **known: object) -> dict:
+def row(
+    n: int, d: int, outcome: str, task: str, against: str = "MARINA + IQ", **known: object
+) -> dict:
     facts = {"decades": 1.26, "low": 0.5, "high": float("inf"), "p": 0.01, "outcome": outcome}
-    return {"n": n, "d": d, **known, "method": "MARINA + CQ", "against": against, **facts}
+    pair = {"method": "MARINA + CQ", "against": against}
+    return {"n": n, "d": d, **known, **pair, **facts, "task": task}
 
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Two chapters with tables, saved as notebooks save them, and one without."""
     tables = {
-        "experiments/a": [row(8, 8, "win", s=0.5), row(2, 8, "loss", s=1.0), row(4, 8, "tie", s=0)],
-        "experiments/b": [row(8, 4, "win", data="a9a (stand-in)", against="MARINA + DRIVE")],
+        "experiments/a": [
+            row(8, 8, "win", "quadratics", s=0.5),
+            row(2, 8, "loss", "quadratics", s=1.0),
+            row(4, 8, "tie", "quadratics", s=0),
+            row(3, 8, "undecided", "quadratics", s=0),
+        ],
+        "experiments/b": [
+            row(8, 4, "win", "quadratics", data="a9a (stand-in)"),
+            row(8, 4, "undecided", "logistic", data="a9a (stand-in)"),
+            row(8, 4, "win", "logistic", data="w8a", against="MARINA + DRIVE"),
+        ],
     }
     for name, rows in tables.items():
         monkeypatch.setenv("CQLIB_RESULTS", str(tmp_path / name / "results"))
-        results.save("outcomes", pd.DataFrame(rows).assign(task=name))
+        results.save("outcomes", pd.DataFrame(rows))
     (tmp_path / "theory" / "results").mkdir(parents=True)
     return {name: tmp_path / name for name in ("theory", *tables)}
 
 
-def test_outcomes_are_counted_over_all_chapters_and_by_numbers_of_clients(runs) -> None:
-    lines = outcomes_page(runs).splitlines()
-    counted = [line for line in lines if line.startswith("| MARINA + CQ |")]
-    assert counted == [
-        "| MARINA + CQ | MARINA + IQ | all settings | 1 | 1 | 1 |",
-        "| MARINA + CQ | MARINA + DRIVE | all settings | 1 | 0 | 0 |",
-        "| MARINA + CQ | MARINA + IQ | n at least d | 1 | 0 | 0 |",
-        "| MARINA + CQ | MARINA + DRIVE | n at least d | 1 | 0 | 0 |",
-        "| MARINA + CQ | MARINA + IQ | n below d | 0 | 1 | 1 |",
-        "| MARINA + CQ | MARINA + IQ | n at most d / 4 | 0 | 0 | 1 |",
+def test_outcomes_are_counted_by_task_over_all_chapters_and_by_numbers_of_clients(runs) -> None:
+    lines = outcomes_page(runs).split("## {doc}")[0].splitlines()
+    head = "| method | against | task | settings | wins | ties | undecided | losses |"
+    assert lines[lines.index(head) + 1] == "|---|---|---|---|---|---|---|---|"
+    assert lines[lines.index(head) + 2 :] == [
+        "| MARINA + CQ | MARINA + DRIVE | logistic | all settings | 1 | 0 | 0 | 0 |",
+        "| MARINA + CQ | MARINA + DRIVE | logistic | n at least d | 1 | 0 | 0 | 0 |",
+        "| MARINA + CQ | MARINA + IQ | logistic | all settings | 0 | 0 | 1 | 0 |",
+        "| MARINA + CQ | MARINA + IQ | logistic | n at least d | 0 | 0 | 1 | 0 |",
+        "| MARINA + CQ | MARINA + IQ | quadratics | all settings | 2 | 1 | 1 | 1 |",
+        "| MARINA + CQ | MARINA + IQ | quadratics | n at least d | 2 | 0 | 0 | 0 |",
+        "| MARINA + CQ | MARINA + IQ | quadratics | n at most d / 4 | 0 | 0 | 0 | 1 |",
+        "| MARINA + CQ | MARINA + IQ | quadratics | n below d | 0 | 1 | 1 | 1 |",
+        "",
     ]
+
+
+def test_the_page_says_what_a_tie_is(runs) -> None:
+    assert "stays below a factor of two either way" in outcomes_page(runs)
+    assert math.log10(2) == pytest.approx(MARGIN, abs=0.002)
 
 
 def test_every_setting_is_listed_below_its_chapter(runs) -> None:
     page = outcomes_page(runs)
     first, second = page.index("{doc}`/notebooks/experiments/a`"), page.index("experiments/b`")
     assert first < page.index("| 2 | 8 | 1 | MARINA + CQ | MARINA + IQ | **loss** |") < second
-    assert page.index("a9a (stand-in)") > second
-    assert "| 1.3 | 0.5 | inf |" in page
+    assert first < page.index("| MARINA + IQ | **undecided** | 1.3 | 0.5 | inf |") < second
+    assert page.count("a9a (stand-in)") == 2 and page.index("a9a (stand-in)") > second
+    assert page.count("| 1.3 | 0.5 | inf |") == 7
     assert "theory" not in page
 
 

@@ -3,7 +3,7 @@
 from cqlib.experiments import contenders
 from cqlib.experiments.comparison import Comparison, compare
 from cqlib.experiments.contenders import Contender
-from cqlib.experiments.outcomes import Gap, agreement, counts, gap, outcomes
+from cqlib.experiments.outcomes import Gap, agreement, counts, gap, in_words, outcomes
 from cqlib.experiments.tuning import Budget, Tuned, gd_budget, tune
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "counts",
     "gap",
     "gd_budget",
+    "in_words",
     "outcomes",
     "tune",
 ]

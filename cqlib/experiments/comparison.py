@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from cqlib.compressors import client_mean
 from cqlib.experiments.contenders import Contender
-from cqlib.experiments.tuning import Tuned, tune
+from cqlib.experiments.tuning import Tuned, runs, tune
+from cqlib.methods import Trace
 from cqlib.problems import Problem
 
 # Below this share of the first squared gradient norm, rounding errors decide.
@@ -23,17 +26,21 @@ CEILING = 1e16
 class Comparison:
     """Tuned contenders on one problem.
 
+    The stepsizes were chosen on seeds of their own: results on those would be those of a winner.
+
     Args:
         setting: what tells the problem from others, by column name; leads every table.
         bit_budget: bits that each client might send.
         start: squared gradient norm at x^0.
-        tuned: by the contenders' names.
+        tuned: all candidates, by the contenders' names.
+        runs: with the chosen stepsize and fresh seeds, no two contenders sharing one.
     """
 
     setting: dict[str, Any]
     bit_budget: float
     start: float
     tuned: dict[str, Tuned]
+    runs: dict[str, tuple[Trace, ...]]
 
     def curves(self, points: int = 61) -> pd.DataFrame:
         """Median and spread over the seeds against bits, at the chosen stepsizes.
@@ -44,7 +51,7 @@ class Comparison:
         bits = np.linspace(0, self.bit_budget, points)
         tables = []
         for name, tuned in self.tuned.items():
-            values = np.minimum(tuned.curves(bits)[:, tuned.chosen], CEILING * self.start)
+            values = self._values(name, bits)
             levels = np.quantile(values, [0.5, 0.25, 0.75, 0, 1], axis=1)
             columns = dict(zip(_LEVELS, levels, strict=True))
             known = {"method": name, "multiple": tuned.multiple, "bits_per_client": bits}
@@ -52,7 +59,7 @@ class Comparison:
         return pd.concat(tables, ignore_index=True)
 
     def candidates(self, points: int = 36) -> pd.DataFrame:
-        """Median over the seeds against bits for every candidate stepsize.
+        """Median over the seeds of the tuning against bits, for every candidate stepsize.
 
         Infinite where half of the seeds have diverged; ``chosen`` marks the choice.
         """
@@ -74,12 +81,10 @@ class Comparison:
         """
         rows = []
         for name, tuned in self.tuned.items():
-            for trace, final in zip(
-                tuned.traces[tuned.chosen], tuned.finals[tuned.chosen], strict=True
-            ):
+            finals = self._values(name, np.array([self.bit_budget]))[0]
+            for trace, final in zip(self.runs[name], finals, strict=True):
                 known = {"method": name, "multiple": tuned.multiple, "seed": int(trace.seed[0])}
-                log10 = float(np.log10(np.clip(final / self.start, FLOOR, CEILING)))
-                rows.append({**self.setting, **known, "log10": log10})
+                rows.append({**self.setting, **known, "log10": np.log10(final / self.start)})
         return pd.DataFrame(rows)
 
     def summary(self) -> pd.DataFrame:
@@ -89,7 +94,7 @@ class Comparison:
         tuned gradient descent ends; NaN if it never is.
         """
         curves, finals = self.curves(points=481), self.finals()
-        goal = np.median(self.tuned["GD"].finals[self.tuned["GD"].chosen])
+        goal = self._values("GD", np.array([self.bit_budget])).item()
         rows = []
         for name, tuned in self.tuned.items():
             there = curves[(curves.method == name) & (curves["median"] <= goal)]
@@ -107,7 +112,13 @@ class Comparison:
             )
         return pd.DataFrame(rows)
 
+    def _values(self, name: str, bits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared gradient norms of the fresh runs within ``FLOOR`` and ``CEILING``."""
+        values = np.hstack([trace.at(bits) for trace in self.runs[name]])
+        return np.asarray(np.clip(values, FLOOR * self.start, CEILING * self.start))
 
+
+_APART = 10**6  # seeds of one contender from those of the next
 _LEVELS = ("median", "lower_quartile", "upper_quartile", "lowest", "highest")
 
 
@@ -118,9 +129,10 @@ def compare(
     *,
     powers: Sequence[int],
     bit_budget: float,
-    seeds: Sequence[int],
+    seeds: int,
+    fresh_seeds: int,
 ) -> Comparison:
-    """Tune all contenders on a problem in the same way: same multiples, budget and seeds.
+    """Tune all contenders on a problem in the same way, then run each with its choice.
 
     Args:
         setting: what tells the problem from others, by column name.
@@ -128,17 +140,18 @@ def compare(
         contenders: with gradient descent among them.
         powers: of two, to multiply theory's stepsizes by.
         bit_budget: bits that each client may send.
-        seeds: of the runs.
+        seeds: how many the stepsize is chosen with.
+        fresh_seeds: how many the chosen one then runs with.
 
     Raises:
-        ValueError: for two contenders of one name, or without "GD".
+        ValueError: for two contenders of one name, without "GD", or without seeds.
 
     >>> from cqlib import compressors, problems
     >>> from cqlib.experiments import contenders
     >>> task = problems.quadratic_hessian_variance(n=16, d=16, noise=0.0, reg=1e-3, seed=0)
     >>> two = [contenders.gd(task), contenders.marina(task, compressors.make("cq"))]
     >>> result = compare(
-    ...     {"n": 16}, task, two, powers=[0, 1, 2], bit_budget=18000, seeds=[0, 1, 2]
+    ...     {"n": 16}, task, two, powers=[0, 1, 2], bit_budget=18000, seeds=2, fresh_seeds=5
     ... )
     >>> result.summary().method[result.summary().log10_median.idxmin()]
     'MARINA + CQ'
@@ -146,16 +159,20 @@ def compare(
     names = [contender.name for contender in contenders]
     if len(set(names)) < len(names) or "GD" not in names:
         raise ValueError(f"need different names with 'GD' among them, got {names}")
-    gradient = problem.gradients(problem.x0).mean(dim=0)
-    size = problem.n * problem.d
-    return Comparison(
-        dict(setting),
-        bit_budget,
-        float((gradient**2).sum()),
-        {
-            contender.name: tune(
-                contender, powers=powers, bit_budget=bit_budget, seeds=seeds, coordinates=size
-            )
-            for contender in contenders
-        },
-    )
+    if not (1 <= seeds <= _APART and 1 <= fresh_seeds <= _APART):
+        raise ValueError(f"need 1 to {_APART} seeds of each kind, got {seeds=}, {fresh_seeds=}")
+    size, tuned, chosen = problem.n * problem.d, {}, {}
+    for k, contender in enumerate(contenders, start=1):
+        found = tune(
+            contender,
+            powers=powers,
+            bit_budget=bit_budget,
+            seeds=range(seeds),
+            coordinates=size,
+        )
+        own = range(k * _APART, k * _APART + (fresh_seeds if contender.random else 1))
+        power = found.powers[found.chosen]
+        tuned[contender.name] = found
+        chosen[contender.name] = runs(contender, [power], bit_budget, list(own), size)[power]
+    gradient = client_mean(problem.gradients(problem.x0))
+    return Comparison(dict(setting), bit_budget, float((gradient**2).sum()), tuned, chosen)

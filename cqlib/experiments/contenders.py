@@ -63,8 +63,8 @@ def dcgd(
 ) -> Contender:
     r"""Distributed compressed gradient descent, from the stepsize $[L_-(1+A-B)]^{-1}$.
 
-    With equal clients, $\mathbb E\|g\|^2\le(1+A-B)\|\nabla f\|^2$, so that up to this stepsize
-    every step decreases f on average.
+    With equal clients and constants valid for them, $\mathbb E\|g\|^2\le(1+A-B)\|\nabla f\|^2$, so
+    that up to this stepsize every step decreases f on average.
 
     Args:
         problem: what to minimise.
@@ -84,6 +84,7 @@ def marina(
     *,
     name: str = "",
     constants: Constants = "paper",
+    p_factor: float = 1.0,
 ) -> Contender:
     """MARINA with p by numerical minimisation (D.2.1) and the theoretical stepsize at this p.
 
@@ -93,6 +94,8 @@ def marina(
         name: by default "MARINA + " and the compressor.
         constants: kind of A and B, as :meth:`Compressor.ab` takes it; "paper" is what Table 4
             lists, also for CQ where the clients differ: an extrapolation.
+        p_factor: to try another p than this one, with the stepsize that belongs to it; a p above
+            1 becomes 1.
 
     >>> from cqlib import compressors, problems
     >>> task = problems.quadratic_hessian_variance(n=64, d=64, noise=0.5, reg=1e-3, seed=0)
@@ -100,10 +103,14 @@ def marina(
     >>> cq.name, round(cq.p, 4), round(cq.factor, 4)
     ('MARINA + CQ', 0.0119, 0.0945)
     """
+    if not p_factor > 0:
+        raise ValueError(f"p_factor must be positive, got {p_factor}")
     n, d, smoothness = problem.n, problem.d, problem.smoothness()
     A, B, _ = compressor.ab(n, d, constants=constants)
     bits = compressor.bits(d, n)
     p, factor = theory.optimal_p(A=A, B=B, d=d, bits=bits, smoothness=smoothness)
+    if p_factor != 1:
+        p, factor = min(p * p_factor, 1.0), np.nan
     L = smoothness
     stepsize = theory.marina_stepsize(p, A, B, L.L_minus, L.L_plus, L.L_pm)
     run = partial(methods.marina, problem, compressor, p=p)

@@ -15,8 +15,9 @@ from matplotlib.ticker import LogLocator
 
 from cqlib.plotting import COLORS, DASHES
 
-# A method looks the same in all figures; others take what is left, in order.
+# A method looks the same in all figures (two that never meet may share); others take what is left.
 _STYLE = {"GD": 0, "MARINA + IQ": 1, "MARINA + CQ": 2, "MARINA + DRIVE": 3, "DCGD + CQ": 4}
+_STYLE |= {"MARINA + PermK": 1, "MARINA + ISCC(DRIVE)": 2}
 
 
 def panels(
@@ -81,7 +82,7 @@ def candidates(curves: pd.DataFrame, *, across: int) -> Figure:
             )
             end = shown[shown["median"] <= 30 * start].iloc[-1]
             ends.append((multiple, end.bits_per_client / 1e3, end["median"], chosen))
-        _label_ends(ax, ends, ratio=(300 * start / lowest) ** 0.07)
+        _label_ends(ax, ends, ratio=(300 * start / lowest) ** 0.055)
         _finish(ax, name, part["median"])
         ax.set_xlim(0, curves.bits_per_client.max() / 1e3 * 1.1)
         ax.set_ylim(lowest / 3, 100 * start)
@@ -94,14 +95,12 @@ def _label_ends(ax: Axes, ends: list[tuple[float, float, float, bool]], ratio: f
     for multiple, x, y, chosen in sorted(ends, key=lambda end: (end[1], end[2])):
         place = x, max(y, place[1] * ratio) if x == place[0] else y
         text = rf"$2^{{{int(np.log2(multiple))}}}$"
-        size, weight = (10, "bold") if chosen else (8, "normal")
         ax.annotate(
             text if not chosen else rf"$\mathbf{{2^{{{int(np.log2(multiple))}}}}}$",
             place,
             xytext=(3, 0),
             textcoords="offset points",
-            fontsize=size,
-            fontweight=weight,
+            fontsize=10 if chosen else 8,
             va="center",
         )
 

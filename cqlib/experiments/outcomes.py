@@ -1,4 +1,4 @@
-"""Win, tie or loss: who got further with the same bits, and whether chance explains it."""
+"""Win, tie, undecided or loss: who got further with the same bits, and may it be chance?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+
+OUTCOMES = ("win", "tie", "undecided", "loss")
+MARGIN = 0.3  # decades: a factor of two
 
 
 class Gap(NamedTuple):
@@ -61,11 +64,13 @@ def outcomes(
     setting: Sequence[str],
     level: float = 0.05,
 ) -> pd.DataFrame:
-    r"""Win, tie or loss of a method against others, in every setting.
+    r"""Win, tie, undecided or loss of a method against others, in every setting.
 
     A win or loss is a difference that the rank sum test finds with all comparisons of the table
     taken together (Holm's correction): if no two methods differed anywhere, the table would hold a
-    win or loss with a probability of at most ``level``.
+    win or loss with a probability of at most ``level``. A tie is an interval for the difference
+    within ``MARGIN`` of zero; the rest is undecided. The runs of different methods have to be
+    independent, so of different seeds.
 
     Args:
         finals: ``log10`` of what each seed reached, as :meth:`Comparison.finals` gives it.
@@ -100,30 +105,52 @@ def outcomes(
     table = pd.DataFrame(rows)
     significant = _holm(table.p.to_numpy(), level)
     sign = np.where(table.decades > 0, "win", "loss")
-    table["outcome"] = np.where(significant & (table.decades != 0), sign, "tie")
+    close = np.maximum(table.low.abs(), table.high.abs()) <= MARGIN
+    unclear = np.where(close, "tie", "undecided")
+    table["outcome"] = np.where(significant & (table.decades != 0), sign, unclear)
     return table
 
 
 def counts(table: pd.DataFrame, by: Sequence[str] = ("against",)) -> pd.DataFrame:
-    """Count wins, ties and losses.
+    """Count the outcomes.
 
     >>> table = pd.DataFrame({"against": ["IQ", "IQ"], "outcome": ["win", "tie"]})
     >>> counts(table).loc["IQ"].to_dict()
-    {'win': 1, 'tie': 1, 'loss': 0}
+    {'win': 1, 'tie': 1, 'undecided': 0, 'loss': 0}
     """
     found = table.groupby([*by, "outcome"], sort=False).size().unstack(fill_value=0)
-    return found.reindex(columns=["win", "tie", "loss"], fill_value=0).rename_axis(columns=None)
+    return found.reindex(columns=list(OUTCOMES), fill_value=0).rename_axis(columns=None)
 
 
 def agreement(parts: Mapping[str, bool]) -> str:
     """Return the verdict on a claim of several parts: all hold, some hold, none holds.
 
+    Raises:
+        ValueError: without parts.
+
     >>> agreement({"faster": True, "everywhere": False})
     'partly reproduced'
     """
+    if not parts:
+        raise ValueError("a claim needs one part or more")
     if all(parts.values()):
         return "reproduced"
-    return "partly reproduced" if any(parts.values()) else "fails as stated"
+    return "partly reproduced" if any(parts.values()) else "not reproduced"
+
+
+def in_words(tally: pd.DataFrame, label: str) -> str:
+    """Tell a row of :func:`counts`.
+
+    >>> table = pd.DataFrame({"against": ["IQ"] * 3, "outcome": ["win", "tie", "win"]})
+    >>> in_words(counts(table), "IQ")
+    '2 wins, 1 tie'
+    """
+    plural = {"win": "wins", "tie": "ties", "undecided": "undecided", "loss": "losses"}
+    if label not in tally.index:
+        return "nothing compared"
+    row = tally.loc[label].to_dict()
+    told = [f"{row[k]} {k if row[k] == 1 else plural[k]}" for k in OUTCOMES if row[k]]
+    return ", ".join(told)
 
 
 def _columns(found: Gap) -> dict[str, float]:

@@ -112,7 +112,7 @@ class Tuned:
         return float(self.multiples[self.chosen])
 
     @property
-    def diverged(self) -> Array:
+    def astray(self) -> Array:
         """Share of the seeds that end no lower than they began, for every candidate, shape (k,)."""
         start = self.traces[0][0].grad_norm_sq[0, 0]
         return np.mean(self.finals >= start, axis=1)
@@ -153,7 +153,7 @@ def tune(
     >>> task = problems.quadratic_hessian_variance(n=16, d=16, noise=0.0, reg=1e-3, seed=0)
     >>> gd = contenders.gd(task)
     >>> tuned = tune(gd, powers=[1, 2], bit_budget=9000, seeds=[0], coordinates=256)
-    >>> tuned.powers, tuned.multiple, tuned.diverged.tolist()
+    >>> tuned.powers, tuned.multiple, tuned.astray.tolist()
     ((-1, 0, 1, 2, 3), 1.0, [0.0, 0.0, 0.0, 1.0, 1.0])
     """
     if not len(powers) or not len(seeds):
@@ -162,7 +162,7 @@ def tune(
     found: dict[int, tuple[Trace, ...]] = {}
     more = sorted(set(powers))
     while more:
-        found |= _runs(contender, more, bit_budget, wanted, coordinates)
+        found |= runs(contender, more, bit_budget, wanted, coordinates)
         ordered = sorted(found)
         traces = tuple(found[power] for power in ordered)
         tuned = Tuned(contender, tuple(ordered), bit_budget, traces)
@@ -173,14 +173,18 @@ def tune(
     return tuned
 
 
-def _runs(
+def runs(
     contender: Contender,
     powers: list[int],
     bit_budget: float,
     seeds: list[int],
     coordinates: int,
 ) -> dict[int, tuple[Trace, ...]]:
-    """Run all seeds with some powers, as many seeds at once as make a good batch."""
+    """Run all seeds with some powers, as many seeds at once as make a good batch.
+
+    Returns:
+        By power, a trace of one column for every seed.
+    """
     stepsize = contender.stepsize * 2.0 ** np.array(powers)
     size = max(1, _BATCH // (coordinates * len(powers)))
     columns: list[list[Trace]] = [[] for _ in powers]

@@ -1,5 +1,6 @@
 """Optimisation methods: small init and step functions, and the loop that runs them."""
 
+from cqlib.methods.by_bytes import marina_by_bytes
 from cqlib.methods.dcgd import dcgd
 from cqlib.methods.descend import Round, descend
 from cqlib.methods.diana import diana
@@ -17,5 +18,6 @@ __all__ = [
     "diana",
     "gd",
     "marina",
+    "marina_by_bytes",
     "weighted_marina",
 ]

@@ -1,0 +1,82 @@
+"""MARINA written out: client by client, every compressed message as its bytes. Slow, obvious."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cqlib.compressors import Compressor
+from cqlib.keys import Key, Stream
+from cqlib.methods.trace import Trace
+from cqlib.payload import Payload
+from cqlib.problems import Problem
+from cqlib.theory.complexity import FLOAT_BITS
+
+
+def marina_by_bytes(
+    problem: Problem, compressor: Compressor, *, p: float, stepsize: float, rounds: int, seed: int
+) -> Trace:
+    r"""Run Algorithm 1 as it stands, to hold :func:`marina` against.
+
+    Each client computes its own gradient, and encodes its message; the server reads the bytes.
+
+    Args:
+        problem: what to minimise.
+        compressor: of the clients.
+        p: probability of a round of whole gradients, in (0, 1].
+        stepsize: $\gamma$.
+        rounds: T.
+        seed: of coins and compressor.
+
+    Raises:
+        ValueError: for p outside (0, 1], or a vector too large to send: nothing stops a run that
+            diverges.
+
+    Source: Algorithm 1.
+
+    >>> from cqlib import compressors, methods, problems
+    >>> task = problems.quadratic_hessian_variance(n=4, d=8, noise=0.5, reg=0.1, seed=0)
+    >>> options = dict(p=0.3, stepsize=0.2, rounds=5, seed=1)
+    >>> slow = marina_by_bytes(task, compressors.make("cq"), **options)
+    >>> fast = methods.marina(task, compressors.make("cq"), **options)
+    >>> bool(np.allclose(slow.grad_norm_sq, fast.grad_norm_sq, rtol=1e-9))
+    True
+    """
+    if not 0 < p <= 1:
+        raise ValueError(f"p must be in (0, 1], got {p}")
+    n, d = problem.n, problem.d
+    clients = range(n)
+    x, key, sent = problem.x0, Key(seed), 0.0
+    gradients = [problem.gradient(i, x) for i in clients]
+    g, cost = _mean(gradients), float(FLOAT_BITS * d)
+    rows = [(sent, _square(g), float(problem.value(x)))]
+    for _ in range(rounds):
+        x, key, sent = x - stepsize * g, key.next(), sent + cost
+        old, gradients = gradients, [problem.gradient(i, x) for i in clients]
+        rows.append((sent, _square(_mean(gradients)), float(problem.value(x))))
+        if key.uniform(Stream.COIN) < p:
+            g, cost = _mean(gradients), float(FLOAT_BITS * d)
+        else:
+            read = []
+            for i in clients:
+                payload = compressor.encode(gradients[i] - old[i], client=i, n_clients=n, key=key)
+                if payload is None:  # a silent client
+                    read.append(torch.zeros(d))
+                    continue
+                received = Payload.from_bytes(payload.to_bytes())
+                read.append(compressor.decode(received, client=i, n_clients=n, key=key))
+            g, cost = g + _mean(read), compressor.bits(d, n)
+    bits, norms, values = np.array(rows).T[:, :, None]
+    return Trace(bits, norms, values, np.array([stepsize]), np.array([seed]))
+
+
+def _mean(vectors: list[Tensor]) -> Tensor:
+    total = torch.zeros_like(vectors[0], dtype=torch.float64)
+    for vector in vectors:
+        total = total + vector.double()
+    return total / len(vectors)
+
+
+def _square(x: Tensor) -> float:
+    return float((x**2).sum())
