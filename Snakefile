@@ -8,9 +8,10 @@ Paths of outputs are relative to that directory.
 
 import re
 
-from cqlib import batch, sweep
+from cqlib import batch, provenance, sweep
 
 PLAN = sweep.planned(config)
+NOW = provenance.Snapshot()
 
 if workflow.is_main_process:
     batch.end_with_driver()
@@ -19,6 +20,8 @@ if workflow.is_main_process:
 rule all:
     input:
         [file for task in PLAN.tasks.values() for file in batch.outputs(task)],
+    message:
+        "all jobs"
 
 
 # One rule for each notebook, since the name of the executed notebook has no wildcard.
@@ -37,8 +40,10 @@ for notebook, names in batch.by_notebook(PLAN).items():
             "logs/{job}.log",
         params:
             # Of code, notebook, parameters, data and versions: content, never times.
-            key=lambda wildcards: batch.key(PLAN.tasks[wildcards.job]),
+            key=lambda wildcards: batch.key(PLAN.tasks[wildcards.job], NOW),
             command=lambda wildcards: batch.command(PLAN.tasks[wildcards.job]),
+        message:
+            "{wildcards.job}"
         shell:
             # exec, so that the run sees its parent go: the run ends with Snakemake.
             "exec {params.command:q} --parent $PPID >{log:q} 2>&1"

@@ -14,19 +14,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from cqlib import notebook, paths, provenance
-from cqlib.owner import owned
+from cqlib import notebook, paths, provenance, sweep
+from cqlib.owner import PATIENCE, owned
 from cqlib.sweep import Batch, Task
 
 _DRIVER = "CQLIB_BATCH_DRIVER"
-_PATIENCE = 30.0  # seconds that interrupted jobs get to end
 _AGAIN = "the same command goes on with what is missing"
 _INSTALL = "pip install -c constraints.txt -e '.[batch]'"
 
@@ -83,9 +82,9 @@ def outputs(task: Task) -> tuple[str, str]:
     return f"{task.name}/{task.job.source.stem}.ipynb", f"{task.name}/provenance.json"
 
 
-def key(task: Task) -> str:
+def key(task: Task, snapshot: provenance.Snapshot) -> str:
     """Return the digest of all that a task depends on."""
-    return provenance.key(provenance.code_key(task.job.source, task.job.parameters))
+    return snapshot.key(task.job.source, task.job.parameters)
 
 
 def command(task: Task) -> list[str]:
@@ -110,14 +109,14 @@ def _yaml(value: object) -> str:
 def end_with_driver() -> None:
     """Make Snakemake, which leads its group of processes, end once `cqlib sweep` is gone."""
     if driver := os.environ.get(_DRIVER):
-        threading.Thread(target=_watch, args=(int(driver),), daemon=True).start()
+        threading.Thread(target=_end_after, args=(int(driver),), daemon=True).start()
 
 
-def _watch(driver: int) -> None:
+def _end_after(driver: int) -> None:
     while os.getppid() == driver:
         time.sleep(0.5)
     os.killpg(0, signal.SIGINT)  # it cancels what it has submitted
-    time.sleep(_PATIENCE)
+    time.sleep(PATIENCE)
     os.killpg(0, signal.SIGKILL)
 
 
@@ -130,13 +129,16 @@ def run(batch: Batch, options: Options) -> None:
     Raises:
         BatchError: if a job failed, or Snakemake is not installed.
         OwnedError: if somebody is at work in the folder.
+        SweepError: if the folder belongs to another sweep file.
     """
     if importlib.util.find_spec("snakemake") is None:
         raise BatchError(f"a batch needs Snakemake; in the checkout: {_INSTALL}")
     with owned(batch.folder) as ours:
+        sweep.claim(batch)
         if ours.abandoned:
             _snakemake(batch, ["--unlock", "--quiet", "all"], ours.handle)
-        waiting = [task for task in batch.tasks.values() if not notebook.is_current(task.job)]
+        waiting = _waiting(batch)
+        logs = {task.name: _written(_log(batch, task)) for task in waiting}
         print(f"{len(waiting)} of {len(batch.tasks)} jobs to run", file=sys.stderr, flush=True)
         if not waiting and not options.more:
             return
@@ -144,7 +146,11 @@ def run(batch: Batch, options: Options) -> None:
         if code < 0:  # within the block: whoever comes next clears up
             raise BatchError(f"Snakemake was ended by signal {-code}; {_AGAIN}")
     if code != 0:
-        told = [*_failures(batch, waiting), "not all jobs completed"]
+        left = _waiting(batch)
+        if not left:
+            raise BatchError(f"all jobs are complete, yet Snakemake ended with exit code {code}")
+        new = [t for t in left if _written(_log(batch, t)) not in (None, logs.get(t.name))]
+        told = [*(_failure(batch, task) for task in new), "not all jobs completed"]
         raise BatchError("\n".join(told) + f" (logs: {batch.folder / 'logs'}); {_AGAIN}")
 
 
@@ -156,23 +162,33 @@ def arguments(waiting: Sequence[Task], options: Options) -> list[str]:
         *(["--forcerun", *forced] if forced else []),
         *("--rerun-triggers", "input"),  # there are none: what is forced or missing runs
         *("--rerun-incomplete", "--keep-going"),
-        *("--quiet", "host", "reason", "rules"),  # leaves k of n
+        *("--quiet", "host", "reason"),  # leaves names of jobs and k of n
         *("--retries", str(options.retries), "--scheduler", "greedy"),
         *(where if options.executor else ["--cores", str(options.cores or "all")]),
         *options.more,
     ]
 
 
-def _failures(batch: Batch, waiting: Sequence[Task]) -> list[str]:
-    """What the jobs that did not complete said last; those that were not reached said nothing."""
-    found = []
-    for task in waiting:
-        log = batch.folder / "logs" / f"{task.name}.log"
-        if log.is_file() and not notebook.is_current(task.job):
-            lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-            said = [line for line in lines if line.strip()] or ["no word"]
-            found.append(f"{task.name}: {said[-1].removeprefix('cqlib: ')}")
-    return found
+def _waiting(batch: Batch) -> list[Task]:
+    """The tasks that are not up to date now."""
+    now = provenance.Snapshot()
+    return [task for task in batch.tasks.values() if not notebook.is_current(task.job, now)]
+
+
+def _log(batch: Batch, task: Task) -> Path:
+    return batch.folder / "logs" / f"{task.name}.log"
+
+
+def _written(log: Path) -> int | None:
+    """When a log was written: one that stays as it was is of an earlier start."""
+    return log.stat().st_mtime_ns if log.is_file() else None
+
+
+def _failure(batch: Batch, task: Task) -> str:
+    """What a job that did not complete said last."""
+    lines = _log(batch, task).read_text(encoding="utf-8", errors="replace").split("\n")
+    said = [line for line in lines if line.strip()] or ["no word"]
+    return f"{task.name}: {said[-1].removeprefix('cqlib: ')}"
 
 
 def _snakemake(batch: Batch, words: list[str], handle: int) -> int:
@@ -183,12 +199,13 @@ def _snakemake(batch: Batch, words: list[str], handle: int) -> int:
         *("--config", "=".join(batch.given)),
         *words,
     ]
-    child = subprocess.Popen(
-        command,
-        env={**os.environ, _DRIVER: str(os.getpid())},
-        process_group=0,
-        pass_fds=(handle,),  # the folder stays owned for as long as Snakemake lives
-    )
+    with _heeding_interrupts():
+        child = subprocess.Popen(
+            command,
+            env={**os.environ, _DRIVER: str(os.getpid())},
+            process_group=0,
+            pass_fds=(handle,),  # the folder stays owned for as long as Snakemake lives
+        )
     try:
         return child.wait()
     except KeyboardInterrupt:
@@ -200,8 +217,18 @@ def _snakemake(batch: Batch, words: list[str], handle: int) -> int:
                 os.killpg(child.pid, signal.SIGKILL)
 
 
+@contextmanager
+def _heeding_interrupts() -> Iterator[None]:
+    """Start children that heed SIGINT, even if we do not, as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt Snakemake and its jobs; end them if they do not end."""
-    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+    """Interrupt Snakemake and its jobs, until they end, we lose patience, or the user does."""
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired, KeyboardInterrupt):
         os.killpg(child.pid, signal.SIGINT)
-        child.wait(_PATIENCE)
+        child.wait(PATIENCE)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cqlib import __version__, batch, claims, collect, data, notebook, paths, sweep
+from cqlib import __version__, batch, claims, collect, data, notebook, paths, provenance, sweep
 
 # Commands import torch and what needs it themselves: it takes longer than most of them.
 
@@ -268,9 +268,10 @@ def _batch(words: tuple[str, ...], profile: str | None) -> tuple[sweep.Batch, tu
     named = words[:1] if words and not words[0].startswith("-") else ()
     if len(named) + (profile is not None) != 1:
         raise notebook.ParameterError("give a sweep file, or --profile for the book's chapters")
-    if profile is not None:
-        return sweep.chapters(profile), words
-    return sweep.read(Path(words[0])), words[1:]
+    more = words[len(named) :]
+    if more and not more[0].startswith("-"):
+        raise notebook.ParameterError(f"one sweep file at a time: {more[0]!r} is one too many")
+    return sweep.read(Path(words[0])) if named else sweep.chapters(str(profile)), more
 
 
 def _value(name: str, text: str) -> Any:
@@ -282,7 +283,8 @@ def _value(name: str, text: str) -> Any:
 
 def _run_all(jobs: list[notebook.Job], *, force: bool = False) -> None:
     """Run jobs in parallel processes with progress; all get their turn, failures are told last."""
-    waiting = [job for job in jobs if force or not notebook.is_current(job)]
+    now = provenance.Snapshot()
+    waiting = [job for job in jobs if force or not notebook.is_current(job, now)]
     failures: list[str] = []
     columns = (TextColumn("notebooks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (

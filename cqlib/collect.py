@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cqlib import __version__, notebook
+from cqlib import __version__, notebook, provenance
 from cqlib.files import write_atomic
 from cqlib.sweep import Batch, SweepError, Task
 
@@ -48,12 +48,14 @@ def collect(batch: Batch, only: str | None = None) -> Collected:
     Raises:
         SweepError: if no job that is up to date has the table.
     """
+    now = provenance.Snapshot()
     absent: dict[str, str] = {}
     rows: dict[str, list[dict[str, str]]] = {}
     for task in batch.tasks.values():
-        if notebook.is_current(task.job):
-            for file in sorted((task.job.folder / "results").glob("*.csv")):
-                rows.setdefault(file.stem, []).extend(_rows(task, file))
+        if notebook.is_current(task.job, now):
+            facts = json.loads((task.job.folder / "provenance.json").read_text(encoding="utf-8"))
+            for name in _tables(facts):
+                rows.setdefault(name, []).extend(_rows(task, facts, name))
         else:
             made = (task.job.folder / "provenance.json").is_file()
             absent[task.name] = "out of date" if made else "missing"
@@ -81,9 +83,15 @@ def write(collected: Collected, output: Path | None = None) -> list[Path]:
     return list(places.values())
 
 
-def _rows(task: Task, file: Path) -> Iterable[dict[str, str]]:
+def _tables(facts: Mapping[str, Any]) -> list[str]:
+    """Names of the tables that a run made; a file that was put there later is none of them."""
+    made = sorted(map(Path, facts["files"]))
+    return [file.stem for file in made if file.parent == Path("results") and file.suffix == ".csv"]
+
+
+def _rows(task: Task, facts: Mapping[str, Any], name: str) -> Iterable[dict[str, str]]:
     """A table's rows as they stand, after the job's place in the grid and its origin."""
-    facts = json.loads((task.job.folder / "provenance.json").read_text(encoding="utf-8"))
+    file = task.job.folder / "results" / f"{name}.csv"
     origin = (task.name, facts["commit"], __version__, facts["key"])
     with file.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -119,17 +120,29 @@ def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
 
 def check_parameters(source: Path, parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that the notebook does not have or of another type than its own."""
-    known = defaults(source)
-    for name, value in parameters.items():
+    checked(source, defaults(source), parameters)
+
+
+def checked(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given, with floats where the notebook's own values, ``known``, are floats.
+
+    Raises:
+        ParameterError: for a parameter that is not known, or of another type.
+    """
+    found = {}
+    for name, value in given.items():
         if name not in known:
             listed = ", ".join(known) or "none"
             raise ParameterError(f"unknown parameter {name!r} of {source}; known: {listed}")
-        kinds = type(known[name]), type(value)
-        if kinds[0] is not kinds[1] and kinds != (float, int):
+        found[name] = _with_floats([known[name]], value)
+        if misfit := _misfit([known[name]], found[name]):
+            own, part = misfit
+            verb = "is" if part is found[name] else "holds"
             raise ParameterError(
-                f"parameter {name!r} of {source} is a {kinds[0].__name__} like {known[name]!r}, "
-                f"got {value!r}"
+                f"parameter {name!r} of {source} {verb} a {type(own).__name__} like {own!r}, "
+                f"got {part!r}"
             )
+    return found
 
 
 def job(
@@ -146,10 +159,8 @@ def job(
     """
     if not source.is_file():
         raise ParameterError(f"no notebook {source}")
-    known = defaults(source)
     given = {**profile_parameters(source, profile), **(overrides or {})}
-    parameters = {name: _as_float_if_asked(known.get(name), v) for name, v in given.items()}
-    check_parameters(source, parameters)
+    parameters = checked(source, defaults(source), given)
     if folder is None:
         folder = paths.runs(profile) / notebook_name(source)
         if overrides:
@@ -160,12 +171,49 @@ def job(
     return Job(source.resolve(), parameters, folder.resolve())
 
 
-def _as_float_if_asked(default: Any, value: Any) -> Any:
-    """YAML takes 1e-3 for a text; where the notebook has a float, it is one."""
-    if isinstance(default, float) and isinstance(value, str):
-        with suppress(ValueError):
-            return float(value)
+def _with_floats(own: list[Any], value: Any) -> Any:
+    """A value with floats where the notebook has them: YAML takes 1e-3 for a text.
+
+    Args:
+        own: what the notebook has in this place; a list in it may have several.
+        value: what is given for it.
+    """
+    kind = _one_type(own)
+    if kind is list and isinstance(value, list):
+        return [_with_floats(*pair) for pair in zip(_places(own, len(value)), value, strict=True)]
+    if kind is float and type(value) in (int, str):
+        with suppress(ValueError, OverflowError):
+            return number if math.isfinite(number := float(value)) else value
     return value
+
+
+def _misfit(own: list[Any], value: Any) -> tuple[Any, Any] | None:
+    """The first part of a value that is of another type than the notebook's, after one of those."""
+    kind = _one_type(own)
+    if kind is None:
+        return None
+    if type(value) is not kind:
+        return own[0], value
+    parts = value if isinstance(value, list) else []
+    return next(filter(None, (_misfit(_inside(own), part) for part in parts)), None)
+
+
+def _one_type(values: list[Any]) -> type | None:
+    """The type that all values have; None where there is no such type, or no value."""
+    kinds = {type(value) for value in values}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _inside(lists: list[list[Any]]) -> list[Any]:
+    return [part for each in lists for part in each]
+
+
+def _places(lists: list[list[Any]], size: int) -> list[list[Any]]:
+    """What lists hold, for each place of one of a size: rows of mixed types have columns."""
+    inside = _inside(lists)
+    if _one_type(inside) is None and {len(each) for each in lists} == {size}:
+        return [list(column) for column in zip(*lists, strict=True)]
+    return [inside] * size
 
 
 def _is_free(folder: Path, source: Path) -> bool:
@@ -183,19 +231,29 @@ def _is_free(folder: Path, source: Path) -> bool:
     return "provenance.json" in inside or not inside or (ours and damaged)
 
 
-def is_current(job: Job) -> bool:
-    """Tell whether the job's folder holds a run of just this notebook, parameters and code."""
+def is_current(job: Job, snapshot: provenance.Snapshot | None = None) -> bool:
+    """Tell whether the job's folder holds a run of just this notebook, parameters and code.
+
+    Args:
+        job: the job.
+        snapshot: what jobs depend on, if many are asked about at once; read anew if None.
+    """
     parts = (f"{job.source.stem}.ipynb", "results", "provenance.json")
     if not all((job.folder / part).exists() for part in parts):
         return False
     try:
         facts = json.loads((job.folder / parts[-1]).read_text(encoding="utf-8"))
-        made_from, made = facts["key"], facts.get("files", [])
-    except (ValueError, KeyError, TypeError):
+        made_from, made = facts["key"], facts["files"].items()
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
-    if not all((job.folder / file).exists() for file in made):
-        return False
-    return bool(made_from == provenance.key(provenance.code_key(job.source, job.parameters)))
+    now = snapshot or provenance.Snapshot()
+    return made_from == now.key(job.source, job.parameters) and all(
+        _is_intact(job.folder / file, digest) for file, digest in made
+    )
+
+
+def _is_intact(file: Path, digest: str) -> bool:
+    return file.is_file() and provenance.file_digest(file) == digest
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -228,7 +286,7 @@ def _run(job: Job) -> dict[str, Any]:
             "notebook": job.name,
             "parameters": {**defaults(job.source), **job.parameters},
             "key": provenance.key(code_key),
-            "files": sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file()),
+            "files": provenance.files(work),
             "seconds": round(time.time() - started, 2),
             **provenance.machine(),
         }
@@ -294,7 +352,7 @@ def _execute(source: Path, output: Path, **options: Any) -> None:
             language="python",
             progress_bar=False,
             start_timeout=120,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # no notice about TCP on loopback
+            extra_arguments=["--IPKernelApp.log_level=50"],  # no notices on start and stop
             **options,
         )
     except PapermillExecutionError as error:

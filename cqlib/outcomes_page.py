@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 
-from cqlib.experiments.outcomes import counts
+from cqlib.experiments.outcomes import OUTCOMES
 
 TABLE = "outcomes.csv"  # in the results of a run
 _FACTS = ("task", "method", "against", "decades", "low", "high", "p", "outcome")
@@ -39,22 +40,41 @@ def outcomes_page(runs: Mapping[str, Path]) -> str:
     if not tables:
         return "\n".join([*lines, "No run of this profile left a table.", ""])
     everything = pd.concat(tables.values(), ignore_index=True)
-    counted: list[tuple[object, ...]] = []
-    groups = {
-        "all settings": everything,
-        "n at least d": everything[everything.n >= everything.d],
-        "n below d": everything[everything.n < everything.d],
-        "n at most d / 4": everything[4 * everything.n <= everything.d],
-    }
-    head = ["method", "against", "task", "settings", "wins", "ties", "undecided", "losses"]
-    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for label, table in groups.items():
-        tally = counts(table, by=["method", "against", "task"]).reset_index()
-        counted += [(*row[:3], label, *row[3:]) for row in tally.to_numpy().tolist()]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in sorted(counted)]
+    lines += [
+        "Numbers of settings: wins, ties, undecided, losses.",
+        "",
+        "| method | against | task | " + " | ".join(_GROUPS) + " |",
+        "|" + "---|" * (3 + len(_GROUPS)),
+    ]
+    for pair, part in everything.groupby(["method", "against", "task"], sort=False):
+        cells = [*map(str, pair), *(_tally(part[belongs(part)]) for belongs in _GROUPS.values())]
+        lines.append("| " + " | ".join(cells) + " |")
     for name, table in tables.items():
-        lines += ["", f"## {{doc}}`/notebooks/{name}`", "", *_settings(table)]
+        link = f"{{doc}}`/notebooks/{name}`"
+        lines += ["", f"## {_title(runs[name])}", "", f"Figure and tables: {link}.", ""]
+        lines += _settings(table)
     return "\n".join([*lines, ""])
+
+
+_GROUPS: dict[str, Callable[[pd.DataFrame], pd.Series[bool]]] = {
+    "all": lambda table: table.n > 0,
+    "$n\\ge d$": lambda table: table.n >= table.d,
+    "$n<d$": lambda table: table.n < table.d,
+    "$n\\le d/4$": lambda table: 4 * table.n <= table.d,
+}
+
+
+def _tally(table: pd.DataFrame) -> str:
+    """Counts in the order of the outcomes, or a dash where there is nothing to count."""
+    found = [int((table.outcome == outcome).sum()) for outcome in OUTCOMES]
+    return ", ".join(map(str, found)) if len(table) else "–"
+
+
+def _title(folder: Path) -> str:
+    """The heading of a run's notebook."""
+    (file,) = folder.glob("*.ipynb")
+    first = nbformat.read(file, as_version=4).cells[0].source
+    return str(first.splitlines()[0].removeprefix("# "))
 
 
 def _settings(table: pd.DataFrame) -> list[str]:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_PATIENCE = 30.0  # seconds that the children of a killed owner get to end
+# Seconds that interrupted jobs, and the children of a killed owner, get to end.
+PATIENCE = float(os.environ.get("CQLIB_PATIENCE", "30"))
 
 
 class OwnedError(RuntimeError):
@@ -59,7 +60,7 @@ def owned(folder: Path) -> Iterator[Owned]:
 
 
 def _lock(handle: int, folder: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

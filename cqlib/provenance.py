@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import platform
@@ -17,17 +18,30 @@ import nbformat
 from cqlib import data, paths
 
 
+class Snapshot:
+    """What runs depend on, each part as it was when first asked for.
+
+    It reads a file once for many jobs. Whoever wants things as they are now takes a new one.
+    """
+
+    def __init__(self) -> None:
+        self._notebook = functools.cache(_notebook)
+        self._package = functools.cache(_package)
+        self._data = functools.cache(_data)
+
+    def code_key(self, notebook: Path, parameters: Mapping[str, Any]) -> str:
+        """Return the digest of what decides results: notebook, parameters, code, versions."""
+        given = json.dumps(parameters, sort_keys=True)
+        return digest("\0".join([self._notebook(notebook), given, self._package()]))
+
+    def key(self, notebook: Path, parameters: Mapping[str, Any]) -> str:
+        """Return the digest that tells a run up to date."""
+        return digest(self.code_key(notebook, parameters) + self._data())
+
+
 def code_key(notebook: Path, parameters: Mapping[str, Any]) -> str:
-    """Return the digest of what decides results: notebook, parameters, code, versions."""
-    nb = nbformat.read(notebook, as_version=4)
-    parts = [
-        *(f"{cell.cell_type}\n{cell.source}" for cell in nb.cells),
-        json.dumps(parameters, sort_keys=True),
-        *(f"{p.name}\n{p.read_text(encoding='utf-8')}" for p in _sources()),
-        (paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"),
-        json.dumps(versions()),
-    ]
-    return digest("\0".join(parts))
+    """Return the digest of what decides results, read now."""
+    return Snapshot().code_key(notebook, parameters)
 
 
 def key(code: str) -> str:
@@ -36,11 +50,37 @@ def key(code: str) -> str:
     Data count as they are when the run ends, since it may have fetched them; real data must
     replace a stand-in.
     """
-    return digest(code + digest(json.dumps(data.whereabouts())))
+    return digest(code + _data())
 
 
-def _sources() -> list[Path]:
-    return sorted(Path(__file__).parent.rglob("*.py"))
+def files(folder: Path) -> dict[str, str]:
+    """Return the digest of every file below a folder, by its path from there."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in found}
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _notebook(file: Path) -> str:
+    cells = nbformat.read(file, as_version=4).cells
+    return digest("\0".join(f"{cell.cell_type}\n{cell.source}" for cell in cells))
+
+
+def _package() -> str:
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    parts = [
+        *(f"{p.name}\n{p.read_text(encoding='utf-8')}" for p in sources),
+        (paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"),
+        json.dumps(versions()),
+    ]
+    return digest("\0".join(parts))
+
+
+def _data() -> str:
+    return digest(json.dumps(data.whereabouts()))
 
 
 def digest(text: str) -> str:

@@ -18,9 +18,11 @@ from typing import Any
 import yaml
 
 from cqlib import notebook, paths, provenance
+from cqlib.files import write_atomic
 
 _KEYS = ("notebook", "profile", "parameters", "grid")
 _LONGEST = 80  # characters of a folder's name that is still easy to read
+_NOTE = ".sweep"  # in a sweep's folder: whose it is
 
 
 class SweepError(notebook.ParameterError):
@@ -108,8 +110,10 @@ def _batch(file: Path, told: Any) -> Batch:
     if not isinstance(profile, str):
         raise SweepError(f"profile must be a name, got {profile!r}")
     base = notebook.job(source, profile=profile, overrides=fixed)
-    axes = [_axis(source, str(name), values) for name, values in grid.items()]
+    known = notebook.defaults(source)
+    axes = [_axis(source, known, str(name), values) for name, values in grid.items()]
     folder = paths.runs("sweeps").resolve() / file.stem
+    _check_folder(folder, file)
     tasks: dict[str, Task] = {}
     for values in itertools.product(*axes):
         point = dict(zip(map(str, grid), values, strict=True))
@@ -120,6 +124,34 @@ def _batch(file: Path, told: Any) -> Batch:
     return Batch(("sweep", str(file)), folder, tasks)
 
 
+def claim(batch: Batch) -> None:
+    """Note in a sweep's folder which file it belongs to.
+
+    Raises:
+        SweepError: if it belongs to another one.
+    """
+    kind, value = batch.given
+    if kind == "sweep":
+        _check_folder(batch.folder, Path(value))
+        write_atomic(batch.folder / _NOTE, _as_noted(Path(value)))
+
+
+def _check_folder(folder: Path, file: Path) -> None:
+    """Two files of one name would write over each other's runs."""
+    note = folder / _NOTE
+    if note.is_file() and (noted := note.read_text(encoding="utf-8")) != _as_noted(file):
+        raise SweepError(
+            f"{folder} holds the runs of {paths.root() / noted}, not of {file}; "
+            f"give one of them another name, or if the file was moved, remove {note}"
+        )
+
+
+def _as_noted(file: Path) -> str:
+    """The path of a file, within the checkout from there, since that may move as a whole."""
+    root = paths.root()
+    return str(file.relative_to(root) if file.is_relative_to(root) else file)
+
+
 def _notebook(name: Any) -> Path:
     folder = paths.notebooks()
     known = sorted(notebook.notebook_name(path) for path in folder.rglob("*.ipynb"))
@@ -128,21 +160,18 @@ def _notebook(name: Any) -> Path:
     return folder / f"{name}.ipynb"
 
 
-def _axis(source: Path, name: str, values: Any) -> list[Any]:
+def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any) -> list[Any]:
     """Values of one parameter of the grid, each as the notebook has it."""
     if not isinstance(values, list):
         raise SweepError(f"grid: {name!r} needs a list of values, got {values!r}")
     if not values:
         raise SweepError(f"grid: the list of {name!r} is empty")
-    own = notebook.defaults(source).get(name)
-    found: list[Any] = []
     for value in values:
         _check_plain(name, value)
-        checked = notebook.job(source, overrides={name: value}).parameters[name]
-        checked = float(checked) if isinstance(own, float) else checked
-        if _text(checked) in map(_text, found):
-            raise SweepError(f"grid: {name!r} has {value!r} twice")
-        found.append(checked)
+    found = [notebook.checked(source, known, {name: value})[name] for value in values]
+    texts = [_text(value) for value in found]
+    if twice := [value for place, value in enumerate(values) if texts[place] in texts[:place]]:
+        raise SweepError(f"grid: {name!r} has {twice[0]!r} twice")
     return found
 
 
@@ -167,10 +196,10 @@ def job_name(point: Mapping[str, Any]) -> str:
 
 
 def _check_plain(name: Any, value: Any) -> None:
-    """Refuse what YAML has and JSON has not, such as a date."""
+    """Refuse what YAML has and JSON has not: dates, infinity, lists that hold themselves."""
     try:
-        json.dumps(value)
-    except TypeError:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
         raise SweepError(f"the value of {name!r} is no plain data: {value!r}") from None
 
 

@@ -5,6 +5,7 @@ package in it. Its notebooks wait for files, so no test rests on how long someth
 """
 
 import csv
+import inspect
 import os
 import re
 import shutil
@@ -20,10 +21,10 @@ import nbformat
 import psutil
 import pytest
 
-from cqlib import notebook, owner, paths
+from cqlib import book, notebook, owner, paths
 from tests import slurm
 
-PATIENCE = 120  # seconds; far more than anything here takes
+LIMIT = 900  # seconds for each step, which takes a few; only what is broken takes as long
 WORK = """
 import os, time
 from pathlib import Path
@@ -55,8 +56,12 @@ class Checkout:
         shutil.copy(paths.root() / "Snakefile", self.root)
         for name in ("book", "notebooks/theory", "profiles", "sweeps"):
             (self.root / name).mkdir(parents=True)
-        # The package without its public names: nothing here needs torch, which is slow to import.
+        # The package without its public names, and of the book its contents: nothing here needs
+        # torch, which is slow to import.
         (self.root / "cqlib" / "__init__.py").write_text('__version__ = "0.1.0"\n')
+        contents = map(inspect.getsource, (book.chapters, book._toc_files))
+        imports = "from typing import Any\n\nimport yaml\n\nfrom cqlib import paths\n\n\n"
+        (self.root / "cqlib" / "book.py").write_text(imports + "\n\n".join(contents))
         self.notes.mkdir()
         self.elsewhere.mkdir()
         (self.root / "book" / "claims.yml").write_text("[]\n")
@@ -64,6 +69,7 @@ class Checkout:
             "CQLIB_ROOT": str(self.root),
             "PYTHONPATH": str(self.root),
             "NOTES": str(self.notes),
+            "CQLIB_PATIENCE": str(10 * LIMIT),  # nothing here may rest on it
             "XDG_CACHE_HOME": str(folder / "cache"),
         }
         self.started: list[subprocess.Popen[str]] = []
@@ -85,8 +91,16 @@ class Checkout:
         return self.root / "runs" / "sweeps" / name
 
     def start(self, *words: str, **env: str) -> "subprocess.Popen[str]":
+        return self._start([str(Path(sys.executable).with_name("cqlib")), *words], env)
+
+    def start_in_background(self, *words: str) -> "subprocess.Popen[str]":
+        """As `cqlib ... &` in a script, where SIGINT is ignored."""
+        command = [str(Path(sys.executable).with_name("cqlib")), *words]
+        return self._start(["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command], {})
+
+    def _start(self, command: list[str], env: dict[str, str]) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("cqlib")), *words],
+            command,
             cwd=self.elsewhere,
             env=self.env | env,
             stdout=subprocess.PIPE,
@@ -100,7 +114,7 @@ class Checkout:
         return self.end(self.start(*words, **env), code)
 
     def end(self, process: "subprocess.Popen[str]", code: int) -> str:
-        said, _ = process.communicate(timeout=PATIENCE)
+        said, _ = process.communicate(timeout=LIMIT)
         assert process.returncode == code, said
         return said
 
@@ -121,17 +135,19 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     made = Checkout(tmp_path)
     made.notebook("a")
     yield made
+    for held in made.notes.glob("hold-*"):
+        held.unlink()
     for process in made.started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
+            process.wait(LIMIT)
         if process.stdout:
             process.stdout.close()
 
 
 def wait(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
     """Wait until a condition holds, for as long as the process that should bring it about runs."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LIMIT
     while not condition():
         if process is not None and process.poll() is not None:
             assert condition(), process.communicate()[0]
@@ -148,7 +164,7 @@ def snakemake(process: "subprocess.Popen[str]") -> psutil.Process:
 
 
 def all_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
+    _, alive = psutil.wait_procs(processes, timeout=LIMIT)
     assert not alive
 
 
@@ -170,7 +186,7 @@ class TestStopped:
         command = ("sweep", file, "--cores", "2")
         checkout.hold(2)
 
-        first = checkout.start(*command)
+        first = checkout.start_in_background(*command)
         wait(lambda: done(folder) == {"n=1"} and checkout.attempts(2) == 1, first)
         refused = checkout.run(*command, code=1)
         assert f"process {first.pid} on {socket.gethostname()} is at work in {folder}" in refused
@@ -194,7 +210,8 @@ class TestStopped:
 
         checkout.release(2)
         said = checkout.run(*command)
-        assert "1 of 2 jobs to run" in said and "(100%) done" in said
+        assert "1 of 2 jobs to run" in said and "2 of 2 steps (100%) done" in said
+        assert re.search(r"^Job \d+: n=2$", said, re.M)
         assert said.splitlines()[-1] == str(folder)
         assert (checkout.attempts(1), checkout.attempts(2)) == (1, 4)
         assert (folder / "n=1" / "provenance.json").read_bytes() == kept
@@ -233,7 +250,7 @@ class TestGoesOn:
         assert "0 of 2 jobs to run" in checkout.run(*command)
 
         checkout.notebook("theory/b", WORK + "\n# changed")
-        assert waiting_by_hand(checkout, folder) == {"theory_b"}
+        assert waiting_by_hand(checkout, folder) == {"theory/b"}
         (folder / "a" / "results" / "drawing.svg").unlink()
         (folder / "theory" / "b" / "provenance.json").unlink()
         assert "2 of 2 jobs to run" in checkout.run(*command)
@@ -243,20 +260,19 @@ class TestGoesOn:
 
         with (checkout.root / "cqlib" / "paths.py").open("a") as source:
             source.write("# changed\n")
-        said = checkout.run(*command, "--", "--dry-run", "--quiet", "host")
-        assert "2 of 2 jobs to run" in said and "rule theory_b:" in said and "rule a:" in said
-        assert waiting_by_hand(checkout, folder) == {"a", "theory_b"}
+        said = checkout.run(*command, "--", "--dry-run")
+        assert "2 of 2 jobs to run" in said and ": theory/b\n" in said and ": a\n" in said
         assert (checkout.attempts(3), checkout.attempts(50)) == (2, 2)
 
 
 def waiting_by_hand(checkout: Checkout, folder: Path) -> set[str]:
-    """The rules that plain Snakemake would run."""
+    """The jobs that plain Snakemake would run."""
     command = [sys.executable, "-P", "-m", "snakemake", "--cores", "1", "--dry-run", "--config"]
     command += ["profile=big", "--directory", str(folder)]
     command += ["--snakefile", str(checkout.root / "Snakefile")]
     told = subprocess.run(command, env=checkout.env, capture_output=True, text=True)
     assert told.returncode == 0, told
-    return set(re.findall(r"^rule (\w+):", told.stdout + told.stderr, re.M)) - {"all"}
+    return set(re.findall(r"^Job \d+: (.+)", told.stdout + told.stderr, re.M)) - {"all jobs"}
 
 
 class TestFailures:
@@ -279,16 +295,46 @@ class TestFailures:
 
 
 class TestQueue:
-    def test_slurm_is_the_same_command(self, checkout: Checkout, tmp_path: Path) -> None:
-        programs = tmp_path / "slurm"
-        env = slurm.install(programs)
-        env |= {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    @staticmethod
+    def sweep(file: str, seconds: int) -> list[str]:
+        """The command, with the seconds until Snakemake asks how its jobs are."""
+        queue = ["--executor", "slurm", "--jobs", "2", "--retries", "0"]
+        return [
+            "sweep",
+            file,
+            *queue,
+            "--",
+            "--slurm-init-seconds-before-status-checks",
+            f"{seconds}",
+        ]
+
+    def test_what_is_stopped_leaves_the_queue_and_goes_on(
+        self, checkout: Checkout, tmp_path: Path
+    ) -> None:
+        env = slurm.install(tmp_path / "slurm")
         file, folder = checkout.sweep("queued", [1]), checkout.folder("queued")
-        often = ("--", "--slurm-init-seconds-before-status-checks", "1")
-        said = checkout.run("sweep", file, "--executor", "slurm", "--jobs", "2", *often, **env)
+        checkout.hold(1)
+        first = checkout.start(*self.sweep(file, 10 * LIMIT), **env)
+        wait(lambda: checkout.attempts(1) == 1, first)
+        assert slurm.states(tmp_path / "slurm") == ["RUNNING"]
+        first.terminate()
+        wait(lambda: slurm.states(tmp_path / "slurm") == ["CANCELLED"], first)
+        first.terminate()  # Snakemake would wait until it may ask again
+        assert "the same command goes on" in checkout.end(first, 130)
+
+        checkout.release(1)
+        said = checkout.run(*self.sweep(file, 1), **env)
         assert "1 of 1 jobs to run" in said and "2 of 2 steps (100%) done" in said
-        assert len((programs / "state" / "calls").read_text().splitlines()) == 1
-        assert done(folder) == {"n=1"} and checkout.attempts(1) == 1
+        assert slurm.states(tmp_path / "slurm") == ["CANCELLED", "COMPLETED"]
+        assert done(folder) == {"n=1"} and checkout.attempts(1) == 2
+
+    def test_what_failed_is_told(self, checkout: Checkout, tmp_path: Path) -> None:
+        env = slurm.install(tmp_path / "slurm")
+        file, folder = checkout.sweep("unlucky", [13]), checkout.folder("unlucky")
+        said = checkout.run(*self.sweep(file, 1), **env, code=1)
+        assert "cqlib: n=13: a: cell" in said and "AssertionError: n is unlucky" in said
+        assert slurm.states(tmp_path / "slurm") == ["FAILED"] and not done(folder)
+        assert checkout.attempts(13) == 1
 
 
 # What must not depend on how busy the machine is

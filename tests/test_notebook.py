@@ -92,6 +92,50 @@ def test_a_whole_number_does_for_a_float(tmp_path: Path) -> None:
     assert text.parameters == {"rate": 0.001}
 
 
+LISTS = """
+rates = [[0.1], [0.2, 0.3]]
+mixed = ['a', 1]
+rows = [['a', 'raw', 0.1], ['b', 'raw', 0.2]]
+none = []
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("rates", [["1e-3", 2], []], [[0.001, 2.0], []]),
+        ("rates", [], []),
+        ("mixed", ["1e-3", 1.5, True], ["1e-3", 1.5, True]),
+        ("mixed", [2, "b"], [2, "b"]),
+        ("rows", [["1e-3", "raw", "1e-3"]], [["1e-3", "raw", 0.001]]),
+        ("rows", [["a", "1e-3"]], [["a", "1e-3"]]),
+        ("none", ["1e-3", [2]], ["1e-3", [2]]),
+    ],
+)
+def test_what_lists_hold_is_as_in_the_notebook(
+    tmp_path: Path, name: str, value: Any, found: Any
+) -> None:
+    source = write(tmp_path / "a.ipynb", parameters=LISTS)
+    (given,) = plan(source, tmp_path / "run", **{name: value}).parameters.values()
+    assert repr(given) == repr(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([0.1], "'rates' of .* holds a list like \\[0.1\\], got 0.1"),
+        ([[0.1], ["much"]], "holds a float like 0.1, got 'much'"),
+        ([[True]], "holds a float like 0.1, got True"),
+        ([[10**400]], "holds a float"),
+        ("[[0.1]]", "is a list like"),
+    ],
+)
+def test_what_lists_hold_is_checked(tmp_path: Path, value: Any, message: str) -> None:
+    source = write(tmp_path / "a.ipynb", parameters=LISTS)
+    with pytest.raises(notebook.ParameterError, match=message):
+        plan(source, tmp_path / "run", rates=value)
+
+
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     source = write(tmp_path / "a.ipynb")
     (tmp_path / "home").mkdir()
@@ -106,11 +150,19 @@ def test_a_damaged_run_is_not_current(tmp_path: Path) -> None:
     job = plan(write(tmp_path / "a.ipynb"), tmp_path / "run")
     notebook.run(job)
     made = job.folder / "provenance.json"
-    for content in ("{}", "{", "[]"):
-        good = made.read_text()
+    good = made.read_text()
+    listed = json.dumps(json.loads(good) | {"files": ["a.ipynb"]})  # as it once was
+    for content in ("{}", "{", "[]", listed):
         made.write_text(content)
         assert not notebook.is_current(job)
         made.write_text(good)
+    assert notebook.is_current(job)
+    executed = job.folder / "a.ipynb"
+    whole = executed.read_text()
+    for content in ("", whole.replace("3", "4", 1)):
+        executed.write_text(content)
+        assert not notebook.is_current(job)
+        executed.write_text(whole)
     assert notebook.is_current(job)
     (job.folder / "results").rmdir()
     assert not notebook.is_current(job)

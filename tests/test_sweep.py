@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from cqlib import batch, cli, collect, notebook, paths, sweep
+from cqlib import batch, cli, collect, notebook, paths, provenance, sweep
 
 PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 GOOD = "notebook: theory/b\nparameters: {name: z}\ngrid: {n: [1, 2], rate: [0.5, 1e-3]}\n"
@@ -85,10 +85,15 @@ def test_a_profile_supplies_the_rest(root: Path) -> None:
         ("notebook: theory/b\ngrid: {m: [1]}", "unknown parameter 'm' of"),
         ("notebook: theory/b\ngrid: {n: [1, two]}", "is a int like 3, got 'two'"),
         ("notebook: theory/b\ngrid: {sizes: [1, 2]}", "is a list like [1, 2], got 1"),
+        ("notebook: theory/b\ngrid: {sizes: [[1, x]]}", "holds a int like 1, got 'x'"),
         ("notebook: theory/b\ngrid: {n: [1, 2, 1]}", "grid: 'n' has 1 twice"),
         ("notebook: theory/b\ngrid: {rate: [1, 1.0]}", "grid: 'rate' has 1.0 twice"),
         ("notebook: theory/b\ngrid: {name: [2026-01-01]}", "is no plain data"),
         ("notebook: theory/b\ngrid: {sizes: [[2026-01-01]]}", "is no plain data"),
+        ("notebook: theory/b\ngrid: {rate: [.inf]}", "'rate' is no plain data: inf"),
+        ("notebook: theory/b\ngrid: {rate: [nan]}", "is a float like 0.5, got 'nan'"),
+        ("notebook: theory/b\ngrid: {sizes: [&a [*a]]}", "'sizes' is no plain data: [[...]]"),
+        (GOOD.replace("z", "&a [.nan, *a]"), "'name' is no plain data: [nan, [...]]"),
         (GOOD + "profile: huge", "unknown profile 'huge'; known: quick, big"),
         (GOOD + "profile: 3", "profile must be a name, got 3"),
         (GOOD.replace("name:", "m:"), "unknown parameter 'm' of"),
@@ -111,6 +116,21 @@ def test_a_missing_file_is_named(root: Path) -> None:
     for config in ({}, {"sweep": "a", "profile": "b"}):
         with pytest.raises(sweep.SweepError, match="--config sweep=FILE"):
             sweep.planned(config)
+
+
+def test_two_files_of_one_name_do_not_share_runs(root: Path, tmp_path: Path) -> None:
+    found = read(root, GOOD)
+    sweep.claim(found)
+    assert read(root, GOOD + "# changed\n") == found
+    first, second = root / "sweeps" / "mine.yml", tmp_path / "mine.yml"
+    second.write_text(GOOD)
+    with pytest.raises(sweep.SweepError, match="holds the runs of") as refused:
+        sweep.read(second)
+    assert str(first) in str(refused.value) and str(second) in str(refused.value)
+    Path(str(refused.value).rpartition("was moved, remove ")[2]).unlink()
+    sweep.claim(sweep.read(second))
+    with pytest.raises(sweep.SweepError, match="holds the runs of"):
+        sweep.claim(found)
 
 
 @pytest.mark.parametrize(
@@ -149,11 +169,15 @@ def test_a_task_is_one_command(root: Path) -> None:
 
 
 def test_the_example_is_the_one_the_book_shows() -> None:
-    file = paths.root() / "sweeps" / "clients.yml"
+    file = paths.root() / "sweeps" / "tasks.yml"
     page = (paths.root() / "book" / "batch.md").read_text(encoding="utf-8")
     shown = page.partition("```yaml\n")[2].partition("```")[0]
     assert file.read_text(encoding="utf-8").endswith(f"\n{shown}")
-    assert len(sweep.read(file).tasks) == 6
+
+
+@pytest.mark.parametrize("name", ["clients", "tasks"])
+def test_the_examples_can_be_run(name: str) -> None:
+    assert len(sweep.read(paths.root() / "sweeps" / f"{name}.yml").tasks) == 6
 
 
 # The commands
@@ -175,6 +199,7 @@ def test_wrong_use(root: Path, capsys, monkeypatch) -> None:
         (["sweep", str(file)], f"cqlib: {file}: grid: 'n' has 1 twice"),
         (["sweep"], "give a sweep file, or --profile"),
         (["sweep", "--", "--dry-run"], "give a sweep file, or --profile"),
+        (["sweep", str(file), "b.yml"], "one sweep file at a time: 'b.yml' is one too many"),
         (["sweep", str(file), "--profile", "quick"], "give a sweep file, or --profile"),
         (["sweep", "--profile", "huge"], "unknown profile 'huge'; known: quick, big"),
         (["sweep", str(file), "--cores", "0"], "0 is not in the range"),
@@ -218,6 +243,55 @@ def test_a_lock_that_was_left_is_removed_even_if_nothing_is_to_run(root: Path, m
     assert called == ["--unlock"]
 
 
+class Says:
+    """Snakemake that writes logs, completes what it is told to, and ends with an exit code."""
+
+    def __init__(self, code: int, logs: dict[str, str], complete: list[sweep.Task]) -> None:
+        self.code, self.logs, self.complete = code, logs, complete
+
+    def __call__(self, planned: sweep.Batch, words: list[str], handle: int) -> int:
+        for name, text in self.logs.items():
+            (planned.folder / "logs").mkdir(exist_ok=True)
+            (planned.folder / "logs" / f"{name}.log").write_text(text)
+        for task in self.complete:
+            finish(task)
+        return self.code
+
+
+def test_only_this_starts_failures_are_told(root: Path, monkeypatch) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2]}\n")
+    one, two = found.tasks.values()
+
+    def told(*snakemake: Any) -> str:
+        monkeypatch.setattr(batch, "_snakemake", Says(*snakemake))
+        with pytest.raises(batch.BatchError) as failed:
+            batch.run(found, batch.Options())
+        return str(failed.value)
+
+    said = told(1, {"n=1": "first\ncqlib: bad luck\n", "n=2": ""}, [])
+    assert said.startswith("n=1: bad luck\nn=2: no word\nnot all jobs completed (logs: ")
+    assert told(2, {}, []).startswith("not all jobs completed")
+    assert told(1, {"n=1": "cqlib: again\n"}, []).startswith("n=1: again\nnot all jobs")
+    said = told(1, {"n=1": "stopped"}, [one, two])
+    assert said == "all jobs are complete, yet Snakemake ended with exit code 1"
+
+
+def test_planning_reads_the_package_once(root: Path, monkeypatch) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2, 3]}\n")
+    for task in found.tasks.values():
+        finish(task)
+    read_package, times = provenance._package, []
+    monkeypatch.setattr(provenance, "_package", lambda: times.append(1) or read_package())
+    batch.run(found, batch.Options())
+    assert len(times) == 1 and not collect.collect(found).absent and len(times) == 2
+    now = provenance.Snapshot()
+    keys = {batch.key(task, now) for task in found.tasks.values()}
+    assert len(times) == 3 and len(keys) == 3
+    task = found.tasks["n=1"]
+    code_key = provenance.code_key(task.job.source, task.job.parameters)
+    assert provenance.key(code_key) == batch.key(task, now)
+
+
 # Collected tables
 
 
@@ -228,7 +302,8 @@ def finish(task: sweep.Task, **tables: str) -> None:
         (task.job.folder / "results" / f"{name}.csv").write_text(text)
     (task.job.folder / "results" / "drawing.svg").write_text("<svg/>")
     (task.job.folder / f"{task.job.source.stem}.ipynb").touch()
-    facts = {"key": batch.key(task), "commit": "c0ffee", "seconds": 1.5}
+    key, files = batch.key(task, provenance.Snapshot()), provenance.files(task.job.folder)
+    facts = {"key": key, "files": files, "commit": "c0ffee", "seconds": 1.5}
     (task.job.folder / "provenance.json").write_text(json.dumps(facts))
 
 
@@ -240,7 +315,7 @@ def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
     joined = collect.collect(found)
     assert list(joined.tables) == ["only", "t"] and joined.absent == {}
     rows = list(csv.DictReader(joined.tables["t"].splitlines()))
-    key = batch.key(two)
+    key = batch.key(two, provenance.Snapshot())
     assert rows[0] == {
         **{"n": "2", "name": "a,b", "job": two.name, "commit": "c0ffee", "cqlib": "0.1.0"},
         **{"key": key, "x": "7", "z": "", "parameter_n": ""},
@@ -253,13 +328,17 @@ def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
 
 
 def test_what_is_missing_or_out_of_date_is_left_out(root: Path) -> None:
-    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2, 3]}\n")
-    one, two, _ = found.tasks.values()
-    finish(one, t="x\n1\n")
-    finish(two, t="x\n2\n")
-    (two.job.folder / "provenance.json").write_text('{"key": "old", "commit": "c0ffee"}')
+    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2, 3, 4]}\n")
+    one, two, _, four = found.tasks.values()
+    for task in (one, two, four):
+        finish(task, t=f"x\n{task.point['n']}\n")
+    made = two.job.folder / "provenance.json"
+    made.write_text(json.dumps(json.loads(made.read_text()) | {"key": "old"}))
+    (four.job.folder / "results" / "t.csv").write_text("")
+    (one.job.folder / "results" / "a copy of t.csv").write_text("x\n7\n")
     joined = collect.collect(found)
-    assert joined.absent == {"n=2": "out of date", "n=3": "missing"} and joined.jobs == 3
+    assert joined.absent == {"n=2": "out of date", "n=3": "missing", "n=4": "out of date"}
+    assert joined.jobs == 4 and list(joined.tables) == ["t"], "only what the run made"
     assert [row["n"] for row in csv.DictReader(joined.tables["t"].splitlines())] == ["1"]
 
 

@@ -121,7 +121,7 @@ def _grid(count: int, across: int, **shared: Any) -> tuple[Figure, list[Axes]]:
     fig, axes = plt.subplots(
         rows,
         width,
-        figsize=(max(6.4, 3.1 * width), 0.6 + 2.5 * rows),
+        figsize=(max(5.0, 2.6 * width), 0.6 + 2.3 * rows),
         squeeze=False,
         layout="constrained",
         **shared,
