@@ -1,7 +1,8 @@
 """The claims ledger: what the paper states, and what the notebooks found.
 
-``book/claims.yml`` lists every numbered item of the paper. A notebook calls :func:`check` where it
-has evidence; the book's ledger page is made from these records, so no verdict is typed in.
+``book/claims.yml`` lists every numbered item of the paper, and what Global-QSGD's states. A
+notebook calls :func:`check` where it has evidence; the book's ledger page is made from these
+records, so no verdict is typed in.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ClaimError(AssertionError):
 
 @dataclass(frozen=True)
 class Item:
-    """One numbered item of the paper, as listed in ``book/claims.yml``.
+    """One item of the papers, as listed in ``book/claims.yml``.
 
     Args:
         id: such as "theorem-1".
@@ -52,6 +53,7 @@ class Item:
         statement: what it says, in our words.
         reading: what our reading of it rests on.
         corrected: the correct statement, where what is stated is false, unclear or too weak.
+        work: which of the two papers.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Item:
     statement: str
     reading: str
     corrected: str = ""
+    work: str = "the paper"
 
 
 @dataclass(frozen=True)

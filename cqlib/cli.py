@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,10 +13,9 @@ import click
 import yaml
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cqlib import __version__, batch, claims, collect, data, notebook, paths, provenance, sweep
+from cqlib import __version__, batch, claims, collect, data, notebook, paths, sweep, workers
 
 # Commands import torch and what needs it themselves: it takes longer than most of them.
 
@@ -75,7 +69,7 @@ def run(
     cqlib run quickstart -p n_clients 64 -p ranks permutation
     """
     if parent is not None:
-        _watch(parent)
+        workers.end_with(parent)
     if output is not None and len(notebooks) > 1:
         raise notebook.ParameterError("--output goes with one notebook")
     overrides = {name: _value(name, text) for name, text in parameter}
@@ -83,7 +77,7 @@ def run(
         notebook.job(source, profile=profile, overrides=overrides, folder=output)
         for source in dict.fromkeys(map(_find, notebooks))
     ]
-    _run_all(jobs, force=force)
+    workers.run_all(jobs, console=_err, force=force)
     for job in jobs:
         click.echo(job.folder)
 
@@ -164,7 +158,8 @@ def book_command(profile: str) -> None:
     """Run what is not up to date, build the book, and print the path of its index page."""
     from cqlib import book
 
-    _run_all([notebook.job(_find(name), profile=profile) for name in book.chapters()])
+    jobs = [notebook.job(_find(name), profile=profile) for name in book.chapters()]
+    workers.run_all(jobs, console=_err)
     with _err.status("building the book"):
         index, built = book.build(profile)
     click.echo("book built:" if built else "book is up to date:", err=True)
@@ -281,34 +276,39 @@ def _value(name: str, text: str) -> Any:
         raise notebook.ParameterError(f"the value of {name} is no YAML: {text!r}") from None
 
 
-def _run_all(jobs: list[notebook.Job], *, force: bool = False) -> None:
-    """Run jobs in parallel processes with progress; all get their turn, failures are told last."""
-    now = provenance.Snapshot()
-    waiting = [job for job in jobs if force or not notebook.is_current(job, now)]
-    failures: list[str] = []
-    columns = (TextColumn("notebooks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with (
-        Progress(*columns, TextColumn("{task.description}"), console=_err) as progress,
-        _workers() as pool,
-    ):
-        task = progress.add_task("", total=len(jobs), completed=len(jobs) - len(waiting))
-        running = {pool.submit(notebook.run, job): job for job in waiting}
-        started = time.monotonic()
-        progress.update(task, description=", ".join(job.name for job in running.values()))
-        left = dict(running)
-        for future in as_completed(running):
-            job = left.pop(future)
-            try:
-                seconds = future.result()["seconds"]
-                progress.console.print(f"{job.name}: {seconds:.0f} s", highlight=False)
-            except Exception as error:  # a dead kernel or worker too: the others go on
-                failures.append(str(error) or type(error).__name__)
-                elapsed = time.monotonic() - started
-                progress.console.print(f"{job.name}: failed after {elapsed:.0f} s")
-            names = ", ".join(other.name for other in left.values())
-            progress.update(task, advance=1, description=names)
-    if failures:
-        raise notebook.NotebookError("\n".join(failures))
+@app.group("demo")
+def demo_group() -> None:
+    """Try something on this machine, in less than a minute."""
+
+
+@demo_group.command("distributed")
+@click.option("--n", default=4, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@click.option("--d", default=2**20, show_default=True, type=click.IntRange(1), help="Coordinates.")
+@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1))
+def demo_distributed(n: int, d: int, repeats: int) -> None:
+    """Take the mean of vectors of several processes, compressed and not: bytes, error, time."""
+    from cqlib.distributed import demo
+
+    with _err.status(f"{n} processes, {d} coordinates each"):
+        found = demo.demonstrate(n, d, repeats)
+    whole = found[0]
+    table = Table("mean by", "bytes sent", "of float32", "error", "ms", box=box.SIMPLE_HEAD)
+    for row in found:
+        share = row["sent_bytes"] / whole["sent_bytes"] if n > 1 else 0.0
+        table.add_row(
+            row["way"],
+            f"{row['sent_bytes']:,}",
+            f"{share:.1%}",
+            f"{row['error']:.2g}",
+            f"{1000 * row['seconds']:.1f}",
+        )
+    _out.print(table)
+    click.echo(
+        f"{n} processes on this machine, joined by its loopback; vectors of {d} coordinates that "
+        f"agree up to noise of a tenth.\nBytes are those that each process sends, the error is the "
+        f"squared one of the mean over its square,\nand the time is from encoding to decoding. "
+        f"Loopback is fast: over a slow link the bytes decide."
+    )
 
 
 def main() -> None:
@@ -320,38 +320,6 @@ def main() -> None:
         _fail(error, 2)
     except (RuntimeError, ValueError, OSError) as error:
         _fail(error, 1)
-
-
-@contextmanager
-def _workers() -> Iterator[ProcessPoolExecutor]:
-    """Processes that run notebooks, and end when this one does, however it ends."""
-    pool = ProcessPoolExecutor(
-        max_workers=os.cpu_count() or 1, initializer=_end_with, initargs=(os.getpid(),)
-    )
-    try:
-        yield pool
-    except KeyboardInterrupt:
-        print("cqlib: interrupted; the same command goes on with what is missing", file=sys.stderr)
-        os._exit(130)  # the workers see it, and the kernels see the workers
-    finally:
-        pool.shutdown()
-
-
-def _end_with(parent: int) -> None:
-    """Make a worker leave Ctrl-C to its parent, and end once the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _watch(parent)
-
-
-def _watch(parent: int) -> None:
-    """End this process once its parent is another one."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _fail(error: Exception, code: int) -> NoReturn:

@@ -47,6 +47,7 @@ class Stream(IntEnum):
     LEVELS = 10, "shared: where the levels of k-level CQ lie, per coordinate"
     DRAW = 11, "shared: which clients send"
     OUTPUT = 12, "shared: which iterate a method returns"
+    REDUCTION = 13, "of a sum of two messages on its way: which way each coordinate is rounded"
     FOLD = 0xF01D, "derives the keys of tensors and buckets"
 
 

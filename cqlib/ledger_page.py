@@ -53,10 +53,10 @@ def ledger_page(
     head = [
         "# The claims ledger",
         "",
-        "Every numbered item of the paper, restated in our words, and every finding of ours about "
-        "it, with the verdict that the notebooks of this book reached when this page was made. An "
-        "item that no notebook has looked at is open. Where a statement had to be reconstructed, "
-        "its entry says from what.",
+        "Every numbered item of the paper, restated in our words, every finding of ours about it, "
+        "and what Global-QSGD states, with the verdict that the notebooks of this book reached "
+        "when this page was made. An item that no notebook has looked at is open. Where a "
+        "statement had to be reconstructed, its entry says from what.",
         "",
         f"{len(verdicts)} items: {tally}.",
         "",
@@ -83,11 +83,11 @@ def errata_page(evidence: Mapping[str, Iterable[claims.Evidence]]) -> str:
     head = [
         "# Errata",
         "",
-        "What is false, unclear or weaker than it could be in the paper, with the corrected "
-        "statement and a link to its evidence. The paper's printed formulas could not be read, "
+        "What is false, unclear or weaker than it could be in the papers, with the corrected "
+        "statement and a link to its evidence. The papers' printed formulas could not be read, "
         "only its words and plain numbers: each entry says what its reading rests on, and a "
-        "formula that the paper prints differently may be right there. None of this touches the "
-        "paper's idea. At n = d the corrected constants raise the gain of correlation over "
+        "formula that a paper prints differently may be right there. None of this touches the "
+        "papers' ideas. At n = d the corrected constants raise the gain of correlation over "
         "independent quantization; for n well below d they can lower it.",
         "",
         *_table({item.id: verdicts[item.id] for item in items}),
@@ -146,7 +146,7 @@ def _entry(
         f"({claim_label(item.id)})=",
         f"## {item.title}: {item.name}",
         "",
-        f"{_badge(verdict)} Section {item.section} of the paper."
+        f"{_badge(verdict)} {_place(item)}"
         + (f" In this book: {{prf:ref}}`{item.id}`." if stated else ""),
         "",
         item.statement,
@@ -160,6 +160,12 @@ def _entry(
         lines += [f"- Note: {_plain(record.note)}"] if record.note else []
         lines += [f"- Shown in {_evidence_link(item, notebook)}", ""]
     return "\n".join(lines)
+
+
+def _place(item: claims.Item) -> str:
+    if item.work == "the paper":
+        return f"Section {item.section} of the paper."
+    return f"{item.work}: {item.section}."
 
 
 def _erratum(item: claims.Item, records: Iterable[tuple[str, claims.Evidence]]) -> str:

@@ -173,7 +173,10 @@ def _vectors(n: int, d: int) -> torch.Tensor:
 
 
 def _sent(c: Compressor, X: torch.Tensor) -> list[Payload | None]:
-    return [c.encode(x, client=i, n_clients=len(X), key=Key(1)) for i, x in enumerate(X)]
+    shared = c.statistic(X)
+    return [
+        c.encode(x, client=i, n_clients=len(X), key=Key(1), shared=shared) for i, x in enumerate(X)
+    ]
 
 
 def _range(counts: list[int]) -> str:

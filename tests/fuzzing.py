@@ -65,8 +65,10 @@ def sent_by(c: Compressor) -> tuple[Sent, ...]:
     found = []
     for n, d in SHAPES:
         for r in ROUNDS:
-            for client, x in enumerate(normal(n, d, seed=r)):
+            X = normal(n, d, seed=r)
+            for client, x in enumerate(X):
                 who = {"client": client, "n_clients": n, "key": Key(r, 2**33 * r)}
+                who |= {"shared": c.statistic(X)}
                 payload = c.encode(x, **who)
                 if payload is not None:
                     parts = payload.scales.numpy().tobytes(), payload.codes.numpy().tobytes()

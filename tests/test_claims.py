@@ -17,6 +17,10 @@ NUMBERED = {
     "appendix": ("b.1",),
     "finding": range(1, 13),
 }
+GLOBAL = (
+    "break-even class exponential linear nonzeros overflow-exponential overflow-linear ratio "
+    "reduction speedup training"
+)
 
 
 @pytest.fixture
@@ -31,6 +35,7 @@ def tiny(real: bool) -> Dataset:
 
 def test_every_numbered_item_of_the_paper_is_listed() -> None:
     wanted = {f"{kind}-{number}" for kind, numbers in NUMBERED.items() for number in numbers}
+    wanted |= {f"global-{name}" for name in GLOBAL.split()}
     assert set(claims.ledger()) == wanted
 
 
@@ -40,7 +45,10 @@ def test_items_are_stated(item: claims.Item) -> None:
     assert len(item.statement) > 60 and item.section and item.name and item.reading
     assert item.statement.count("$") % 2 == 0 and not item.reading.endswith(".")
     assert not item.corrected.endswith(".") and item.corrected.count("$") % 2 == 0
-    if item.kind not in ("number", "appendix"):
+    assert (item.kind == "global") == (item.work == "Global-QSGD")
+    if item.kind == "global":
+        assert item.title.startswith("Global-QSGD, ")
+    elif item.kind not in ("number", "appendix"):
         assert item.title == f"{item.kind} {item.id.split('-')[1]}".capitalize()
 
 

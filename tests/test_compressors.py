@@ -33,14 +33,9 @@ every = pytest.mark.parametrize("c", CASES, ids=str)
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
 
-def statistic(c, X):
-    """What the clients agree on before a round; None where nothing is needed."""
-    return c.merge_stats([c.stat(x) for x in X]) if hasattr(c, "stat") else None
-
-
 def send(c, X, key):
     """Every client's payload, each made on its own."""
-    shared = statistic(c, X)
+    shared = c.statistic(X)
     ids = [{"client": i, "n_clients": len(X), "key": key, "shared": shared} for i in range(len(X))]
     return [(c.encode(x, **who), who) for x, who in zip(X, ids, strict=True)]
 
@@ -71,7 +66,8 @@ def test_bits_on_the_wire(c, n, d):
     rounds = []
     for r in range(10 if c.joint else 2):
         sent = send(c, normal(n, d, seed=r), Key(5, r))
-        rounds.append(sum(payload.bits for payload, _ in sent if payload is not None) / n)
+        ahead = n * c.statistic_bits
+        rounds.append((ahead + sum(payload.bits for payload, _ in sent if payload is not None)) / n)
     excess = np.array(rounds) - c.bits(d, n)
     noise = Z * standard_error(excess) + 1e-9  # none where the length is fixed
     # Each part fills whole bytes; trits may leave a 64th of theirs empty.
@@ -118,7 +114,7 @@ def test_any_shape(c, n, d, seed, double, data):
     assert decoded.dtype == X.dtype and decoded.shape == X.shape
     assert torch.isfinite(decoded).all()
     client = data.draw(st.integers(0, n - 1))
-    who = {"client": client, "n_clients": n, "key": key, "shared": statistic(c, X)}
+    who = {"client": client, "n_clients": n, "key": key, "shared": c.statistic(X)}
     payload = c.encode(X[client], **who)
     if payload is None:
         assert not decoded[client].any()
@@ -126,7 +122,24 @@ def test_any_shape(c, n, d, seed, double, data):
         alone = c.decode(Payload.from_bytes(payload.to_bytes()), **who)
         assert alone.dtype == torch.float32
         assert same_bits(alone.to(X.dtype), decoded[client])
-    assert same_bits(c.mean(X, key=key), in_client_order(decoded))
+    assert same_bits(c.mean(X, key=key), mean_of_payloads(c, X, key, decoded))
+
+
+def mean_of_payloads(c, X, key, decoded):
+    """What the server makes of all payloads: the mean of the decoded, or a decoded sum."""
+    if not c.adds_messages:
+        return in_client_order(decoded)
+    payloads = {who["client"]: payload for payload, who in send(c, X, key)}
+    options = {"d": X.shape[-1], "n_clients": len(X), "key": key, "shared": c.statistic(X)}
+    mean = c.mean_of_received(payloads, **options)
+    torch.testing.assert_close(mean_by_sum(c, X, key), decoded.double().mean(dim=0))
+    return mean.to(decoded.dtype)
+
+
+def mean_by_sum(c, X, key):
+    """The mean if sums on their way are exact."""
+    exact = replace(c, reduction="sum") if c.name == "global_qsgd" else c
+    return exact.mean(X.double(), key=key)
 
 
 def in_client_order(rows):
@@ -147,7 +160,8 @@ def test_the_mean_is_that_of_the_payloads_in_order(c, d, dtype):
     X = spread(9, d, seed=d, dtype=dtype)
     for layout in (X, X.T.contiguous().T):
         arrived = over_the_wire(c, layout, key)
-        assert same_bits(c.mean(layout, key=key), in_client_order(arrived.to(dtype)))
+        wanted = mean_of_payloads(c, layout, key, arrived.to(dtype))
+        assert same_bits(c.mean(layout, key=key), wanted)
 
 
 def test_the_order_of_addition_shows_in_these_numbers():
@@ -329,7 +343,7 @@ def test_too_large_a_vector_is_refused_by_name(c):
             call(torch.stack([torch.ones(3, 4).double(), X]), key=key)
     key = key_where_all_speak(c, X, {2})
     with pytest.raises(ValueError, match=r"client 2\b.*too large"):
-        c.encode(X[1], client=2, n_clients=3, key=key, shared=statistic(c, X[:1]))
+        c.encode(X[1], client=2, n_clients=3, key=key, shared=c.statistic(X[:1]))
     # At the edge of float32 either the vector arrives or its client is named.
     X[1] = float(np.finfo(np.float32).max)
     try:
@@ -343,7 +357,7 @@ def test_too_large_a_vector_is_refused_by_name(c):
 @every
 def test_nan_and_infinity_are_refused_by_name_and_count(c, bad, dtype):
     X = normal(4, 5, dtype=dtype)
-    shared = statistic(c, X)
+    shared = c.statistic(X)
     X[2, [1, 3]] = bad
     X[3, 0] = bad
     for call in (c.compress, c.mean):
@@ -398,7 +412,7 @@ WRONG_VECTORS = [
 def test_encode_refuses_wrong_shapes_and_types(c):
     for x in WRONG_VECTORS:
         with pytest.raises(ValueError, match="shape|expected"):
-            c.encode(x, client=0, n_clients=1, key=Key(0), shared=statistic(c, torch.ones(1, 3)))
+            c.encode(x, client=0, n_clients=1, key=Key(0), shared=c.statistic(torch.ones(1, 3)))
 
 
 WRONG_IDS = [(-1, 3), (3, 3), (True, 3), (1.0, 3), ("1", 3), (0, 0), (0, -1), (0, 2**32), (0, 3.0)]
@@ -428,10 +442,22 @@ def test_numpy_integers_are_ids(c):
 
 
 @every
+def test_the_statistic_of_all_is_what_the_clients_merge(c):
+    if not c.statistic_bits:
+        return
+    for n, d in ((1, 1), (3, 12), (40, 7)):
+        X = spread(n, d, seed=n)
+        assert c.statistic(X) == c.merge_stats([c.stat(x) for x in X]) > 0
+
+
+@every
 def test_a_statistic_that_nobody_uses_is_refused(c):
-    if hasattr(c, "stat"):
+    if c.statistic_bits:
         return
     X = normal(3, 12)
+    for call in (lambda: c.stat(X[0]), lambda: c.merge_stats([1.0])):
+        with pytest.raises(ValueError, match="statistic"):
+            call()
     payload, who = first_sent(c, X, Key(0))
     for call in (
         lambda: c.compress(X, key=Key(0), shared=1.0),
@@ -582,7 +608,11 @@ def test_constants_have_the_right_kind(c):
     for n, d in ((1, 1), (4, 16), (16, 16)):
         assert isinstance(c.bits(d, n), float) and c.bits(d, n) > 0
         if c.unbiased:
-            assert c.omega(d, n) >= 0
+            if c.statistic_bits and n > 1:
+                with pytest.raises(ValueError, match="no omega"):
+                    c.omega(d, n)
+            else:
+                assert c.omega(d, n) >= 0
             for constants in ("valid", "homogeneous", "paper"):
                 A, B, homogeneous_only = c.ab(n, d, constants=constants)
                 assert A >= B >= 0 and isinstance(homogeneous_only, bool)

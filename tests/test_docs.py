@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cqlib import Key, Payload, cli, collect, compressors, pages, paths
+from cqlib import Key, Payload, cli, collect, compressors, pages, paths, workers
 from cqlib.keys import Stream
 from cqlib.wire_page import wire_page
 
@@ -25,10 +25,17 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
 def test_python_examples_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    for name, value in (alone | {"MASTER_PORT": "0"}).items():
+        monkeypatch.setenv(name, value)  # what torchrun says
     for number, block in enumerate(blocks(page, "python")):
         module = type(sys)(f"example_{number}")
         monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look there
-        exec(compile(block, str(page), "exec"), module.__dict__)
+        try:
+            exec(compile(block, str(page), "exec"), module.__dict__)
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
 
 
 def test_the_compressor_of_the_how_to_fulfils_the_contract() -> None:
@@ -64,7 +71,7 @@ def commands() -> list[str]:
 def test_commands_are_understood(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything but the notebook itself is done: names and parameters are checked."""
     planned = []
-    monkeypatch.setattr(cli, "_run_all", lambda jobs, **_: planned.extend(jobs))
+    monkeypatch.setattr(workers, "run_all", lambda jobs, **_: planned.extend(jobs))
     monkeypatch.setattr(cli.batch, "run", lambda *_: None)
     nothing = collect.Collected(Path(), {}, {}, 0)
     monkeypatch.setattr(cli.collect, "collect", lambda *_: nothing)

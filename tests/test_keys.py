@@ -38,6 +38,7 @@ def test_stream_numbers_are_part_of_the_wire_format():
         "LEVELS": 10,
         "DRAW": 11,
         "OUTPUT": 12,
+        "REDUCTION": 13,
         "FOLD": 0xF01D,
     }
 

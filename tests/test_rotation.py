@@ -96,16 +96,34 @@ def test_hadamard_undoes_itself(D):
 
 
 @pytest.mark.parametrize("D", [1, 2, 33, 1023, 1024, 1025, 4096, 5000, 2**17 + 3])
-def test_signs(D):
+def test_signs(D, backend):
     keys = [(1, 2), (0xFFFFFFFF, 0x80000000)]
     one = rotation.signs(keys[0], D)
     rows = rotation.signs(tuple(np.array(keys, dtype=np.uint64).T), D)
-    assert one.dtype == rows.dtype == np.float64
+    assert one.dtype == rows.dtype == np.float32
     assert one.shape == (D,) and rows.shape == (2, D)
     np.testing.assert_array_equal(one, rows[0])
     some = np.unique([*np.random.default_rng(D).integers(0, D, 500).tolist(), 0, D - 1])
     for row, key in zip(rows, keys, strict=True):
         assert row[some].tolist() == [sign(key, int(j)) for j in some]
+
+
+@pytest.mark.parametrize("D", [1, 2, 16, 128, 1024, 8192])
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_rows_there_and_back_are_those_of_the_reference(D, shape):
+    rng = np.random.default_rng(D)
+    y = rng.standard_normal((*shape, D)).astype(np.float32)
+    y[..., 0] = 0.5 * 2.0**-30  # a tie
+    steps = dispatch.host().length_in_steps(y)
+    assert steps.shape == shape and steps.dtype == np.int64
+    np.testing.assert_array_equal(steps, hadamard_kernels.length_in_steps(y))
+    signs = rng.choice(np.float32([-1, 1]), (3, D))
+    scales = np.abs(rng.standard_normal((*shape, 1))).astype(np.float32)
+    scales[..., :1, :] = 0.0
+    for bits in (y >= 0, (y >= 0)[..., ::-1]):
+        found = dispatch.host().rotated_back(bits, scales, signs)
+        wanted = hadamard_kernels.rotated_back(bits, scales, signs)
+        np.testing.assert_array_equal(found.view(np.uint32), wanted.view(np.uint32))
 
 
 @pytest.mark.parametrize("D", POWERS)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from cqlib.compressors.base import Compressor, client_mean
+from cqlib.compressors.averaging import client_mean
+from cqlib.compressors.base import Compressor
 from cqlib.compressors.composition import Composition, compose
 from cqlib.compressors.cq import CQ
 from cqlib.compressors.drive import Drive
 from cqlib.compressors.drive_plus import DrivePlus
+from cqlib.compressors.global_qsgd import GlobalQSGD
 from cqlib.compressors.identity import Identity
 from cqlib.compressors.iq import IQ
 from cqlib.compressors.iscc import ISCC
@@ -37,6 +39,7 @@ __all__ = [
     "Context",
     "Drive",
     "DrivePlus",
+    "GlobalQSGD",
     "Identity",
     "NaturalCompression",
     "NaturalDithering",
@@ -70,6 +73,7 @@ _CLASSES: tuple[type[Compressor], ...] = (
     PermKCQ,
     ISCC,
     Composition,
+    GlobalQSGD,
 )
 
 

@@ -23,8 +23,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,21 +32,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cqlib.compressors.averaging import client_mean
 from cqlib.compressors.checks import (
+    as_statistic,
     check_constants,
     check_finite,
     check_scales,
     check_tensor,
     checked_ids,
 )
+from cqlib.compressors.receiving import opened, refusing
 from cqlib.compressors.types import AB, Array, Constants, Context, Message, Sizes, Symbols
 from cqlib.kernels import packing
 from cqlib.keys import Key
-from cqlib.payload import Payload, PayloadError
+from cqlib.payload import Payload
 from cqlib.theory.constants import dependent_constants, independent_constants
 from cqlib.theory.vectors import Vectors
-
-_MOST_COORDINATES = 2**48
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,27 @@ class Compressor(ABC):
     @property
     def may_be_silent(self) -> bool:
         """Whether a client may have nothing to send in a round."""
+        return False
+
+    @property
+    def statistic_bits(self) -> int:
+        """Bits that each client sends ahead of its message, for a statistic of all vectors."""
+        return 0
+
+    @property
+    def adds_messages(self) -> bool:
+        """Whether the server adds messages up before it decodes them, so that ``mean`` rounds so.
+
+        Else the mean is that of the decoded vectors, added up in float64 in the clients' order.
+        """
+        return False
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether whole tiles of a message are the messages of these coordinates alone.
+
+        There is one symbol a coordinate, and decoding it takes the floats and nothing else.
+        """
         return False
 
     # --- what a new compressor implements --------------------------------------------------------
@@ -120,6 +141,39 @@ class Compressor(ABC):
         omega = self.omega(d, n)
         found = dependent_constants(omega) if self.joint else independent_constants(omega, n)
         return AB(*found, homogeneous_only=False)
+
+    def stat(self, x: Tensor) -> float:
+        """Return what a client tells about its vector, shape (d,), before the round.
+
+        Raises:
+            ValueError: if the compressor uses no such statistic.
+        """
+        raise ValueError(self._no_statistic)
+
+    def merge_stats(self, stats: Sequence[float]) -> float:
+        """Return the statistic of all clients, which encoding and decoding take as ``shared``.
+
+        Raises:
+            ValueError: if the compressor uses no such statistic.
+        """
+        raise ValueError(self._no_statistic)
+
+    def statistic(self, X: Tensor) -> float | None:
+        """Return what to give as ``shared`` where all vectors, shape (n, d), are at hand.
+
+        None if the compressor uses no statistic.
+        """
+        if not self.statistic_bits:
+            return None
+        check_tensor(X, ndim=(2,), what="X must have shape (n, d)")
+        return float(self._joint_stat(X))
+
+    def joint_stat(self, rows: Array, clients: Array) -> NDArray[np.float32]:
+        """Return the statistic of all clients, shape (...), from vectors of shape (..., n, d).
+
+        It is that of :meth:`merge_stats`.
+        """
+        raise ValueError(self._no_statistic)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         """Exact E|C_i(a_i) - a_i|^2 of each client, shape (n,), for X of shape (n, d).
@@ -200,8 +254,16 @@ class Compressor(ABC):
             raise ValueError("payload stands for values beyond the largest float32")
         return torch.from_numpy(values).to(message.codes.device)
 
-    def read_mean(self, received: Sequence[tuple[Message, Context]], d: int, n: int) -> Tensor:
-        """Return the sum of what messages stand for over n, float64 of shape (d,), in their order.
+    def read_mean(
+        self,
+        received: Sequence[tuple[Message, Context]],
+        d: int,
+        n: int,
+        dtype: torch.dtype = torch.float64,
+    ) -> Tensor:
+        """Return the sum of what messages stand for over n, shape (d,), in their order.
+
+        It is computed in float64 and rounded to ``dtype`` once.
 
         Raises:
             ValueError: for a message that no client sends.
@@ -211,14 +273,15 @@ class Compressor(ABC):
             decoded = self.read(message, ctx)
             total = total.to(decoded.device)
             total += decoded
-        return total / n
+        return (total / n).to(dtype)
 
     def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Return the mean of what all clients' vectors, shape (..., n, d), are compressed to.
 
         The result has shape (..., d); its bits are those of the mean of :meth:`compress`.
         """
-        return client_mean(self.compress(X, key=ctx.key))
+        shared = None if ctx.shared is None else torch.from_numpy(ctx.shared)
+        return client_mean(self.compress(X, key=ctx.key, shared=shared))
 
     # --- what every compressor offers ------------------------------------------------------------
 
@@ -255,14 +318,14 @@ class Compressor(ABC):
         Raises:
             ValueError: for NaN or infinity in x, a norm beyond float32, a wrong shape or id.
         """
-        self._refuse_statistic(shared)
+        statistic = self.checked_statistic(shared)
         client, n_clients = checked_ids(client, n_clients)
         check_tensor(x, ndim=(1,), what="x must have shape (d,)")
-        ctx = Context(len(x), np.array([client]), n_clients, key)
+        ctx = Context(len(x), np.array([client]), n_clients, key, statistic)
         message = self.write(x.detach(), ctx)
         if message is None:
             return None
-        tag = self.tag(ctx.d, client=client, n_clients=n_clients, key=key)
+        tag = self.tag(ctx.d, client=client, n_clients=n_clients, key=key, shared=statistic)
         return Payload(self.name, ctx.d, tag, *message)
 
     def decode(
@@ -289,10 +352,11 @@ class Compressor(ABC):
             PayloadError: if the payload is malformed or its tag says that it was made by another
                 compressor, with other options, or for another d, n, client or round.
         """
-        self._refuse_statistic(shared)
-        opened = self._opened(payload, client=client, n_clients=n_clients, key=key, d=d)
-        with _refusing(opened[1].d):
-            return self.read(*opened)
+        message, ctx = opened(
+            self, payload, client=client, n_clients=n_clients, key=key, d=d, shared=shared
+        )
+        with refusing(ctx.d):
+            return self.read(message, ctx)
 
     def compress(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
         """Compress all clients at once: the numbers of decode(encode(row)), element by element.
@@ -308,11 +372,8 @@ class Compressor(ABC):
         Raises:
             ValueError: as :meth:`encode`, naming the client.
         """
-        self._refuse_statistic(shared)
-        check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+        ctx = self._joint_context(X, key, shared)
         rows = _as_array(X)
-        n_clients, d = rows.shape[-2:]
-        ctx = Context(d, np.arange(n_clients), n_clients, key)
         check_finite(rows, ctx.clients)
         with np.errstate(over="ignore"):
             symbols = self.quantize(rows, ctx)
@@ -326,14 +387,17 @@ class Compressor(ABC):
         Summed in float64 in the order of the clients and divided last, so that processes which
         add up decoded payloads one by one get the same bits.
         """
-        self._refuse_statistic(shared)
-        check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
-        n_clients, d = X.shape[-2:]
-        ctx = Context(d, np.arange(n_clients), n_clients, key)
+        ctx = self._joint_context(X, key, shared)
         return self.joint_mean(X.detach(), ctx).to(X.dtype)
 
     def mean_of_received(
-        self, payloads: Mapping[int, Payload | None], *, d: int, n_clients: int, key: Key
+        self,
+        payloads: Mapping[int, Payload | None],
+        *,
+        d: int,
+        n_clients: int,
+        key: Key,
+        shared: object = None,
     ) -> Tensor:
         """Return the server's estimate of the mean of the vectors of those clients that answered.
 
@@ -347,6 +411,7 @@ class Compressor(ABC):
             d: dimension of the vectors.
             n_clients: n, the missing ones included.
             key: the round's key.
+            shared: pre-round statistic of all clients, for compressors that use one.
 
         Returns:
             float64 tensor of shape (d,), summed in the order of the clients, divided last.
@@ -365,78 +430,65 @@ class Compressor(ABC):
                 if sizes.codes[0] or sizes.scales[0]:
                     raise ValueError(f"client {client} is not silent in this round: leave it out")
                 continue
-            opened = self._opened(payload, client=client, n_clients=n_clients, key=key, d=d)
-            received.append(opened)
-        with _refusing(d):
+            received.append(
+                opened(
+                    self, payload, client=client, n_clients=n_clients, key=key, d=d, shared=shared
+                )
+            )
+        with refusing(d):
             return self.read_mean(received, d, len(payloads))
 
-    def tag(self, d: int, *, client: int, n_clients: int, key: Key) -> int:
+    def tag(
+        self,
+        d: int,
+        *,
+        client: int,
+        n_clients: int,
+        key: Key,
+        shared: NDArray[np.float32] | None = None,
+    ) -> int:
         """Return the 32-bit check that ties a payload to compressor, options, d, n, client, key."""
         text = self.tag_text(d, client=client, n_clients=n_clients, key=key)
+        if shared is not None:
+            text += f" shared={float(shared)}"
         return zlib.crc32(text.encode())
 
     def tag_text(self, d: int, *, client: int, n_clients: int, key: Key) -> str:
         """Return the text whose CRC-32 is the tag."""
         return f"{self!r} d={d} n={n_clients} client={client} {key!r}"
 
-    def _opened(
-        self, payload: Payload, *, client: int, n_clients: int, key: Key, d: int | None
-    ) -> tuple[Message, Context]:
-        """Return the message of a payload that is meant for these clients and this round."""
-        client, n_clients = checked_ids(client, n_clients)
-        if payload.compressor != self.name:
-            raise PayloadError(f"payload is from {payload.compressor!r}, not from {self.name!r}")
-        if d is not None and payload.d != d:
-            raise PayloadError(f"client {client}: d = {payload.d}, expected {d}")
-        d = payload.d
-        if payload.tag != self.tag(d, client=client, n_clients=n_clients, key=key):
-            raise PayloadError(
-                f"payload was made with other options, or for another d, n, client or round than "
-                f"d = {d}, n = {n_clients}, client = {client}, {key}"
-            )
-        if d >= _MOST_COORDINATES:
-            raise PayloadError(f"no vector has d = {d} coordinates")
-        ctx = Context(d, np.array([client]), n_clients, key)
-        with _refusing(d):
-            n_codes, n_scales = (int(size[0]) for size in self.sizes(ctx))
-            if n_codes == n_scales == 0:
-                raise ValueError(f"client {client} is silent in this round")
-            if len(payload.scales) != n_scales:
-                raise ValueError(f"expected {n_scales} scales, got {len(payload.scales)}")
-        return Message(payload.codes.detach(), payload.scales.detach()), ctx
+    def checked_statistic(self, shared: object) -> NDArray[np.float32] | None:
+        """Return the pre-round statistic that was given, if there is to be one.
 
-    def _refuse_statistic(self, shared: object) -> None:
+        Raises:
+            ValueError: if it is missing, not needed, or not finite and at least 0.
+        """
+        if self.statistic_bits:
+            return as_statistic(self.name, shared, ())
         if shared is not None:
-            raise ValueError(f"{self.name} uses no pre-round statistic; shared must be None")
+            raise ValueError(f"{self._no_statistic}; shared must be None")
+        return None
 
+    def _joint_context(self, X: Tensor, key: Key, shared: object) -> Context:
+        """Return the context of all clients, with their statistic, given or taken from X."""
+        check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+        n_clients, d = X.shape[-2:]
+        if not self.statistic_bits:
+            found = self.checked_statistic(shared)
+        elif shared is None:
+            found = self._joint_stat(X)
+        else:
+            found = as_statistic(self.name, shared, X.shape[:-2])
+        return Context(d, np.arange(n_clients), n_clients, key, found)
 
-@contextmanager
-def _refusing(d: int) -> Iterator[None]:
-    """Turn what reading raises into :class:`PayloadError`."""
-    try:
-        yield
-    except ValueError as error:
-        raise PayloadError(str(error)) from None
-    except MemoryError:
-        raise PayloadError(f"no memory for d = {d} coordinates") from None
+    def _joint_stat(self, X: Tensor) -> NDArray[np.float32]:
+        rows, clients = _as_array(X), np.arange(X.shape[-2])
+        check_finite(rows, clients)
+        return self.joint_stat(rows, clients)
 
-
-def client_mean(values: Tensor) -> Tensor:
-    """Mean over the clients, shape (..., n, d) to (..., d), in float64.
-
-    The sum runs over the clients in order and is divided by n last.
-
-    >>> client_mean(torch.tensor([[1.0, 2.0], [3.0, 5.0]]))
-    tensor([2.0000, 3.5000], dtype=torch.float64)
-    """
-    # In any other layout NumPy would add up several clients apart, and round otherwise.
-    rows = np.ascontiguousarray(values.detach().cpu().numpy())
-    n_clients, d = rows.shape[-2:]
-    if d == 1:  # NumPy would add a single column pairwise instead of in order
-        total = np.add.accumulate(rows, axis=-2, dtype=np.float64)[..., -1, :]
-    else:
-        total = np.add.reduce(rows, axis=-2, dtype=np.float64)
-    return torch.from_numpy(total / n_clients).to(values.device)
+    @property
+    def _no_statistic(self) -> str:
+        return f"{self.name} uses no pre-round statistic"
 
 
 def _as_array(x: Tensor) -> Array:

@@ -75,6 +75,24 @@ def without_codes_of_zero(codes: Array, scales: NDArray[np.float32]) -> Array:
     return codes * (scales > 0)
 
 
+def as_statistic(name: str, shared: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return a pre-round statistic as float32 of that shape."""
+    if shared is None:
+        raise ValueError(
+            f"{name} needs a statistic of all clients: give shared = merge_stats of what stat "
+            f"says for each"
+        )
+    try:
+        found = np.broadcast_to(np.asarray(shared, dtype=np.float32), tuple(shape))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"shared must be a number or of shape {tuple(shape)}, got {shared!r}"
+        ) from None
+    if not (np.isfinite(found) & (found >= 0)).all():
+        raise ValueError(f"shared must be finite and at least 0, got {shared!r}")
+    return found
+
+
 def check_constants(n: int, d: int, constants: str) -> None:
     """Refuse sizes below 1 and constants that are not known."""
     if constants not in get_args(Constants):

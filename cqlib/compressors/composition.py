@@ -54,6 +54,10 @@ class Composition(Compressor):
             raise ValueError(f"sparsifier must be rand_k, top_k or perm_k, got {self.sparsifier!r}")
         if not isinstance(self.quantizer, Compressor):
             raise ValueError(f"quantizer must be a compressor, got {self.quantizer!r}")
+        if self.quantizer.statistic_bits:
+            raise ValueError(
+                f"quantizer may not need a statistic of all clients: {self.quantizer!r}"
+            )
         if self.quantizer.may_be_silent:
             raise ValueError(
                 f"the quantizer's clients may not be silent, as those of {self.quantizer!r} may; "

@@ -95,6 +95,10 @@ class CQ(OneBit):
             return None
         return OneBitKernel(correlated=True, norm=_NORMS[self.range])
 
+    @property
+    def can_be_cut(self) -> bool:
+        return self.levels == 1 and not self.rotate
+
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the stratified threshold falls below the coordinate (Algorithm 2)."""
         D = self.n_codes(ctx.d)

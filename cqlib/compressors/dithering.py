@@ -48,41 +48,70 @@ class Dithering(Compressor):
         """Whether levels are the multiples of 1 / s, for which there is a kernel."""
         return False
 
+    def divisors(self, norms: Any, ctx: Context) -> Any:
+        """Return what vectors of these norms, shape (..., c), are divided by; by default these."""
+        return norms
+
+    def factors(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Return the R that levels are multiplied with, shape (..., c, 1); by default those sent.
+
+        Raises:
+            ValueError: for norms that no client sends.
+        """
+        check_norms(symbols, SMALLEST_RANGE)
+        return symbols.scales
+
+    def factor(self, message: Message, ctx: Context) -> Any:
+        """Return the same for one message, as the kernels take it."""
+        kernels = dispatch.kernels_for(message.codes)
+        codes, scales = (dispatch.native(part, kernels) for part in message)
+        check_norm(message.scales, codes)
+        return scales[0]
+
+    @property
+    def can_be_cut(self) -> bool:
+        return True
+
     def write(self, x: Tensor, ctx: Context) -> Message | None:
         """Round and pack at once."""
-        kernels = dispatch.kernels_for(x)
         if not self.linear:
             return super().write(x, ctx)
+        kernels = dispatch.kernels_for(x)
         row = dispatch.native(x, kernels)
-        scale = finite_norms(row[None], ctx, self.norm_index, kernels)
+        norms = finite_norms(row[None], ctx, self.norm_index, kernels)
         codes = kernels.encode_levels(
-            row, scale[0], levels=self.n_levels, key=ctx.key, client=int(ctx.clients[0])
+            row,
+            self.divisors(norms, ctx)[0],
+            levels=self.n_levels,
+            key=ctx.key,
+            client=int(ctx.clients[0]),
         )
-        return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scale)))
+        scales = norms[: self.n_scales(ctx.d)]
+        return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scales)))
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack levels at once."""
         if not self.linear:
             return super().read(message, ctx)
         kernels = dispatch.kernels_for(message.codes)
-        codes, scales = (dispatch.native(part, kernels) for part in message)
-        check_norm(message.scales, codes)
-        values = kernels.decode_levels(codes, scales[0], d=ctx.d, levels=self.n_levels)
+        codes, R = dispatch.native(message.codes, kernels), self.factor(message, ctx)
+        values = kernels.decode_levels(codes, R, d=ctx.d, levels=self.n_levels)
         return torch.as_tensor(values, device=message.codes.device)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values over the norm to levels (Definitions 2 and 3)."""
-        scales = dispatch.host().norm_scale(x, self.norm_index)[..., None]
-        check_scales(scales, ctx.clients)
-        radius = np.where(scales > 0, scales, np.float32(1.0)).astype(np.float64)
+        norms = dispatch.host().norm_scale(x, self.norm_index)
+        check_scales(norms[..., None], ctx.clients)
+        R = self.divisors(norms, ctx)[..., None]
+        radius = np.where(R > 0, R, np.float32(1.0)).astype(np.float64)
         levels = self.round_levels(np.abs(x) / radius, rounding_words(ctx, ctx.d))
-        return Symbols(with_sign(levels, x < 0), scales)
+        return Symbols(with_sign(levels, x < 0), norms[..., None][..., : self.n_scales(ctx.d)])
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return sign times level times norm."""
-        check_norms(symbols, SMALLEST_RANGE)
+        R = self.factors(symbols, ctx)
         levels, negative = without_sign(symbols.codes)
-        values = self.level_values(levels) * symbols.scales.astype(np.float64)
+        values = self.level_values(levels) * R.astype(np.float64)
         with np.errstate(under="ignore"):
             return np.where(negative, -values, values).astype(np.float32) + np.float32(0.0)
 
@@ -105,12 +134,14 @@ def without_sign(symbols: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return (symbols + 1) // 2, (symbols % 2 == 0) & (symbols > 0)
 
 
-def as_norm_index(p: Any) -> float:
+def as_norm_index(p: Any, option: str = "p") -> float:
     """Return an option that is the index of a norm, in [1, inf]."""
     number = isinstance(p, (int, float, np.integer, np.floating)) and not isinstance(p, bool)
     if not number or not p >= 1:
-        raise ValueError(f"p must be in [1, inf], got {p!r}")
+        raise ValueError(f"{option} must be in [1, inf], got {p!r}")
     try:
         return float(p)
     except OverflowError:
-        raise ValueError("p exceeds the largest float; for the largest entry give inf") from None
+        raise ValueError(
+            f"{option} exceeds the largest float; for the largest entry give inf"
+        ) from None

@@ -182,7 +182,7 @@ class Drive(RotatedSigns):
         check_scales(np.sqrt(squares).astype(np.float32)[..., None], ctx.clients)
         signs = rotation.signs(ctx.key.private(Stream.ROTATION, ctx.clients), D)
         y = hadamard.rotated(x, squares, signs, dispatch.host().transform)
-        steps = hadamard.length_in_steps(y)
+        steps = dispatch.host().length_in_steps(y)
         S = hadamard.drive_scale(squares, steps, D, unbiased=self.scale == "unbiased")[..., None]
         self._check_scales(S, ctx)
         return Symbols((y >= 0) & (S > 0), S)
@@ -194,9 +194,8 @@ class Drive(RotatedSigns):
         check_norms(symbols)
         D = hadamard.rotated_size(ctx.d)
         signs = rotation.signs(ctx.key.private(Stream.ROTATION, ctx.clients), D)
-        kernels = dispatch.host()
-        x = hadamard.rotated_back(symbols.codes, symbols.scales, signs, kernels.transform)
-        return x[..., : ctx.d]
+        x = dispatch.host().rotated_back(symbols.codes, symbols.scales, signs)
+        return np.asarray(x[..., : ctx.d])
 
     def _check_scales(self, S: NDArray[np.float32], ctx: Context) -> None:
         """Refuse what is decoded to values beyond a float; they can exceed S by sqrt(D)."""

@@ -35,6 +35,10 @@ class IQ(OneBit):
     def fused(self) -> OneBitKernel:
         return OneBitKernel(correlated=False, norm=2.0)
 
+    @property
+    def can_be_cut(self) -> bool:
+        return True
+
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the private word falls below the coordinate (Definition 5)."""
         g, scales = on_the_grid(x, ctx)

@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cqlib.compressors.base import Compressor
-from cqlib.compressors.checks import TooLargeError, as_integer, check_constants, check_scales
+from cqlib.compressors.checks import (
+    TooLargeError,
+    as_integer,
+    check_constants,
+    check_finite,
+    check_scales,
+)
 from cqlib.compressors.drive import Drive
 from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
 from cqlib.kernels.subsets import words64
@@ -55,6 +63,8 @@ class ISCC(Compressor):
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Compressor):
             raise ValueError(f"inner must be a compressor, got {self.inner!r}")
+        if self.inner.statistic_bits:
+            raise ValueError(f"inner may not need a statistic of all clients: {self.inner!r}")
         object.__setattr__(self, "tau", as_integer("tau", self.tau, 1, 2**32))
         if self.probabilities is not None:
             object.__setattr__(self, "probabilities", _shares(self.probabilities))
@@ -104,6 +114,26 @@ class ISCC(Compressor):
             values = self.inner.dequantize(inner, self._inner(ctx, draws))
             np.add.at(np.moveaxis(total, -2, 0), rows, np.moveaxis(values, -2, 0))
         return total.astype(np.float32)
+
+    def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
+        """Compress and add up the vectors of those drawn alone: all others count zero."""
+        x = X.cpu().numpy()
+        check_finite(x, ctx.clients)
+        drawn = self._drawn(ctx)
+        inner = self._inner(ctx, np.arange(self.tau))
+        speaking, place = np.unique(drawn, return_inverse=True)
+        sent = np.zeros((*x.shape[:-2], len(speaking), ctx.d))
+        with np.errstate(over="ignore"):  # what overflows float32 is refused
+            scaled = x[..., drawn, :].astype(np.float64) / self._weight(ctx)[drawn][:, None]
+            try:
+                symbols = self.inner.quantize(scaled, inner)
+                check_scales(symbols.scales, inner.clients)
+            except TooLargeError as error:  # it names the draw
+                raise TooLargeError(int(drawn[error.client])) from None
+            values = self.inner.dequantize(symbols, inner)
+        np.add.at(np.moveaxis(sent, -2, 0), place, np.moveaxis(values, -2, 0))
+        total = np.add.accumulate(sent.astype(np.float32), axis=-2, dtype=np.float64)[..., -1, :]
+        return torch.from_numpy(total / ctx.n).to(X.device)
 
     def sizes(self, ctx: Context) -> Sizes:
         """Return what the inner compressor sends, for each time that a client is drawn."""

@@ -38,6 +38,10 @@ class NaturalCompression(Compressor):
 
     name: ClassVar[str] = "natural_compression"
 
+    @property
+    def can_be_cut(self) -> bool:
+        return True
+
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values to powers of two."""
         y = np.abs(x).astype(np.float64)

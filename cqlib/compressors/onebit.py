@@ -74,11 +74,17 @@ class OneBit(Compressor):
         values = kernels.decode_one_bit(codes, scales[0], d=ctx.d)
         return torch.as_tensor(values, device=message.codes.device)
 
-    def read_mean(self, received: Sequence[tuple[Message, Context]], d: int, n: int) -> Tensor:
+    def read_mean(
+        self,
+        received: Sequence[tuple[Message, Context]],
+        d: int,
+        n: int,
+        dtype: torch.dtype = torch.float64,
+    ) -> Tensor:
         """Add up all messages at once."""
         devices = {message.codes.device for message, _ in received}
         if self.fused is None or len(received) != n or len(devices) != 1:
-            return super().read_mean(received, d, n)
+            return super().read_mean(received, d, n, dtype)
         for (codes, scales), _ in received:
             packing.check_length(codes, packing.code_bytes(d, 2))
             check_norm(scales, codes)
@@ -87,8 +93,13 @@ class OneBit(Compressor):
             dispatch.native(torch.stack(parts), kernels)
             for parts in zip(*(message for message, _ in received), strict=True)
         )
-        mean = kernels.mean_one_bit(codes, scales[:, 0], d=d)
-        return torch.as_tensor(mean, device=devices.pop())
+        device = devices.pop()
+        if dtype not in (torch.float32, torch.float64):
+            mean = kernels.mean_one_bit(codes, scales[:, 0], d=d)
+            return torch.as_tensor(mean, device=device).to(dtype)
+        out = torch.empty(d, dtype=dtype, device=device)
+        mean = kernels.mean_one_bit(codes, scales[:, 0], d=d, out=dispatch.native(out, kernels))
+        return torch.as_tensor(mean, device=device)
 
     def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Round and add up all clients' vectors in one pass."""

@@ -33,6 +33,7 @@ class Context(NamedTuple):
     clients: NDArray[np.int64]  # ids of the c clients at hand, in [0, n)
     n: int  # number of clients
     key: Key  # of the round, the only source of randomness
+    shared: NDArray[np.float32] | None = None  # the pre-round statistic, shape (...), if any
 
 
 class Symbols(NamedTuple):

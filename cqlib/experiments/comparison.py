@@ -21,6 +21,9 @@ FLOOR = 1e-24
 # Above this one a run has diverged; how far is of no interest.
 CEILING = 1e16
 
+_APART = 10**6  # seeds of one contender from those of the next
+_LEVELS = ("median", "lower_quartile", "upper_quartile", "lowest", "highest")
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -116,10 +119,6 @@ class Comparison:
         """Squared gradient norms of the fresh runs within ``FLOOR`` and ``CEILING``."""
         values = np.hstack([trace.at(bits) for trace in self.runs[name]])
         return np.asarray(np.clip(values, FLOOR * self.start, CEILING * self.start))
-
-
-_APART = 10**6  # seeds of one contender from those of the next
-_LEVELS = ("median", "lower_quartile", "upper_quartile", "lowest", "highest")
 
 
 def compare(

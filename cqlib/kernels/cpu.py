@@ -19,8 +19,23 @@ from cqlib.kernels.buffers import (
     empty_codes,
     output,
 )
-from cqlib.kernels.cpu_levels import decode_levels, encode_levels, quantize_levels
-from cqlib.kernels.cpu_rotation import decode_drive, encode_drive, transform
+from cqlib.kernels.cpu_levels import (
+    add_powers,
+    decode_levels,
+    encode_levels,
+    pack_integers,
+    quantize_levels,
+    unpack_integers,
+    unpack_levels,
+)
+from cqlib.kernels.cpu_rotation import (
+    decode_drive,
+    encode_drive,
+    length_in_steps,
+    rotated_back,
+    signs,
+    transform,
+)
 from cqlib.kernels.loops import (
     one_bit,
     one_bit_encode,
@@ -37,6 +52,7 @@ from cqlib.keys import Key, Stream
 from cqlib.philox import Words
 
 __all__ = [
+    "add_powers",
     "decode_drive",
     "decode_levels",
     "decode_one_bit",
@@ -44,16 +60,22 @@ __all__ = [
     "encode_levels",
     "encode_one_bit",
     "joint_mean_one_bit",
+    "length_in_steps",
     "mean_one_bit",
     "norm_scale",
+    "pack_integers",
     "permutation_ranks",
     "permuted_clients",
     "philox4x32",
     "quantize_levels",
+    "rotated_back",
     "shift_ranks",
+    "signs",
     "stream_words",
     "sums_of_squares",
     "transform",
+    "unpack_integers",
+    "unpack_levels",
 ]
 
 _LANES_FULL = 4  # from so many clients on, lanes over the clients beat lanes over the tiles

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.kernels import reference
+from cqlib.kernels import packing, reference
 from cqlib.kernels.buffers import check_levels, check_vector, empty_codes, empty_levels, output
+from cqlib.kernels.loops import integers
 from cqlib.kernels.loops import levels as loops
 from cqlib.kernels.norms import Array
-from cqlib.kernels.packing import TILE, TRIT_TILE, check_length, code_bytes, unpack
+from cqlib.kernels.packing import (
+    TILE,
+    TRIT_TILE,
+    check_length,
+    code_bytes,
+    integer_bytes,
+    levels_of,
+    unpack,
+)
 from cqlib.kernels.threads import over_tiles, private_words
 from cqlib.keys import Key, Stream
 
@@ -65,12 +74,60 @@ def decode_levels(
 ) -> Array:
     """See :func:`reference.decode_levels`."""
     check_levels(levels)
-    alphabet = 2 * levels + 1
-    check_length(codes, code_bytes(d, alphabet))
+    check_length(codes, code_bytes(d, 2 * levels + 1))  # before so much is allocated
+    values = output((d,), np.float32, out)
+    return _read(codes, levels, reference.level_values(scale, levels), values)
+
+
+def unpack_levels(codes: NDArray[np.uint8], *, d: int, levels: int) -> NDArray[np.int32]:
+    """See :func:`reference.unpack_levels`."""
+    check_levels(levels)
+    check_length(codes, code_bytes(d, 2 * levels + 1))
+    signed = levels_of(np.arange(2 * levels + 1)).astype(np.int32)
+    return np.asarray(_read(codes, levels, signed, np.empty(d, dtype=np.int32)))
+
+
+def pack_integers(values: Array, width: int) -> NDArray[np.uint8]:
+    """See :func:`reference.pack_integers`."""
+    codes = np.empty(integer_bytes(values.size, width), dtype=np.uint8)
+    values = np.ascontiguousarray(values)
+    return np.asarray(
+        over_tiles(
+            -(-values.size // TILE), lambda a, b: integers.pack(values, width, a, b, codes), codes
+        )
+    )
+
+
+def unpack_integers(codes: NDArray[np.uint8], d: int, width: int) -> NDArray[np.int64]:
+    """See :func:`reference.unpack_integers`."""
+    check_length(codes, integer_bytes(d, width))
+    ragged = d % TILE
+    packing.unpack_integers(codes[integer_bytes(d - ragged, width) :], ragged, width)
+    codes, values = np.ascontiguousarray(codes), np.empty(d, dtype=np.int64)
+    return np.asarray(
+        over_tiles(-(-d // TILE), lambda a, b: integers.unpack(codes, width, a, b, values), values)
+    )
+
+
+def add_powers(a: Array, b: Array, words: Array) -> NDArray[np.int16]:
+    """See :func:`reference.add_powers`."""
+    a, b, words = (np.ascontiguousarray(x) for x in np.broadcast_arrays(a, b, words))
+    out = np.empty(a.shape, dtype=np.int16)
+    flat = [x.reshape(-1) for x in (a, b, words, out)]
+    over_tiles(
+        -(-out.size // TILE),
+        lambda first, last: integers.add_powers(*flat[:3], first, last, flat[3]),
+        out,
+    )
+    return out
+
+
+def _read(codes: NDArray[np.uint8], levels: int, table: Array, values: Array) -> Array:
+    """Fill values with what a table has for each symbol."""
+    d, alphabet = values.size, 2 * levels + 1
     ragged = d % (TRIT_TILE if levels == 1 else TILE)
     unpack(codes[code_bytes(d - ragged, alphabet) :], ragged, alphabet)  # checks the padding
-    values = output((d,), np.float32, out)
-    codes, table = np.ascontiguousarray(codes), reference.level_values(scale, levels)
+    codes = np.ascontiguousarray(codes)
     width, like = _symbol_kind(levels)
     largest = []
     over_tiles(

@@ -23,7 +23,38 @@ def transform(x: Array, *, out: Array | None = None) -> Array:
     if y is not x:
         y[...] = x
     rows = y.reshape(-1, y.shape[-1])
-    return over_tiles(len(rows), lambda a, b: butterflies.transform(rows, a, b), y, y.shape[-1])
+    return over_tiles(
+        len(rows), lambda a, b: butterflies.transform(rows, a, b), y, y.shape[-1] / TILE
+    )
+
+
+def signs(stream_key: hadamard.StreamKey, D: int) -> NDArray[np.float32]:
+    """See :func:`hadamard.signs`."""
+    k0, k1 = (np.asarray(k, dtype=np.uint64) for k in stream_key)
+    out = np.empty((k0.size, D), dtype=np.float32)
+    drive.row_signs(k0.reshape(-1), k1.reshape(-1), out)
+    return out.reshape(*k0.shape, D)
+
+
+def length_in_steps(y: NDArray[np.float32]) -> NDArray[np.int64]:
+    """See :func:`hadamard.length_in_steps`."""
+    rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
+    steps = np.empty(len(rows), dtype=np.int64)
+    drive.lengths(rows, steps)
+    return steps.reshape(y.shape[:-1])
+
+
+def rotated_back(bits: Array, scales: Array, row_signs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """See :func:`hadamard.rotated_back`."""
+    D = bits.shape[-1]
+    h = np.empty(bits.shape, dtype=np.int32)
+    out = np.empty(bits.shape, dtype=np.float32)
+    rows, clients = (a.reshape(-1, D) for a in (h, row_signs))
+    factor = np.asarray(scales, dtype=np.float64).reshape(-1) / math.sqrt(D)
+    drive.spread_rows(np.ascontiguousarray(bits).reshape(-1, D), rows)
+    transform(h, out=h)
+    drive.read_rows(rows, factor, np.ascontiguousarray(clients), out.reshape(-1, D))
+    return out
 
 
 def encode_drive(

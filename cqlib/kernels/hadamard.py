@@ -74,20 +74,18 @@ def empty_like(x: Array, out: Array | None) -> Array:
     return out
 
 
-def signs(
-    stream_key: StreamKey, D: int, philox: Callable[..., Any] = philox4x32
-) -> NDArray[np.float64]:
-    """Return D random signs, shape (D,) or (c, D), by any implementation of Philox."""
+def signs(stream_key: StreamKey, D: int) -> NDArray[np.float32]:
+    """Return D random signs, shape (D,) or (c, D)."""
     k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None, None] for k in stream_key)
     chunks, quarter = -(-D // CHUNK), SIGNED // 4
     blocks = np.arange(min(D, quarter), dtype=np.uint64)
     blocks = blocks + quarter * np.arange(chunks, dtype=np.uint64)[:, None]
     zero = np.zeros((), dtype=np.uint64)
-    words = np.stack(philox((blocks, zero, zero, zero), (k0, k1)), axis=-2)
+    words = np.stack(philox4x32((blocks, zero, zero, zero), (k0, k1)), axis=-2)
     words = words.reshape(*words.shape[:-2], -1)
     places = np.arange(min(-(-D // SIGNED), 32), dtype=np.uint64)[:, None]
     bits = (words[..., None, :] >> places) & np.uint64(1)
-    return np.asarray(1.0 - 2.0 * bits.reshape(*bits.shape[:-3], -1)[..., :D])
+    return np.float32(1) - 2 * bits.reshape(*bits.shape[:-3], -1)[..., :D].astype(np.float32)
 
 
 # --- DRIVE ---------------------------------------------------------------------------------------
@@ -115,31 +113,29 @@ def rotated(x: Array, squares: Array | float, row_signs: Array, to_transform: Tr
     """
     z = np.zeros((*x.shape[:-1], row_signs.shape[-1]), dtype=np.float32)
     z[..., : x.shape[-1]] = x * power_near(squares).astype(np.float64)[..., None]
-    z *= row_signs.astype(np.float32)
+    z *= row_signs
     return to_transform(z, out=z)
 
 
-def rotated_back(
-    bits: Array, scales: Array, row_signs: Array, to_transform: Transform
-) -> NDArray[np.float32]:
+def rotated_back(bits: Array, scales: Array, row_signs: Array) -> NDArray[np.float32]:
     r"""Return $R^{-1}(S\,b)$ for signs b: integers times $S/\sqrt D$ in float64, rounded once.
 
     Args:
         bits: whether a sign is 1, shape (..., D).
         scales: S, float32 of shape (..., 1).
         row_signs: shape (D,), or (c, D) for rows.
-        to_transform: any implementation of :func:`transform`.
     """
     h = np.ascontiguousarray(np.where(bits, np.int32(1), np.int32(-1)))
     factor = np.asarray(scales, dtype=np.float64) / np.sqrt(bits.shape[-1])
     with np.errstate(over="ignore", under="ignore"):
-        x = to_transform(h, out=h) * factor * row_signs
+        x = transform(h, out=h) * factor * row_signs
         return np.asarray(x.astype(np.float32) + np.float32(0.0))
 
 
-def length_in_steps(y: Array) -> Array:
+def length_in_steps(y: Array) -> NDArray[np.int64]:
     """Return |y|_1 over the last axis in steps of 2^-30, each entry rounded to the nearest."""
-    return np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64).sum(axis=-1)
+    steps = np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64)
+    return np.asarray(steps.sum(axis=-1))
 
 
 def power_near(squares: Array | float) -> Array:

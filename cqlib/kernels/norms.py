@@ -57,7 +57,7 @@ def l2_scale(x: Array) -> NDArray[np.float32]:
 
 def scale_of_norm(norm: Array, not_zero: Callable[[], Array]) -> NDArray[np.float32]:
     """Round norms up to float32, at least 2^-126; not_zero tells tiny vectors from zero ones."""
-    scale = np.maximum(_round_up(norm), np.float32(_SMALLEST_SCALE))
+    scale = np.maximum(round_up(norm), np.float32(_SMALLEST_SCALE))
     if (norm > 0).all():
         return scale
     return np.where(not_zero(), scale, np.float32(0.0))
@@ -80,11 +80,12 @@ def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
             powers = absolute / unit[..., None]
             total = tree_sum(powers if p == 1 else powers**p)
             norm = unit * (total if p == 1 else total ** (1 / p)) * (1 + 2.0**-40)
-    scale = np.maximum(_round_up(np.maximum(norm, largest)), np.float32(_SMALLEST_SCALE))
+    scale = np.maximum(round_up(np.maximum(norm, largest)), np.float32(_SMALLEST_SCALE))
     return np.where(largest == 0, np.float32(0.0), scale)
 
 
-def _round_up(norm: Array) -> NDArray[np.float32]:
+def round_up(norm: Array) -> NDArray[np.float32]:
+    """Round to the next float32 that is not below; infinity beyond the largest."""
     with np.errstate(over="ignore", under="ignore"):
         scale = norm.astype(np.float32)
         return np.where(scale < norm, np.nextafter(scale, np.float32(np.inf)), scale)

@@ -35,10 +35,13 @@ from cqlib.kernels.packing import (
     levels_of,
     pack,
     pack_bits,
+    pack_integers,
     symbols_of,
     unpack,
     unpack_bits,
+    unpack_integers,
 )
+from cqlib.kernels.powers import add_powers
 from cqlib.kernels.ranks import permutation_ranks, permuted_clients, shift_ranks, sigma
 from cqlib.kernels.rounding import grid, round_correlated, round_independent, round_linear
 from cqlib.kernels.words import stream_words
@@ -46,6 +49,7 @@ from cqlib.keys import Key, Stream
 from cqlib.philox import philox4x32
 
 __all__ = [
+    "add_powers",
     "decode_drive",
     "decode_levels",
     "decode_one_bit",
@@ -54,17 +58,23 @@ __all__ = [
     "encode_one_bit",
     "joint_mean_one_bit",
     "l2_scale",
+    "length_in_steps",
     "mean_one_bit",
     "norm_scale",
+    "pack_integers",
     "permutation_ranks",
     "permuted_clients",
     "philox4x32",
     "quantize_levels",
+    "rotated_back",
     "shift_ranks",
     "sigma",
+    "signs",
     "stream_words",
     "sums_of_squares",
     "transform",
+    "unpack_integers",
+    "unpack_levels",
 ]
 
 Array = NDArray[Any]
@@ -271,6 +281,12 @@ def decode_levels(
     return values
 
 
+def unpack_levels(codes: NDArray[np.uint8], *, d: int, levels: int) -> NDArray[np.int32]:
+    """Return the signed levels themselves, -s .. s; see :func:`decode_levels`."""
+    check_levels(levels)
+    return levels_of(unpack(codes, d, 2 * levels + 1)).astype(np.int32)
+
+
 def level_values(scale: float, levels: int) -> NDArray[np.float32]:
     """Return the values R l / s of all 2 s + 1 symbols, rounded once from float64."""
     signed = levels_of(np.arange(2 * levels + 1))
@@ -348,5 +364,5 @@ def decode_drive(
     k0, k1 = key.private(Stream.ROTATION, np.array([client]))
     row_signs = signs((k0[0], k1[0]), D)
     bits = unpack_bits(codes, D)
-    values[:] = rotated_back(bits, np.array([scale]), row_signs, transform)[:d]
+    values[:] = rotated_back(bits, np.array([scale]), row_signs)[:d]
     return values

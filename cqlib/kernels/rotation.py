@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from cqlib.kernels import dispatch, hadamard
+from cqlib.kernels import dispatch
 from cqlib.kernels.hadamard import StreamKey
 from cqlib.kernels.norms import tree_sum
 
@@ -25,9 +25,9 @@ Rows = NDArray[np.float64]
 _AT_ONCE = 32  # reflections whose directions are drawn together
 
 
-def signs(stream_key: StreamKey, D: int) -> Rows:
+def signs(stream_key: StreamKey, D: int) -> NDArray[np.float32]:
     """Return D random signs, shape (D,) or (c, D); see :func:`hadamard.signs`."""
-    return hadamard.signs(stream_key, D, dispatch.host().philox4x32)
+    return np.asarray(dispatch.host().signs(stream_key, D))
 
 
 def hadamard_rotate(x: Rows, stream_key: StreamKey) -> Rows:

@@ -15,7 +15,7 @@ from cqlib.keys import Key, Stream
 TILES_A_THREAD = 1024  # fewer are done before a thread has started
 
 
-def over_tiles(tiles: int, loop: Callable[[int, int], None], out: Any, each: int = 1) -> Any:
+def over_tiles(tiles: int, loop: Callable[[int, int], None], out: Any, each: float = 1) -> Any:
     """Run loop(first, last) over all tiles, in stretches for the threads; return out."""
     threads = min(torch.get_num_threads(), math.ceil(tiles * each / TILES_A_THREAD), tiles)
     if threads <= 1:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from cqlib.compressors import Compressor
+from cqlib.compressors import Compressor, client_mean
 from cqlib.keys import Key, Stream
 from cqlib.methods.trace import Trace
 from cqlib.payload import Payload
@@ -58,24 +60,24 @@ def marina_by_bytes(
         if key.uniform(Stream.COIN) < p:
             g, cost = _mean(gradients), float(FLOAT_BITS * d)
         else:
-            read = []
+            changes = torch.stack(gradients) - torch.stack(old)
+            options: dict[str, Any] = {
+                "n_clients": n,
+                "key": key,
+                "shared": compressor.statistic(changes),
+            }
+            received: dict[int, Payload | None] = {}
             for i in clients:
-                payload = compressor.encode(gradients[i] - old[i], client=i, n_clients=n, key=key)
-                if payload is None:  # a silent client
-                    read.append(torch.zeros(d))
-                    continue
-                received = Payload.from_bytes(payload.to_bytes())
-                read.append(compressor.decode(received, client=i, n_clients=n, key=key))
-            g, cost = g + _mean(read), compressor.bits(d, n)
+                payload = compressor.encode(changes[i], client=i, **options)
+                received[i] = payload and Payload.from_bytes(payload.to_bytes())
+            g = g + compressor.mean_of_received(received, d=d, **options)
+            cost = compressor.bits(d, n)
     bits, norms, values = np.array(rows).T[:, :, None]
     return Trace(bits, norms, values, np.array([stepsize]), np.array([seed]))
 
 
 def _mean(vectors: list[Tensor]) -> Tensor:
-    total = torch.zeros_like(vectors[0], dtype=torch.float64)
-    for vector in vectors:
-        total = total + vector.double()
-    return total / len(vectors)
+    return client_mean(torch.stack(vectors))
 
 
 def _square(x: Tensor) -> float:

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import torch
 from torch import Tensor
+
+from cqlib.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -60,3 +64,28 @@ class Problem(Protocol):
 
     def smoothness(self, weights: Sequence[float] | None = None) -> Smoothness:
         """Smoothness constants; with weights, L_plus and L_pm are those of Assumptions 7 and 8."""
+
+
+def split(dataset: Dataset, n_clients: int) -> tuple[Tensor, Tensor]:
+    r"""Split a dataset over clients: in order, $m=\lfloor N/n\rfloor$ samples each, rest dropped.
+
+    Returns:
+        Samples of shape (n, m, D) and labels of shape (n, m), float64.
+
+    Raises:
+        ValueError: if n is outside [1, N].
+
+    Source: Section 4.2 and Table 3.
+    """
+    total = len(dataset.y)
+    if not 1 <= n_clients <= total:
+        raise ValueError(f"n_clients must be in [1, {total}] for {dataset.name}, got {n_clients}")
+    used = total // n_clients * n_clients
+    rows = dataset.X[:used].reshape(n_clients, -1, dataset.d)
+    return torch.tensor(rows), torch.tensor(dataset.y[:used].reshape(n_clients, -1))
+
+
+def check_reg(reg: float) -> None:
+    """Refuse a weight of a regulariser that is negative or not finite."""
+    if not 0 <= reg < np.inf:
+        raise ValueError(f"reg must be at least 0 and finite, got {reg}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cqlib.data import Dataset
-from cqlib.problems.base import Smoothness
+from cqlib.problems.base import Smoothness, check_reg, split
 from cqlib.theory.smoothness import client_factors
 
 
@@ -198,15 +198,9 @@ def logistic(dataset: Dataset, n_clients: int, reg: float) -> Logistic:
     >>> problem.n, problem.m, problem.d
     (30, 18, 30)
     """
-    total = len(dataset.y)
-    if not 1 <= n_clients <= total:
-        raise ValueError(f"n_clients must be in [1, {total}] for {dataset.name}, got {n_clients}")
-    if not 0 <= reg < np.inf:
-        raise ValueError(f"reg must be at least 0 and finite, got {reg}")
-    m = total // n_clients
-    used = n_clients * m
-    signed = (dataset.X[:used] * dataset.y[:used, None]).reshape(n_clients, m, -1)
-    return Logistic(torch.from_numpy(np.ascontiguousarray(signed)), float(reg))
+    rows, labels = split(dataset, n_clients)
+    check_reg(reg)
+    return Logistic(rows * labels[:, :, None], float(reg))
 
 
 def _largest(matrix: NDArray[np.float64]) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, vjp, vmap
 
 from cqlib.data import Dataset
-from cqlib.problems.base import Smoothness
+from cqlib.problems.base import Smoothness, check_reg, split
 from cqlib.problems.lanczos import largest_magnitudes
 from cqlib.theory.smoothness import client_factors
 
@@ -194,19 +194,12 @@ def network(
     >>> problem.n, problem.m, problem.d  # 16 (64 + 2) + 1 weights
     (16, 112, 1057)
     """
-    total = len(dataset.y)
-    if not 1 <= n_clients <= total:
-        raise ValueError(f"n_clients must be in [1, {total}] for {dataset.name}, got {n_clients}")
+    rows, labels = split(dataset, n_clients)
+    check_reg(reg)
     if hidden < 1:
         raise ValueError(f"hidden must be at least 1, got {hidden}")
-    if not 0 <= reg < np.inf:
-        raise ValueError(f"reg must be at least 0 and finite, got {reg}")
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
-    m = total // n_clients
-    used = n_clients * m
-    rows = torch.tensor(dataset.X[:used].reshape(n_clients, m, -1))
-    labels = torch.tensor(dataset.y[:used].reshape(n_clients, m))
     return Network(rows, labels, hidden, float(reg), seed)
 
 

@@ -6,6 +6,14 @@ from cqlib.theory.code_lengths import (
     qsgd_expected_bits,
     qsgd_sparse_bits,
 )
+from cqlib.theory.collectives import (
+    Link,
+    all_gather_seconds,
+    all_to_all_seconds,
+    break_even_bandwidth,
+    ring_all_reduce_seconds,
+    tree_all_reduce_seconds,
+)
 from cqlib.theory.complexity import (
     ImprovementFactor,
     OptimalP,
@@ -27,6 +35,15 @@ from cqlib.theory.dithering import (
     natural_dithering_variance,
     standard_dithering_omega,
     standard_dithering_variance,
+)
+from cqlib.theory.global_qsgd import (
+    expected_nonzeros,
+    global_qsgd_mse,
+    global_qsgd_theta,
+    most_levels,
+    reduction_growth,
+    sum_bits,
+    sum_law,
 )
 from cqlib.theory.mse import cq_covariance, cq_mse, cq_mse_equal, cq_variance, iq_mse, iq_variance
 from cqlib.theory.rates import (
@@ -52,7 +69,11 @@ from cqlib.theory.stepsizes import gd_stepsize, iscc_stepsize, marina_stepsize, 
 
 __all__ = [
     "ImprovementFactor",
+    "Link",
     "OptimalP",
+    "all_gather_seconds",
+    "all_to_all_seconds",
+    "break_even_bandwidth",
     "client_factors",
     "communication",
     "cost_interval",
@@ -65,8 +86,11 @@ __all__ = [
     "drive_omega",
     "elias_omega_bits",
     "expected_bits",
+    "expected_nonzeros",
     "fewest_useful_clients",
     "gd_stepsize",
+    "global_qsgd_mse",
+    "global_qsgd_theta",
     "importance_sampling_mse",
     "improvement_factor",
     "improvement_factors",
@@ -77,6 +101,7 @@ __all__ = [
     "largest_useful_constant",
     "marina_stepsize",
     "message_share",
+    "most_levels",
     "natural_compression_variance",
     "natural_dithering_omega",
     "natural_dithering_variance",
@@ -91,6 +116,8 @@ __all__ = [
     "qsgd_sparse_bits",
     "quantize_first_constants",
     "rand_k_mse",
+    "reduction_growth",
+    "ring_all_reduce_seconds",
     "rounds_needed",
     "sampling_constants",
     "smoothness_of_hessians",
@@ -98,4 +125,7 @@ __all__ = [
     "standard_dithering_omega",
     "standard_dithering_variance",
     "stated_rate",
+    "sum_bits",
+    "sum_law",
+    "tree_all_reduce_seconds",
 ]

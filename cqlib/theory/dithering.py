@@ -85,7 +85,9 @@ def natural_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
     return float(0.125 + t * min(1.0, t))
 
 
-def standard_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArray[np.float64]:
+def standard_dithering_variance(
+    X: Vectors, p: float = 2.0, s: int = 1, *, joint: bool = False
+) -> NDArray[np.float64]:
     r"""Exact $\mathbb E\|C(a_i)-a_i\|^2$ of standard dithering, for each client (Definition 2).
 
     $\frac{R^2}{s^2}\sum_j\varphi_j(1-\varphi_j)$, $\varphi_j$ the fractional part of $s|a_{ij}|/R$.
@@ -94,6 +96,7 @@ def standard_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArr
         X: shape (n, d), one row a client.
         p: index of the norm, in [1, inf].
         s: number of levels above 0.
+        joint: whether all clients use the norm of all their coordinates, as in Global-QSGD.
 
     Returns:
         Shape (n,), in the square of X's unit.
@@ -106,12 +109,14 @@ def standard_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArr
     >>> standard_dithering_variance(np.array([[3.0, 4.0]]), p=2, s=1)  # R |a|_1 - |a|^2 = 35 - 25
     array([10.])
     """
-    y, R = _positions(X, p)
+    y, R = _positions(X, p, joint)
     fraction = s * y % 1.0
     return np.asarray(np.sum(fraction * (1 - fraction), axis=1) * (R / s) ** 2)
 
 
-def natural_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArray[np.float64]:
+def natural_dithering_variance(
+    X: Vectors, p: float = 2.0, s: int = 1, *, joint: bool = False
+) -> NDArray[np.float64]:
     r"""Exact $\mathbb E\|C(a_i)-a_i\|^2$ of natural dithering, for each client (Definition 3).
 
     $R^2\sum_j(u_j-y_j)(y_j-\ell_j)$ with the neighbouring levels of $0,2^{1-s},\dots,\frac12,1$.
@@ -120,6 +125,7 @@ def natural_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArra
         X: shape (n, d), one row a client.
         p: index of the norm, in [1, inf].
         s: number of levels above 0.
+        joint: whether all clients use the norm of all their coordinates, as in Global-QSGD.
 
     Returns:
         Shape (n,), in the square of X's unit.
@@ -132,7 +138,7 @@ def natural_dithering_variance(X: Vectors, p: float = 2.0, s: int = 1) -> NDArra
     >>> natural_dithering_variance(np.array([[3.0, 4.0]]), p=2, s=1)  # one level: as standard
     array([10.])
     """
-    y, R = _positions(X, p)
+    y, R = _positions(X, p, joint)
     return np.asarray(np.sum(_power_rounding(y, 1 - s), axis=1) * R**2)
 
 
@@ -165,10 +171,13 @@ def _check(d: int, p: float, s: int) -> None:
         raise ValueError(f"need d, p, s of at least 1; got {d=}, {p=}, {s=}")
 
 
-def _positions(X: Vectors, p: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Absolute values over the norm of their client, and the norms."""
+def _positions(
+    X: Vectors, p: float, joint: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Absolute values over the norm of their client, or of all clients, and the norms."""
     rows, unit = rows_and_unit(X)
-    norms = np.linalg.norm(rows, ord=p, axis=1, keepdims=True)
+    vectors = rows.reshape(1, -1) if joint else rows
+    norms = np.linalg.norm(vectors, ord=p, axis=1, keepdims=True)
     y = np.divide(np.abs(rows), norms, out=np.zeros_like(rows), where=norms > 0)
     return np.minimum(y, 1.0), norms[:, 0] * unit
 

@@ -41,8 +41,9 @@ def entry(c: Compressor, n: int, d: int) -> Entry:
     """
     payloads: list[str | None] = []
     decoded: list[str | None] = []
-    for client, x in enumerate(vectors(n, d)):
-        who = {"client": client, "n_clients": n, "key": KEY}
+    X = vectors(n, d)
+    for client, x in enumerate(X):
+        who = {"client": client, "n_clients": n, "key": KEY, "shared": c.statistic(X)}
         payload = c.encode(x, **who)
         if payload is None:
             payloads.append(None)

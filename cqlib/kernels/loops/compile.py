@@ -34,7 +34,8 @@ def cached(decorate):
 
 
 def _digest():
-    constants = (_HERE.parent / f"{name}.py" for name in ("norms", "packing", "ranks", "rounding"))
+    names = ("hadamard", "norms", "packing", "ranks", "rounding")
+    constants = (_HERE.parent / f"{name}.py" for name in names)
     files = [*sorted(_HERE.glob("*.py")), *constants, _HERE.parents[1] / "philox.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 

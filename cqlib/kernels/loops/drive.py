@@ -33,19 +33,37 @@ WHOLE_BITS = np.float64(WHOLE).view(np.int64)
 
 
 @compiled
-def sign_words(k0, k1, out):
-    """Fill out, uint32 of shape (chunks, SIGNED), with the words of ``hadamard``."""
+def sign_words(k0, k1, out, blocks=SIGNED // 4):
+    """Fill out, uint32 of shape (chunks, SIGNED), with the words of ``hadamard``.
+
+    Only the first blocks of a chunk, where fewer coordinates need no others.
+    """
     quarter = SIGNED // 4
     for c in range(out.shape[0]):
         words = out[c]
         part0, part1 = words[:quarter], words[quarter : 2 * quarter]
         part2, part3 = words[2 * quarter : 3 * quarter], words[3 * quarter :]
-        for l in range(quarter):
+        for l in range(blocks):
             w0, w1, w2, w3 = philox(u64(quarter * c + l), ZERO, ZERO, ZERO, k0, k1)
             part0[l] = np.uint32(w0)
             part1[l] = np.uint32(w1)
             part2[l] = np.uint32(w2)
             part3[l] = np.uint32(w3)
+
+
+@compiled
+def row_signs(k0, k1, out):
+    """Fill out, float32 of shape (rows, D), with random signs, one stream a row."""
+    D = out.shape[1]
+    words = np.empty(((D + CHUNK - 1) // CHUNK, SIGNED), np.uint32)
+    for r in range(out.shape[0]):
+        sign_words(k0[r], k1[r], words, min(D, SIGNED // 4))
+        for c in range(words.shape[0]):
+            for place in range(min(CHUNK // SIGNED, (D - c * CHUNK + SIGNED - 1) // SIGNED)):
+                start = c * CHUNK + place * SIGNED
+                part, word = out[r, start : min(start + SIGNED, D)], words[c]
+                for l in range(part.size):
+                    part[l] = np.float32(1.0) - np.float32(2 * ((word[l] >> place) & 1))
 
 
 @intrinsic
@@ -202,3 +220,32 @@ def read_small(h, factor, words, out):
     """Fill out from h, shape (D,) of one block at most, already transformed."""
     for j in range(0, h.size, SIGNED):
         _store(h[j:], factor, words, j, min(SIGNED, h.size - j), out)
+
+
+@compiled
+def lengths(y, steps):
+    """Fill steps, int64, with the sums of absolute values of the rows of y."""
+    for r in range(y.shape[0]):
+        steps[r] = _length(y[r]) - y.shape[1] * WHOLE_BITS
+
+
+@compiled
+def spread_rows(bits, h):
+    """Fill h, int32 of the shape of bits, with bits as 1 or -1."""
+    for r in range(h.shape[0]):
+        bit, row = bits[r], h[r]
+        for j in range(row.size):
+            row[j] = 2 * np.int32(bit[j]) - 1
+
+
+@compiled
+def read_rows(h, factor, signs, out):
+    """Fill out with rows of h, already transformed, times factors times the signs of clients.
+
+    Row r is that of client r mod c, c the rows of signs.
+    """
+    clients, zero = signs.shape[0], np.float32(0.0)  # no -0
+    for r in range(h.shape[0]):
+        row, sign, part, f = h[r], signs[r % clients], out[r], factor[r]
+        for j in range(part.size):
+            part[j] = np.float32(np.float64(row[j]) * f) * sign[j] + zero

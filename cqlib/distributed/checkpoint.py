@@ -1,0 +1,88 @@
+"""Checkpoints of a run: arrays and numbers in one file, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cqlib.files import write_atomic
+
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is damaged, or of another run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Where a run of MARINA stands after a round.
+
+    Args:
+        facts: what the run is, as text by name; only a run with the same goes on from here.
+        round: rounds done.
+        sent_bits: bits that each client had sent when x was reached.
+        cost_bits: bits of the message that made the direction.
+        sent_bytes: bytes that the process of rank 0 has sent.
+        x: iterate, shape (d,), float64.
+        direction: the server's estimate g, shape (d,), float64.
+        rows: what was logged, shape (k, 4): round, bits, squared gradient norm, value.
+    """
+
+    facts: Mapping[str, str]
+    round: int
+    sent_bits: float
+    cost_bits: float
+    sent_bytes: int
+    x: Tensor
+    direction: Tensor
+    rows: Tensor
+
+    def to_bytes(self) -> bytes:
+        """Return an ``npz`` archive without pickles."""
+        numbers = ("round", "sent_bits", "cost_bits", "sent_bytes")
+        about = {name: getattr(self, name) for name in numbers}
+        about |= {"format": FORMAT, "facts": dict(self.facts)}
+        file = io.BytesIO()
+        np.savez(
+            file,
+            about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8),
+            x=self.x.numpy(),
+            direction=self.direction.numpy(),
+            rows=self.rows.numpy(),
+        )
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Checkpoint:
+        """Undo :meth:`to_bytes`.
+
+        Raises:
+            CheckpointError: if anything is malformed.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                about = json.loads(file["about"].tobytes())
+                x, direction, rows = (
+                    torch.from_numpy(file[name]) for name in ("x", "direction", "rows")
+                )
+            if about.pop("format") != FORMAT:
+                raise CheckpointError(f"it is not of format {FORMAT}")
+            return cls(x=x, direction=direction, rows=rows, **about)
+        except CheckpointError:
+            raise
+        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise CheckpointError(f"it is damaged: {error}") from None
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in place of an earlier one."""
+    write_atomic(path, checkpoint.to_bytes())

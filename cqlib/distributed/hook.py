@@ -1,0 +1,184 @@
+"""Gradients of DistributedDataParallel by compressed messages: a communication hook."""
+
+# Annotations are values here: DDP compares those of a hook with its own.
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.futures import Future
+
+from cqlib.compressors import Compressor
+from cqlib.distributed import plan
+from cqlib.distributed.collectives import Group, NotEncodedError
+from cqlib.distributed.mean import exchange
+from cqlib.distributed.strategies import STRATEGIES
+from cqlib.keys import Key
+from cqlib.theory.collectives import Link
+
+
+class DDPHook:
+    r"""Average the gradients of a ``DistributedDataParallel`` model by compressed messages.
+
+    Register it as torch's own hooks, with the process group as the state, or None::
+
+        hook = DDPHook(make("cq"), seed=0)
+        model.register_comm_hook(None, hook)
+
+    The key of a bucket is ``Key(seed, step).fold(bucket.index())``, where a step is a backward pass
+    that synchronises, so that nothing depends on how parameters are put into buckets before, and
+    all processes draw the same shared randomness. Where a gradient holds NaN or infinity, all
+    processes get NaN in that bucket, as without compression: a gradient scaler then skips the step.
+
+    Args:
+        compressor: what to compress the buckets with.
+        seed: root of all randomness, the same on all processes; another one for another model.
+        error_feedback: keep what a process's own message has lost, and add it to its next gradient:
+            $C(g+e)$ is sent, and $e\leftarrow g+e-C(g+e)$. It is for biased compressors.
+        strategy: as in :func:`mean`.
+        second: as in :func:`mean`.
+        link: as in :func:`mean`.
+
+    Attributes:
+        step: steps done.
+        sent_bytes: bytes that this process has sent so far.
+
+    Raises:
+        ValueError: if errors are to be fed back and the compressor adds messages up, so that no
+            process's own message is decoded, a seed is out of range, a strategy is not known, or
+            the compressor is none.
+
+    Source: hooks are torch's; error feedback is that of Seide et al. 2014.
+    """
+
+    def __init__(
+        self,
+        compressor: Compressor,
+        seed: int,
+        *,
+        error_feedback: bool = False,
+        strategy: str = "auto",
+        second: Compressor | None = None,
+        link: Link = plan.LINK,
+    ) -> None:
+        Key(seed)
+        if not isinstance(compressor, Compressor):
+            raise ValueError(f"compressor must be a Compressor, as make gives, got {compressor!r}")
+        if strategy not in ("auto", *STRATEGIES):
+            known = ", ".join(("auto", *STRATEGIES))
+            raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
+        if error_feedback and compressor.statistic_bits:
+            raise ValueError(f"there is no error to feed back of {compressor!r}")
+        self.__name__ = self.__qualname__ = type(self).__name__  # DDP asks hooks for them
+        self.compressor, self.seed, self.error_feedback = compressor, seed, error_feedback
+        self.strategy, self.second, self.link = strategy, second, link
+        self.step, self.sent_bytes = 0, 0
+        self._errors: dict[nn.Parameter, Tensor] = {}
+
+    def __call__(
+        self,
+        state: Any,
+        bucket: dist.GradBucket,  # type: ignore[name-defined]
+    ) -> Future[Tensor]:
+        """Exchange one bucket; DDP calls it.
+
+        Args:
+            state: process group, None for the default one.
+            bucket: gradients of some parameters, one after the other.
+        """
+        x, key = bucket.buffer(), Key(self.seed, self.step).fold(bucket.index())
+        parameters = bucket.parameters()
+        if self.error_feedback:
+            x = x + self._fed_back(parameters, x)
+        try:
+            found = exchange(
+                x,
+                compressor=self.compressor,
+                key=key,
+                group=state,
+                strategy=self.strategy,
+                second=self.second,
+                link=self.link,
+            )
+        except NotEncodedError:
+            mean = torch.full_like(x, float("nan"))
+        else:
+            mean = found.mean
+            self.sent_bytes += found.sent_bytes
+            if self.error_feedback:
+                self._keep(parameters, x - self._own(x, key, state))
+        if bucket.is_last():
+            self.step += 1
+        future: Future[Tensor] = Future(devices=[x.device] if x.is_cuda else None)
+        future.set_result(mean)
+        return future
+
+    def state_dict(self, model: nn.Module | None = None) -> dict[str, Any]:
+        """Return what a run that goes on needs: tensors, numbers and text.
+
+        The run that goes on has the bits of an uninterrupted one if its buckets are the same. DDP
+        makes them anew after a process's first step.
+
+        Args:
+            model: the model, which names the parameters whose errors are kept; not needed without
+                error feedback.
+
+        Raises:
+            ValueError: if it is needed and not given.
+        """
+        found = {"compressor": repr(self.compressor), "seed": self.seed, "step": self.step}
+        if not self.error_feedback:
+            return found
+        if model is None:
+            raise ValueError("errors are kept by the names of parameters: give the model")
+        named = {name: self._errors.get(p) for name, p in model.named_parameters()}
+        errors = {name: error.clone() for name, error in named.items() if error is not None}
+        if len(errors) < len(self._errors):
+            raise ValueError("the hook keeps errors of parameters that are not in this model")
+        return found | {"errors": errors}
+
+    def load_state_dict(self, state: dict[str, Any], model: nn.Module | None = None) -> None:
+        """Go on where :meth:`state_dict` was taken.
+
+        Raises:
+            ValueError: for the state of another compressor, seed or model.
+        """
+        own = {"compressor": repr(self.compressor), "seed": self.seed}
+        for name, value in own.items():
+            if state.get(name) != value:
+                raise ValueError(f"the state is of {name} {state.get(name)!r}, not {value!r}")
+        if ("errors" in state) != self.error_feedback:
+            raise ValueError("the state is of a hook with another error_feedback")
+        if self.error_feedback:
+            if model is None:
+                raise ValueError("errors are kept by the names of parameters: give the model")
+            parameters = dict(model.named_parameters())
+            for name, error in state["errors"].items():
+                if name not in parameters or parameters[name].shape != error.shape:
+                    raise ValueError(f"the model has no parameter {name!r} of {tuple(error.shape)}")
+            self._errors = {
+                parameters[name]: error.clone().to(parameters[name].device)
+                for name, error in state["errors"].items()
+            }
+        self.step = int(state["step"])
+
+    def _fed_back(self, parameters: list[nn.Parameter], like: Tensor) -> Tensor:
+        parts = [self._errors.get(p, torch.zeros_like(p)).reshape(-1) for p in parameters]
+        return torch.cat(parts).to(like)
+
+    def _keep(self, parameters: list[nn.Parameter], errors: Tensor) -> None:
+        sizes = [p.numel() for p in parameters]
+        for p, error in zip(parameters, torch.split(errors, sizes), strict=True):
+            self._errors[p] = error.detach().reshape(p.shape).clone()
+
+    def _own(self, x: Tensor, key: Key, state: Any) -> Tensor:
+        """What this process's own message stands for."""
+        group = Group(state)
+        who: dict[str, Any] = {"client": group.rank, "n_clients": group.size, "key": key}
+        wide = x.detach().reshape(-1)
+        wide = wide if wide.dtype in (torch.float32, torch.float64) else wide.float()
+        payload = self.compressor.encode(wide, **who)
+        if payload is None:
+            return torch.zeros_like(x)
+        return self.compressor.decode(payload, **who).to(x)

@@ -1,0 +1,143 @@
+"""Mean of the vectors of all processes, by compressed messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cqlib.compressors import Compressor
+from cqlib.distributed import plan
+from cqlib.distributed.collectives import Group
+from cqlib.distributed.messages import Round, check_agreement
+from cqlib.distributed.strategies import STRATEGIES
+from cqlib.keys import Key
+from cqlib.theory.collectives import Link
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A mean, and what it took."""
+
+    mean: Tensor
+    strategy: str
+    sent_bytes: int  # by this process, to all others together
+
+
+def mean(
+    x: Tensor,
+    *,
+    compressor: Compressor,
+    key: Key,
+    group: Any = None,
+    out: Tensor | None = None,
+    strategy: str = "auto",
+    second: Compressor | None = None,
+    link: Link = plan.LINK,
+) -> Tensor:
+    r"""Return the compressed mean of the vectors of all processes of a group.
+
+    Every process calls it with its own x. All get the same bits: those of
+    ``compressor.mean(X, key=key)`` for the rows of X in the order of the ranks, whatever the
+    strategy, unless ``second`` is given.
+
+    Args:
+        x: this process's numbers, of any shape, float16, bfloat16, float32 or float64, contiguous
+            or not; the same shape and dtype on all.
+        compressor: what all compress with.
+        key: the round's key, the same on all, and another one in every round.
+        group: torch's process group; None for the default one. Without any, there is one process.
+        out: tensor of x's shape and dtype to fill; it may be x.
+        strategy: "all_gather" sends every message to everybody; "two_shot" sends each process a
+            shard of every message, and then its mean to everybody; "all_reduce" adds up the
+            integers of linear ``global_qsgd`` on their way, "tree" the powers of two of the
+            exponential one; "auto" takes the one that should be fastest.
+        second: compressor of the means of shards in a two-shot exchange, on top of the first. Its
+            error adds $\sum_s\mathbb E\|C(m_s)-m_s\|^2$ over the shards' means $m_s$; with an
+            unbiased one that is at most $\omega\,\mathbb E\|m\|^2$.
+        link: latency and bandwidth that "auto" reckons with.
+
+    Returns:
+        Tensor of x's shape and dtype.
+
+    Raises:
+        ValueError: for another dtype, no coordinates, an unknown strategy or one that does not
+            suit the compressor, or an out that does not fit.
+        NotEncodedError: on all processes, if the vector of any holds NaN or infinity, or is too
+            large to send.
+        PayloadError: on all processes, if they do not agree on compressor, d, dtype, key, strategy
+            or second, which they compare first, by eight bytes each.
+
+    >>> from cqlib import compressors
+    >>> x = torch.tensor([1.0, -2.0, 3.0])
+    >>> alone = mean(x, compressor=compressors.make("cq"), key=Key(0))
+    >>> torch.equal(alone, compressors.make("cq").mean(x[None], key=Key(0)))
+    True
+    """
+    return exchange(
+        x,
+        compressor=compressor,
+        key=key,
+        group=group,
+        out=out,
+        strategy=strategy,
+        second=second,
+        link=link,
+    ).mean
+
+
+def exchange(
+    x: Tensor,
+    *,
+    compressor: Compressor,
+    key: Key,
+    group: Any = None,
+    out: Tensor | None = None,
+    strategy: str = "auto",
+    second: Compressor | None = None,
+    link: Link = plan.LINK,
+) -> Exchange:
+    """Return :func:`mean` with the strategy taken and the bytes that this process has sent."""
+    if not isinstance(compressor, Compressor):
+        raise ValueError(f"compressor must be a Compressor, as make gives, got {compressor!r}")
+    if not isinstance(key, Key):
+        raise ValueError(f"key must be a Key, got {key!r}")
+    if not isinstance(x, Tensor) or x.dtype not in _FLOATS:
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"expected a tensor of 16, 32 or 64-bit floats, got {kind}")
+    if not x.numel():
+        raise ValueError(f"expected one or more coordinates, got shape {tuple(x.shape)}")
+    if out is not None and (out.shape != x.shape or out.dtype != x.dtype):
+        raise ValueError(
+            f"out must be {x.dtype} of shape {tuple(x.shape)}, "
+            f"got {out.dtype} of shape {tuple(out.shape)}"
+        )
+    members = group if isinstance(group, Group) else Group(group)
+    before = members.sent_bytes
+    d, n = x.numel(), members.size
+    if second is not None and strategy == "auto":
+        strategy = "two_shot"
+    if strategy == "auto":
+        strategy = plan.fastest(compressor, d=d, n=n, itemsize=x.element_size(), link=link)
+    if strategy not in STRATEGIES:
+        known = ", ".join(("auto", *STRATEGIES))
+        raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
+    if second is not None and strategy != "two_shot":
+        raise ValueError(f"second goes with the strategy two_shot, not with {strategy}")
+    flat = x.detach().reshape(-1)
+    wide = flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
+    # A second shot that cannot be read must leave out as it was.
+    direct = out is not None and out.is_contiguous() and second is None
+    place = out.detach().view(-1) if out is not None and direct else None
+    round = Round(compressor, key, members, wide.contiguous(), x.dtype, second, place)
+    check_agreement(round, strategy)
+    found = STRATEGIES[strategy](round)
+    if out is not None and found is not place:
+        out.detach().copy_(found.reshape(x.shape))
+    return Exchange(
+        found.reshape(x.shape) if out is None else out, strategy, members.sent_bytes - before
+    )

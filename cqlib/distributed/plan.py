@@ -1,0 +1,118 @@
+"""Which strategy should be fastest: bytes over the link, and numbers to decode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cqlib.compressors import Compressor, GlobalQSGD
+from cqlib.theory.collectives import (
+    Link,
+    all_gather_seconds,
+    all_to_all_seconds,
+    ring_all_reduce_seconds,
+    tree_all_reduce_seconds,
+)
+
+LINK = Link(latency=1e-4, bandwidth=1.25e8)  # 1 Gbit/s, over a few switches
+DECODED = 1e9  # numbers a second that a process decodes and adds up
+
+
+def fastest(compressor: Compressor, *, d: int, n: int, itemsize: int = 4, link: Link = LINK) -> str:
+    """Return the strategy that should take the least time; they all give the same bits.
+
+    Args:
+        compressor: what is compressed with.
+        d: coordinates.
+        n: processes.
+        itemsize: bytes of a coordinate of the result.
+        link: what joins the processes.
+
+    >>> from cqlib.compressors import make
+    >>> [fastest(make("standard_dithering"), d=2**20, n=n) for n in (4, 16)]
+    ['all_gather', 'two_shot']
+    """
+    times = predicted_seconds(compressor, d=d, n=n, itemsize=itemsize, link=link)
+    return min(times, key=lambda name: times[name])
+
+
+def predicted_seconds(
+    compressor: Compressor,
+    *,
+    d: int,
+    n: int,
+    itemsize: int = 4,
+    link: Link = LINK,
+    decoded: float = DECODED,
+) -> Mapping[str, float]:
+    """Return the seconds that each strategy should take that suits the compressor.
+
+    Args:
+        compressor: what is compressed with.
+        d: coordinates.
+        n: processes.
+        itemsize: bytes of a coordinate of the result.
+        link: what joins the processes.
+        decoded: numbers a second that a process decodes and adds up.
+    """
+    numbers = {"all_gather": n * d}
+    if compressor.can_be_cut:
+        numbers["two_shot"] = d
+    if isinstance(compressor, GlobalQSGD) and compressor.linear:
+        numbers["all_reduce"] = 0
+    if isinstance(compressor, GlobalQSGD) and compressor.reduction == "tree":
+        numbers["tree"] = 0
+    how: dict[str, Any] = {"d": d, "n": n, "itemsize": itemsize, "link": link}
+    return {
+        strategy: wire_seconds(compressor, strategy, **how) + count / decoded
+        for strategy, count in numbers.items()
+    }
+
+
+def wire_seconds(
+    compressor: Compressor,
+    strategy: str,
+    *,
+    d: int,
+    n: int,
+    itemsize: int = 4,
+    link: Link = LINK,
+    second: Compressor | None = None,
+) -> float:
+    """Return the seconds that the messages of a strategy take on the wire.
+
+    Args:
+        compressor: what is compressed with.
+        strategy: one that suits it.
+        d: coordinates.
+        n: processes.
+        itemsize: bytes of a coordinate of the result.
+        link: what joins the processes.
+        second: compressor of the means of shards in a two-shot exchange.
+    """
+    size = compressor.bits(d, n) / 8
+    if strategy == "all_gather":
+        seconds = all_gather_seconds(n, size, link)
+    elif strategy == "two_shot":
+        seconds = all_to_all_seconds(n, size, link)
+        seconds += all_gather_seconds(n, second_bytes(compressor, d, n, itemsize, second), link)
+    elif strategy == "all_reduce":
+        width = 1 if n * getattr(compressor, "s", 1) <= 127 else 4
+        seconds = ring_all_reduce_seconds(n, width * d, link)
+    elif strategy == "tree":
+        seconds = tree_all_reduce_seconds(n, d, link)
+    else:
+        raise ValueError(f"unknown strategy {strategy!r}")
+    ahead = ring_all_reduce_seconds(n, 8, link) if compressor.statistic_bits else 0.0
+    return seconds + ahead
+
+
+def second_bytes(
+    compressor: Compressor, d: int, n: int, itemsize: int, second: Compressor | None = None
+) -> float:
+    """Bytes of the mean of a shard in a two-shot exchange."""
+    if second is not None:
+        return second.bits(max(1, d // n), 1) / 8
+    if isinstance(compressor, GlobalQSGD) and compressor.linear:
+        return (2 * n * compressor.s).bit_length() * d / n / 8
+    return itemsize * d / n
