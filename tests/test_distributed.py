@@ -140,7 +140,7 @@ def traffic(rank, n, d):
         (linear, "all_reduce", None),
         (EXPONENTIAL, "tree", None),
     ]
-    found, digest = [], 8 * (n - 1)
+    found, digest = [], round(2 * (n - 1) * 16 / n)
     for c, strategy, second in ways:
         options = {"compressor": c, "key": Key(0), "strategy": strategy, "second": second}
         found.append(exchange(x, **options).sent_bytes - digest)

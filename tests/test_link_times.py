@@ -22,11 +22,10 @@ def made_up(noise):
             for d in (10_000, 1_000_000):
                 own = 1e-3 + 1e-8 * d
                 wire = link_times.wire_seconds(way, n, d, LINK)
-                busy = own * max(1, n / 2) + wire
-                rows.append((way, n, d, 0.0, 0, 9.0, own, 2))
-                rows.append((way, n, d, 1e8, 0, busy * np.exp(noise * rng.normal()), own, 2))
-    columns = ["way", "n", "d", "rate", "sent_bytes", "seconds", "cpu_seconds", "cores"]
-    return pd.DataFrame(rows, columns=columns)
+                slow = (own + wire) * np.exp(noise * rng.normal())
+                rows.append((way, n, d, 0.0, 0, own, own, own, own, own, 2))
+                rows.append((way, n, d, 1e8, 0, slow, slow, own, own, own, 2))
+    return pd.DataFrame(rows, columns=link_times.MEANS)
 
 
 @pytest.mark.parametrize(("noise", "tolerance"), [(0.0, 1e-9), (0.02, 0.1)])
@@ -58,6 +57,19 @@ def test_the_saved_measurement_has_all_ways_and_methods():
     assert set(means.way) == set(link_times.WAYS) and set(means.rate) == {0.0, 1e8, 1e9}
     assert set(steps.method) == set(training.METHODS) and set(steps.rate) >= {0.0, 1e8}
     assert (means.seconds > 0).all() and (steps.seconds > 0).all()
+    assert (means.cpu_low <= means.cpu_seconds).all() and (
+        means.cpu_seconds <= means.cpu_high
+    ).all()
+
+
+def test_no_saved_mean_is_faster_than_its_bytes():
+    means = pd.read_csv(paths.root() / "benchmarks" / "results" / "means.csv")
+    slow = means[means.rate > 0]
+    cases = slow[["way", "n", "d", "rate"]].to_numpy()
+    least = [link_times.wire_seconds(w, n, d, Link(0.0, rate / 8)) for w, n, d, rate in cases]
+    # A link that was idle sends what it has saved up, a packet, at once; so does the one behind it.
+    assert (slow.least > np.array(least) - 1e-3).all()
+    assert (slow.least > 0.9 * np.array(least)).all()
 
 
 @here

@@ -38,9 +38,9 @@ def test_bytes_are_those_of_the_messages(trained):
     sent = {method: each["rows"][-1][1] for method, each in found.items()}
     assert d == 64 * 16 + 16 + 16 * 10 + 10
     assert sent["none"] == 6 * 4 * d and sent["fp16"] == 6 * 2 * d
-    assert sent["CQ"] == sent["IQ"] == 6 * (-(-d // 8) + 16)  # scale, tag, digest
+    assert sent["CQ"] == sent["IQ"] == 6 * (-(-d // 8) + 24)  # scale, tag, digest
     assert sent["PowerSGD"] < sent["fp16"]
-    assert sent["DRIVE"] == 6 * (2048 // 8 + 16)
+    assert sent["DRIVE"] == 6 * (2048 // 8 + 24)
 
 
 @pytest.mark.parametrize("method", ["none", "CQ, rotated", "DRIVE", "Global-QSGD, linear"])

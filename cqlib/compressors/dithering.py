@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Dithering(Compressor):
 
     @property
     def linear(self) -> bool:
-        """Whether levels are the multiples of 1 / s, for which there is a kernel."""
+        """Whether levels are the multiples of 1 / s, or else the powers of two from 2^(1 - s)."""
         return False
 
     def divisors(self, norms: Any, ctx: Context) -> Any:
@@ -63,7 +64,7 @@ class Dithering(Compressor):
 
     def factor(self, message: Message, ctx: Context) -> Any:
         """Return the same for one message, as the kernels take it."""
-        kernels = dispatch.kernels_for(message.codes)
+        kernels = self._kernels_for(message.codes)
         codes, scales = (dispatch.native(part, kernels) for part in message)
         check_norm(message.scales, codes)
         return scales[0]
@@ -74,29 +75,36 @@ class Dithering(Compressor):
 
     def write(self, x: Tensor, ctx: Context) -> Message | None:
         """Round and pack at once."""
-        if not self.linear:
-            return super().write(x, ctx)
-        kernels = dispatch.kernels_for(x)
+        kernels = self._kernels_for(x)
         row = dispatch.native(x, kernels)
         norms = finite_norms(row[None], ctx, self.norm_index, kernels)
-        codes = kernels.encode_levels(
+        encode = kernels.encode_levels if self.linear else kernels.encode_powers
+        codes = encode(
             row,
             self.divisors(norms, ctx)[0],
-            levels=self.n_levels,
             key=ctx.key,
             client=int(ctx.clients[0]),
+            **self._levels(),
         )
         scales = norms[: self.n_scales(ctx.d)]
         return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scales)))
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack levels at once."""
-        if not self.linear:
-            return super().read(message, ctx)
-        kernels = dispatch.kernels_for(message.codes)
+        kernels = self._kernels_for(message.codes)
         codes, R = dispatch.native(message.codes, kernels), self.factor(message, ctx)
-        values = kernels.decode_levels(codes, R, d=ctx.d, levels=self.n_levels)
+        decode = kernels.decode_levels if self.linear else kernels.decode_powers
+        values = decode(codes, R, d=ctx.d, **self._levels())
         return torch.as_tensor(values, device=message.codes.device)
+
+    def _kernels_for(self, x: Tensor) -> ModuleType:
+        """Return the kernels; those of powers of two are the host's, wherever x is."""
+        return dispatch.kernels_for(x) if self.linear else dispatch.host()
+
+    def _levels(self) -> dict[str, int]:
+        """Return the levels, as the kernels take them."""
+        levels = {"levels": self.n_levels}
+        return levels if self.linear else levels | {"lowest": 1 - self.n_levels}
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values over the norm to levels (Definitions 2 and 3)."""

@@ -159,7 +159,7 @@ class GlobalQSGD(Dithering):
         if R == 0 and bool(message.codes.any()):
             raise ValueError(_NOT_ZERO)
         like = torch.tensor([R], device=message.codes.device)
-        return dispatch.native(like, dispatch.kernels_for(message.codes))[0]
+        return dispatch.native(like, self._kernels_for(message.codes))[0]
 
     def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Add up what the clients send, and decode the sum."""
@@ -195,10 +195,13 @@ class GlobalQSGD(Dithering):
         """
         if self.linear:
             values = total / self.s
-        else:  # there are few of them
+        else:
             top = int(np.abs(total).max(initial=0))
             powers = np.arange(-top, top + 1)
-            values = (np.sign(powers) * self.level_values(np.abs(powers)))[total + top]
+            values = np.sign(powers) * self.level_values(np.abs(powers))
+            if np.size(norm) == 1:  # scale the few different sums, not all of them
+                return np.asarray((values * np.float64(np.max(norm)) / n)[total + top])
+            values = values[total + top]
         return np.asarray(values * np.asarray(norm, dtype=np.float64) / n)
 
     def n_scales(self, d: int) -> int:

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cqlib.compressors.base import Compressor
-from cqlib.compressors.checks import check_scales
+from cqlib.compressors.checks import check_finite, check_scales
 from cqlib.compressors.dithering import with_sign, without_sign
 from cqlib.compressors.onebit import rounding_words
-from cqlib.compressors.types import Array, Context, Symbols
-from cqlib.kernels import rounding
+from cqlib.compressors.types import Array, Context, Message, Symbols
+from cqlib.kernels import dispatch, rounding
 from cqlib.theory.dithering import SMALLEST_POWER, natural_compression_variance
 from cqlib.theory.vectors import Vectors
 
 _LARGEST_POWER = 127  # of two among the 32-bit floats
 _N_POWERS = _LARGEST_POWER - SMALLEST_POWER + 1
+_LEVELS = {"lowest": SMALLEST_POWER, "levels": _N_POWERS}
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,26 @@ class NaturalCompression(Compressor):
     def can_be_cut(self) -> bool:
         return True
 
+    def write(self, x: Tensor, ctx: Context) -> Message | None:
+        """Round and pack at once."""
+        kernels = dispatch.host()
+        row = dispatch.native(x, kernels)
+        check_finite(row[None], ctx.clients)
+        _check_powers(row[None], ctx)
+        key, client = ctx.key, int(ctx.clients[0])
+        codes = kernels.encode_powers(row, np.float32(1.0), key=key, client=client, **_LEVELS)
+        return Message(torch.from_numpy(codes).to(x.device), x.new_zeros(0, dtype=torch.float32))
+
+    def read(self, message: Message, ctx: Context) -> Tensor:
+        """Unpack powers at once."""
+        codes = message.codes.cpu().numpy()
+        values = dispatch.host().decode_powers(codes, np.float32(1.0), d=ctx.d, **_LEVELS)
+        return torch.from_numpy(values).to(message.codes.device)
+
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values to powers of two."""
+        _check_powers(x, ctx)
         y = np.abs(x).astype(np.float64)
-        check_scales(np.where(y > 2.0**_LARGEST_POWER, np.inf, 0.0), ctx.clients)
         levels = rounding.round_exponential(y, rounding_words(ctx, ctx.d), SMALLEST_POWER)
         return Symbols(with_sign(levels, x < 0), np.zeros((*x.shape[:-1], 0), dtype=np.float32))
 
@@ -75,3 +94,8 @@ class NaturalCompression(Compressor):
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         """Return the exact error from the coordinates' places between powers of two."""
         return natural_compression_variance(X)
+
+
+def _check_powers(x: Array, ctx: Context) -> None:
+    """Refuse entries beyond the largest power of two."""
+    check_scales(np.where(np.abs(x) > 2.0**_LARGEST_POWER, np.inf, 0.0), ctx.clients)

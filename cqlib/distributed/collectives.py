@@ -5,7 +5,7 @@ Only bytes and integers cross the wire here, so that every backend takes them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,29 +49,50 @@ class Group:
         if self.size == 1:
             return message[None]
         gathered = message.new_empty((self.size, len(message)))
-        _all_gather(gathered.reshape(-1), message.contiguous(), self.handle)
+        collective = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+        collective(gathered.reshape(-1), message.contiguous(), group=self.handle)
         self.sent_bytes += (self.size - 1) * _bytes(message)
         return gathered
 
     def all_to_all(self, messages: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
-        """Send message j to rank j; return what arrives from each, of these lengths."""
-        if self.size == 1:
-            return list(messages)
-        sent = [len(message) for message in messages]
-        arrived = messages[0].new_empty(sum(lengths))
-        dist.all_to_all_single(
-            arrived, torch.cat(list(messages)), list(lengths), sent, group=self.handle
-        )
-        self.sent_bytes += sum(_bytes(m) for j, m in enumerate(messages) if j != self.rank)
-        return list(torch.split(arrived, list(lengths)))
+        """Send message j to rank j; return what arrives from each, of these lengths.
+
+        Gloo sends once the receiver has said that it is ready. Here each says so before it sends;
+        in gloo's own all-to-all that queues behind what is being sent, and links idle.
+        """
+        arrived = [messages[0].new_empty(length) for length in lengths]
+        messages = [message.contiguous() for message in messages]
+        arrived[self.rank] = messages[self.rank]
+        for step in range(1, self.size):
+            to, source = (self.rank + step) % self.size, (self.rank - step) % self.size
+            operations = [
+                dist.P2POp(dist.irecv, arrived[source], group=self.handle, group_peer=source),
+                dist.P2POp(dist.isend, messages[to], group=self.handle, group_peer=to),
+            ]
+            for work in dist.batch_isend_irecv([op for op in operations if op.tensor.numel()]):
+                work.wait()
+            self.sent_bytes += _bytes(messages[to])
+        return arrived
 
     def add(self, values: Tensor) -> Tensor:
         """Add up integers of all, in place; counted as a ring sends them."""
-        return self._reduce(values, dist.ReduceOp.SUM)
+        if self.size > 1:
+            self._count_reduced(values)
+            dist.all_reduce(values, group=self.handle)
+        return values
 
     def largest(self, values: Tensor) -> Tensor:
         """Take the elementwise maximum over all, in place."""
-        return self._reduce(values, dist.ReduceOp.MAX)
+        self.start_largest(values)()
+        return values
+
+    def start_largest(self, values: Tensor) -> Callable[[], None]:
+        """Begin to take the maximum, and return what waits until it is there."""
+        if self.size == 1:
+            return lambda: None
+        self._count_reduced(values)
+        work = dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.handle, async_op=True)
+        return lambda: work.wait()
 
     def broadcast(self, message: Tensor) -> Tensor:
         """Return rank 0's bytes, of any number, on all."""
@@ -98,16 +119,8 @@ class Group:
         dist.recv(arrived, group=self.handle, group_src=peer)
         return arrived
 
-    def _reduce(self, values: Tensor, operation: Any) -> Tensor:
-        if self.size > 1:
-            dist.all_reduce(values, op=operation, group=self.handle)
-            self.sent_bytes += round(2 * (self.size - 1) * _bytes(values) / self.size)
-        return values
-
-
-def _all_gather(gathered: Tensor, message: Tensor, handle: Any) -> None:
-    collective = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
-    collective(gathered, message, group=handle)
+    def _count_reduced(self, values: Tensor) -> None:
+        self.sent_bytes += round(2 * (self.size - 1) * _bytes(values) / self.size)
 
 
 def _bytes(values: Tensor) -> int:

@@ -16,7 +16,6 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
 from cqlib import theory
@@ -39,13 +38,16 @@ WAYS = (
 )
 
 
+MEANS = ("way n d rate sent_bytes seconds least cpu_seconds cpu_low cpu_high cores").split()
+
+
 def measure_means(
     clients: Iterable[int],
     rates: Iterable[float | None],
     dimensions: Iterable[int],
     *,
     ways: Sequence[str] = WAYS,
-    repeats: int = 5,
+    repeats: int = 7,
 ) -> pd.DataFrame:
     """Time means over links of these bandwidths.
 
@@ -54,11 +56,12 @@ def measure_means(
         rates: bits a second; None for links without a limit.
         dimensions: numbers of coordinates.
         ways: see ``cqlib.distributed.timing``.
-        repeats: how often; the median is kept.
+        repeats: how often.
 
     Returns:
-        Columns way, n, d, rate (0 without a limit), sent_bytes, seconds, cpu_seconds (of one
-        process), cores (of this machine).
+        Columns way, n, d, rate (0 without a limit), sent_bytes; seconds, the median, and least, the
+        smallest; cpu_seconds of one process, the median, and cpu_low, cpu_high, the ends, between
+        which the true median lies with probability 1 - 2^(1 - repeats); cores of this machine.
 
     Raises:
         RuntimeError: if there can be no namespaces here.
@@ -71,11 +74,12 @@ def measure_means(
                 command += ["--repeats", str(repeats)]
                 command += [word for way in ways for word in ("--way", way)]
                 for row in _said(n, rate, command):
-                    for name in ("seconds", "cpu_seconds"):
-                        row[name] = float(np.median(row[name]))
+                    wall, busy = row["seconds"], row["cpu_seconds"]
+                    row |= {"seconds": float(np.median(wall)), "least": min(wall)}
+                    row |= {"cpu_seconds": float(np.median(busy))}
+                    row |= {"cpu_low": min(busy), "cpu_high": max(busy)}
                     found.append(row | {"rate": rate or 0.0, "cores": os.cpu_count()})
-    columns = ["way", "n", "d", "rate", "sent_bytes", "seconds", "cpu_seconds", "cores"]
-    return pd.DataFrame(found)[columns]
+    return pd.DataFrame(found)[list(MEANS)]
 
 
 def measure_steps(
@@ -134,17 +138,11 @@ def step_wire_seconds(method: str, n: int, d: int, sent_bytes: float, link: Link
     return plan.wire_seconds(compressor, strategy, d=d, n=n, link=link)
 
 
-def computing_seconds(free: pd.DataFrame) -> NDArray[np.float64]:
-    """Return what processes that share a machine's cores take to encode, decode and copy."""
-    turns = np.maximum(1.0, free.n / free.cores)
-    return np.asarray(free.cpu_seconds * turns, dtype=np.float64)
-
-
 def fit_link(measured: pd.DataFrame, rate: float) -> Link:
     """Fit latency and bandwidth to the means of whole numbers over links of one bandwidth.
 
-    A mean takes what it takes to compute, and what it takes on the wire. Latency is at least 0,
-    no link is faster than its bandwidth, and relative errors count.
+    A mean takes what it takes over links without a limit, and what it takes on the wire. Latency is
+    at least 0, no link is faster than its bandwidth, and relative errors count.
 
     Args:
         measured: what :func:`measure_means` returns.
@@ -156,7 +154,7 @@ def fit_link(measured: pd.DataFrame, rate: float) -> Link:
     cases = rows[["way", "n", "d"]].to_numpy()
     unit = np.array([[wire_seconds(way, n, d, link) for link in units] for way, n, d in cases])
     size = rows.seconds.to_numpy()
-    rest = (size - rows.computing.to_numpy()).clip(min=0)
+    rest = (size - rows.free.to_numpy()).clip(min=0)
     bounds = [0.0, 8 / rate], [np.inf, np.inf]
     latency, inverse = lsq_linear(unit / size[:, None], rest / size, bounds).x
     return Link(float(latency), float(1 / inverse))
@@ -165,19 +163,18 @@ def fit_link(measured: pd.DataFrame, rate: float) -> Link:
 def predict(measured: pd.DataFrame, links: dict[float, Link]) -> pd.DataFrame:
     """Return measured times over slow links with the model's, ``predicted``, beside them.
 
-    ``computing`` is from the same mean over links without a limit: the processor time of one
-    process, times the number of processes that share a core.
+    ``free`` is what the same mean takes over links without a limit.
     """
     both = _beside_free(measured)
     cases = both[["way", "n", "d", "rate"]].to_numpy()
     wire = [wire_seconds(way, n, d, links[rate]) for way, n, d, rate in cases]
-    return both.assign(predicted=both.computing + wire)
+    return both.assign(predicted=both.free + wire)
 
 
 def _beside_free(measured: pd.DataFrame) -> pd.DataFrame:
-    """Means over slow links, with what they compute according to those without a limit."""
-    free = measured[measured.rate == 0]
-    free = free.assign(computing=computing_seconds(free))[["way", "n", "d", "computing"]]
+    """Means over slow links, with what they take over those without a limit."""
+    free = measured[measured.rate == 0].rename(columns={"seconds": "free"})
+    free = free[["way", "n", "d", "free"]]
     return measured[measured.rate > 0].merge(free, on=["way", "n", "d"])
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 _PORT = 29999
+_PACKET_SECONDS, _SMALLEST_PACKET, _HEADERS = 5e-4, 3000, 100
 _numbers = itertools.count()
 
 
@@ -119,6 +120,10 @@ def star(n: int, bits_per_second: float | None) -> Iterator[Star]:
         for rank in range(n):
             host = found.host(rank)
             _do(f"ip -n {host} link add e0 type veth peer name p{rank} netns {bridge}")
+            if bits_per_second is not None:
+                limit = f"gso_max_size {_packet_bytes(bits_per_second)}"
+                _do(f"ip -n {host} link set e0 {limit}")
+                _do(f"ip -n {bridge} link set p{rank} {limit}")
             _do(f"ip -n {bridge} link set p{rank} master br0")
             _do(f"ip -n {bridge} link set p{rank} up")
             _do(f"ip -n {host} addr add {_address(rank)}/24 dev e0")
@@ -149,13 +154,20 @@ def _address(rank: int) -> str:
 
 
 def _limit(namespace: str, device: str, bits_per_second: float) -> None:
-    # A packet of the largest size fits in a burst; splitting it would cost the processor more.
-    # An idle link saves up so much and sends it at once.
-    burst = max(65_536, round(bits_per_second / 8 / 250 * 2))
+    # An idle link saves up a burst and sends it at once, so it holds little more than a packet.
+    packet = _packet_bytes(bits_per_second)
     _do(
         f"tc -n {namespace} qdisc add dev {device} root tbf rate {bits_per_second:.0f}bit "
-        f"burst {burst}b latency 200ms"
+        f"burst {packet + _HEADERS}b latency 200ms"
     )
+
+
+def _packet_bytes(bits_per_second: float) -> int:
+    """Bytes that are handed to a link at once: some tenths of a millisecond, but a packet.
+
+    More are sent for free by a link that was idle, fewer cost the processor more.
+    """
+    return min(max(_SMALLEST_PACKET, round(bits_per_second / 8 * _PACKET_SECONDS)), 65_536)
 
 
 def _do(command: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from cqlib.compressors import Compressor
 from cqlib.distributed import plan
 from cqlib.distributed.collectives import Group
-from cqlib.distributed.messages import Round, check_agreement
+from cqlib.distributed.messages import Agreement, Round
 from cqlib.distributed.strategies import STRATEGIES
 from cqlib.keys import Key
 from cqlib.theory.collectives import Link
@@ -70,7 +70,7 @@ def mean(
         NotEncodedError: on all processes, if the vector of any holds NaN or infinity, or is too
             large to send.
         PayloadError: on all processes, if they do not agree on compressor, d, dtype, key, strategy
-            or second, which they compare first, by eight bytes each.
+            or second, which they compare first, by 16 bytes each.
 
     >>> from cqlib import compressors
     >>> x = torch.tensor([1.0, -2.0, 3.0])
@@ -133,8 +133,20 @@ def exchange(
     # A second shot that cannot be read must leave out as it was.
     direct = out is not None and out.is_contiguous() and second is None
     place = out.detach().view(-1) if out is not None and direct else None
-    round = Round(compressor, key, members, wide.contiguous(), x.dtype, second, place)
-    check_agreement(round, strategy)
+    agreement = Agreement(
+        members,
+        {
+            "strategy": strategy,
+            "compressor": compressor,
+            "second": second,
+            "d": d,
+            "n": n,
+            "dtype": x.dtype,
+            "key": key,
+        },
+        x.device,
+    )
+    round = Round(compressor, key, members, wide.contiguous(), x.dtype, agreement, second, place)
     found = STRATEGIES[strategy](round)
     if out is not None and found is not place:
         out.detach().copy_(found.reshape(x.shape))

@@ -7,8 +7,10 @@ inverted tag, so that all of them fail, and none waits for it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +24,33 @@ from cqlib.keys import Key
 from cqlib.payload import PayloadError
 
 _TAG_BYTES = 4
-_DIGEST = 8  # bytes
 _COULD_NOT = "could not encode its vector: it holds NaN or infinity, or is too large"
+
+
+class Agreement:
+    """A comparison of what all processes are about to do, under way while they encode.
+
+    What is compared, digests, has one size, whatever the processes are about to do.
+    """
+
+    def __init__(self, group: Group, plan: Mapping[str, Any], device: torch.device) -> None:
+        self._own = f"rank {group.rank} is: {', '.join(f'{k} = {v!r}' for k, v in plan.items())}"
+        digest = hashlib.sha256(repr(dict(plan)).encode()).digest()
+        own = int.from_bytes(digest[:8], "little", signed=True)
+        self._ends = torch.tensor([own, ~own], device=device)  # the latter turns the order
+        self._wait = group.start_largest(self._ends)
+
+    def wait(self) -> None:
+        """Wait for the others; messages, whose sizes depend on it, are not sent before.
+
+        Raises:
+            PayloadError: on all processes, if one is about to do something else.
+        """
+        self._wait()
+        self._wait = lambda: None
+        largest, smallest = self._ends.tolist()
+        if largest != ~smallest:
+            raise PayloadError(f"not all ranks are about to do what {self._own}")
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,7 @@ class Round:
         group: the processes; a process is the client of its rank.
         x: this one's vector, shape (d,), float32 or float64.
         result: dtype of the mean.
+        agreement: of all processes on this.
         second: compressor of the means of shards, where they are compressed.
         out: where to put the mean, shape (d,), if there is a place for it.
     """
@@ -45,6 +73,7 @@ class Round:
     group: Group
     x: Tensor
     result: torch.dtype
+    agreement: Agreement
     second: Compressor | None = None
     out: Tensor | None = None
 
@@ -61,7 +90,10 @@ class Round:
     @cached_property
     def shared(self) -> NDArray[np.float32] | None:
         """The statistic of all clients, exchanged when it is first asked for."""
-        return exchange_statistic(self) if self.compressor.statistic_bits else None
+        if not self.compressor.statistic_bits:
+            return None
+        self.agreement.wait()
+        return exchange_statistic(self)
 
     def context(self, client: int, d: int | None = None) -> Context:
         """Context of a client's message, or of a part of it of d coordinates."""
@@ -75,26 +107,12 @@ class Round:
         )
 
 
-def check_agreement(round: Round, strategy: str) -> None:
-    """Compare digests of what all processes are about to do, of one size whatever that is.
+class Outgoing:
+    """This process's message, to be sent whole or in parts, once all agree.
 
     Raises:
-        PayloadError: on all processes, if one is about to do something else.
+        PayloadError: on all processes, if they do not.
     """
-    plan = (round.compressor, round.d, round.n, round.key, round.x.dtype, round.result)
-    text = repr((*plan, strategy, round.second))
-    digest = np.frombuffer(hashlib.sha256(text.encode()).digest()[:_DIGEST], dtype=np.uint8)
-    own = torch.from_numpy(digest.copy()).to(round.x.device)
-    digests = round.group.all_gather(own)
-    if bool((digests != digests[0]).any()):
-        raise PayloadError(
-            f"not all ranks are about to do what rank {round.group.rank} is: {strategy} of "
-            f"{round.compressor!r}, d = {round.d}, n = {round.n}, {round.key}, {round.result}"
-        )
-
-
-class Outgoing:
-    """This process's message, to be sent whole or in parts."""
 
     def __init__(self, round: Round) -> None:
         self._round, client = round, round.group.rank
@@ -107,6 +125,7 @@ class Outgoing:
         except ValueError as error:
             self.failure, self.message = error, empty
             self._tag ^= 2**32 - 1
+        round.agreement.wait()
 
     def part(self, start: int, stop: int) -> Tensor:
         """Bytes of the coordinates from start to stop, which are whole tiles."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.kernels import packing, reference
+from cqlib.kernels import packing, powers, reference
 from cqlib.kernels.buffers import check_levels, check_vector, empty_codes, empty_levels, output
 from cqlib.kernels.loops import integers
 from cqlib.kernels.loops import levels as loops
+from cqlib.kernels.loops import powers as power_loops
 from cqlib.kernels.norms import Array
 from cqlib.kernels.packing import (
     TILE,
@@ -116,10 +117,54 @@ def add_powers(a: Array, b: Array, words: Array) -> NDArray[np.int16]:
     flat = [x.reshape(-1) for x in (a, b, words, out)]
     over_tiles(
         -(-out.size // TILE),
-        lambda first, last: integers.add_powers(*flat[:3], first, last, flat[3]),
+        lambda first, last: power_loops.add_powers(*flat[:3], first, last, flat[3]),
         out,
     )
     return out
+
+
+def encode_powers(
+    x: Array,
+    scale: float,
+    *,
+    lowest: int,
+    levels: int,
+    key: Key,
+    client: int,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """See :func:`reference.encode_powers`."""
+    check_vector(x)
+    powers.check_powers(lowest, levels)
+    codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
+    if scale == 0:
+        codes[:] = 0
+        return codes
+    x, R = np.ascontiguousarray(x), float(scale)
+    k0, k1 = private_words(key, Stream.ROUNDING, client)
+    width, like = _symbol_kind(levels)
+    return over_tiles(
+        -(-x.size // loops.STRIP),
+        lambda a, b: power_loops.encode(x, R, lowest, width, like, k0, k1, a, b, codes),
+        codes,
+        5,
+    )
+
+
+def decode_powers(
+    codes: NDArray[np.uint8],
+    scale: float,
+    *,
+    d: int,
+    lowest: int,
+    levels: int,
+    out: Array | None = None,
+) -> Array:
+    """See :func:`reference.decode_powers`."""
+    powers.check_powers(lowest, levels)
+    check_length(codes, code_bytes(d, 2 * levels + 1))
+    values = output((d,), np.float32, out)
+    return _read(codes, levels, powers.power_values(scale, lowest, levels), values)
 
 
 def _read(codes: NDArray[np.uint8], levels: int, table: Array, values: Array) -> Array:

@@ -41,7 +41,7 @@ from cqlib.kernels.packing import (
     unpack_bits,
     unpack_integers,
 )
-from cqlib.kernels.powers import add_powers
+from cqlib.kernels.powers import add_powers, decode_powers, encode_powers
 from cqlib.kernels.ranks import permutation_ranks, permuted_clients, shift_ranks, sigma
 from cqlib.kernels.rounding import grid, round_correlated, round_independent, round_linear
 from cqlib.kernels.words import stream_words
@@ -53,9 +53,11 @@ __all__ = [
     "decode_drive",
     "decode_levels",
     "decode_one_bit",
+    "decode_powers",
     "encode_drive",
     "encode_levels",
     "encode_one_bit",
+    "encode_powers",
     "joint_mean_one_bit",
     "l2_scale",
     "length_in_steps",

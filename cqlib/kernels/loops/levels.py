@@ -102,6 +102,21 @@ def _pack_trits(symbols, m, codes):
         codes[l] = np.uint8(t0[l] + 3 * t1[l] + 9 * t2[l] + 27 * t3[l] + 81 * t4[l])
 
 
+@inlined
+def pack_strip(levels, count, width, symbols, strip, out):
+    """Pack the signed levels of a strip as symbols into its place; width 0 stands for trits."""
+    for j in range(count):
+        symbols[j] = max(2 * levels[j] - 1, -2 * levels[j])
+    if width == 0:
+        codes = out[strip * (STRIP // 5) :]
+        for t in range(0, count, TRIT_TILE):
+            _pack_trits(symbols[t:], min(TRIT_TILE, count - t), codes[t // 5 :])
+    else:
+        codes = out[strip * (STRIP // 8) * width :]
+        for t in range(0, count, TILE):
+            _pack_planes(symbols[t:], min(TILE, count - t), width, codes[t // 8 * width :])
+
+
 @compiled
 def encode(x, R, s, width, like, k0, k1, first, last, out):
     """Round strips first .. last - 1 and pack the symbols; width 0 stands for trits.
@@ -113,16 +128,7 @@ def encode(x, R, s, width, like, k0, k1, first, last, out):
     symbols = np.zeros(STRIP, like.dtype)
     for strip in range(first, last):
         count = _round_strip(x, R, s, k0, k1, strip, w, tile, levels)
-        for j in range(count):
-            symbols[j] = max(2 * levels[j] - 1, -2 * levels[j])
-        if width == 0:
-            codes = out[strip * (STRIP // 5) :]
-            for t in range(0, count, TRIT_TILE):
-                _pack_trits(symbols[t:], min(TRIT_TILE, count - t), codes[t // 5 :])
-        else:
-            codes = out[strip * (STRIP // 8) * width :]
-            for t in range(0, count, TILE):
-                _pack_planes(symbols[t:], min(TILE, count - t), width, codes[t // 8 * width :])
+        pack_strip(levels, count, width, symbols, strip, out)
 
 
 @inlined
