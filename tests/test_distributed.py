@@ -1,6 +1,7 @@
 """Exchanges between real processes: they give the bits of the simulator, and fail together."""
 
 import itertools
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ import torch.distributed as dist
 
 from cqlib import Key, PayloadError
 from cqlib.compressors import make, names
-from cqlib.distributed import GroupError, exchange, mean
-from cqlib.distributed.plan import fastest, predicted_seconds
+from cqlib.distributed import GroupError, exchange, mean, plan
+from cqlib.distributed.plan import SHARD, fastest, predicted_seconds
 from cqlib.distributed.processes import on_ranks
-from cqlib.distributed.strategies import SHARD, STRATEGIES
+from cqlib.distributed.strategies import STRATEGIES
 from cqlib.theory.collectives import Link
 from tests.cases import VARIANTS, spread
 from tests.helpers import same_bits
@@ -218,13 +219,17 @@ def failures(rank, n):
         (x.double() if rank else x, make("cq"), Key(0), "all_gather"),
         (x, make("cq"), Key(0), "two_shot" if rank else "all_gather"),
         (x, make("global_qsgd" if rank else "cq"), Key(0), "all_gather"),
+        (x, make("cq"), Key(0), "ring" if rank == 2 else "all_gather"),
+        (x.int() if rank == 2 else x, make("cq"), Key(0), "all_gather"),
+        (x, make("drive"), Key(0), "two_shot" if rank == 2 else "all_gather"),
+        (torch.full_like(x, 6e4).half(), make("iq"), Key(0), "all_gather"),
     ]
     said = []
     for vector, c, key, strategy in cases:
         try:
             mean(vector, compressor=c, key=key, strategy=strategy)
             said.append("nothing")
-        except (GroupError, PayloadError) as error:
+        except (GroupError, PayloadError, ValueError) as error:
             said.append(f"{type(error).__name__}: {error}")
     try:
         large = torch.full_like(x, 3e38)
@@ -245,15 +250,18 @@ def failures(rank, n):
 
 
 def test_all_ranks_fail_together_and_can_go_on():
-    for said in on_ranks(3, failures):
+    for rank, said in enumerate(on_ranks(3, failures)):
         for text in said[:2]:
             assert text.startswith("NotEncodedError: rank 1 could not encode its vector")
         for text in said[2:4]:
             assert text.startswith("NotEncodedError: a rank could not encode its vector")
         assert said[4].startswith("NotEncodedError: ")
         assert all(text.startswith("PayloadError: not all ranks") for text in said[5:14])
-        assert said[14].startswith("NotEncodedError: rank 1 could not send its mean")
-        assert said[15:] == ["True", "True"]
+        refused = "ValueError: " if rank == 2 else "PayloadError: not all ranks"
+        assert all(text.startswith(refused) for text in said[14:17])
+        assert said[17] == "NotEncodedError: the mean exceeds the largest float16"
+        assert said[18].startswith("NotEncodedError: rank 1 could not send its mean")
+        assert said[19:] == ["True", "True"]
 
 
 X = torch.ones(4)
@@ -284,6 +292,16 @@ def test_what_does_not_fit_is_refused(x, options, message):
 
 
 # --- the choice ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "d"), [(8, 50_000), (16, 20_000), (3, 100), (4, 2**20)])
+def test_the_model_of_a_two_shot_knows_the_longest_shard(n, d):
+    c, link = make("natural_compression"), Link(0.0, 1.0)
+    ends = plan.shard_ends(d, n)
+    longest = max(b - a for a, b in pairwise(ends))
+    assert ends[0] == 0 and ends[-1] == d and longest == plan.longest_shard(d, n)
+    wire = plan.wire_seconds(c, "two_shot", d=d, n=n, link=link)
+    assert wire == pytest.approx((n - 1) * (9 * longest / 8 + 4 * longest))
 
 
 def test_the_choice_follows_the_size_the_number_and_the_link():

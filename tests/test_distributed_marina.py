@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +84,23 @@ def test_a_checkpoint_comes_back_and_a_damaged_one_is_refused():
     for wrong in (b"", b"PK", sent[:-9], sent[:200], sent.replace(b"seed", b"s\xffed")):
         with pytest.raises(CheckpointError):
             Checkpoint.from_bytes(wrong)
+
+
+def test_no_changed_byte_gets_past_as_another_error():
+    sent = run(task(1), plan(make("cq")), group=Group(), facts={"seed": "5"}).to_bytes()
+    for place in range(len(sent)):
+        for bit in (1, 8):
+            changed = bytearray(sent)
+            changed[place] ^= bit
+            with suppress(CheckpointError):  # some change nothing that is read
+                Checkpoint.from_bytes(bytes(changed))
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    at = run(task(1), plan(make("cq")), group=Group(), facts={})
+    for wrong in ({"x": at.x[:-1]}, {"rows": at.rows[:, :3]}, {"direction": at.direction[None]}):
+        with pytest.raises(CheckpointError, match="arrays do not fit"):
+            Checkpoint.from_bytes(replace(at, **wrong).to_bytes())
 
 
 def test_a_checkpoint_of_another_format_is_refused(monkeypatch):
@@ -240,6 +258,8 @@ def test_the_program_refuses_what_it_cannot_do():
         (["-o", "levels", "2"], "levels must be 1 (one bit) or at least 3"),
         (["--stepsize", "0"], "stepsize must be positive"),
         (["--stepsize", "1e308"], "the run has diverged"),
+        (["-o", "levels", "["], "the value of an option, '[', is no YAML"),
+        (["--timeout", "nan"], "--timeout must be at most 1000000 seconds, got nan"),
     ):
         process = start(2, *options)
         _, err = finish(process)

@@ -204,14 +204,18 @@ def test_errors_that_are_fed_back_arrive_in_the_end():
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"compressor": "IQ()", "seed": 0, "step": 1}, "compressor"),
-        ({"compressor": repr(make("cq")), "seed": 1, "step": 1}, "seed"),
-        ({"compressor": repr(make("cq")), "seed": 0, "step": 1, "errors": {}}, "error_feedback"),
+        ({"compressor": "IQ()"}, "compressor"),
+        ({"second": "IQ()"}, "second"),
+        ({"seed": 1}, "seed"),
+        ({"step": -1}, "must have a step, an integer from 0 on, got -1"),
+        ({"step": None}, "must have a step"),
+        ({"errors": {}}, "error_feedback"),
     ],
 )
 def test_a_state_of_another_hook_is_refused(state, message):
+    hook = DDPHook(make("cq"), seed=0)
     with pytest.raises(ValueError, match=message):
-        DDPHook(make("cq"), seed=0).load_state_dict(state)
+        hook.load_state_dict(hook.state_dict() | state)
 
 
 def test_bad_options_are_refused():
@@ -219,6 +223,14 @@ def test_bad_options_are_refused():
         DDPHook(make("cq"), seed=-1)
     with pytest.raises(ValueError, match="compressor must be a Compressor"):
         DDPHook("cq", seed=0)
+    with pytest.raises(ValueError, match="tree needs global_qsgd"):
+        DDPHook(make("cq"), seed=0, strategy="tree")
+    with pytest.raises(ValueError, match="second goes with the strategy two_shot"):
+        DDPHook(make("cq"), seed=0, strategy="all_gather", second=make("iq"))
+    with pytest.raises(ValueError, match="second must be a Compressor, as make gives, got 'iq'"):
+        DDPHook(make("cq"), seed=0, second="iq")
+    with pytest.raises(ValueError, match="takes a compressor of one vector"):
+        DDPHook(make("cq"), seed=0, second=make("global_qsgd"))
     with pytest.raises(ValueError, match="unknown strategy 'ring'"):
         DDPHook(make("cq"), seed=0, strategy="ring")
     with pytest.raises(ValueError, match="no error to feed back"):

@@ -16,6 +16,8 @@ from torch import Tensor
 from cqlib.files import write_atomic
 
 FORMAT = 1
+# What reading such a file may raise; zipfile raises RuntimeError, too.
+_DAMAGE = (ValueError, LookupError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile)
 
 
 class CheckpointError(ValueError):
@@ -76,10 +78,12 @@ class Checkpoint:
                 )
             if about.pop("format") != FORMAT:
                 raise CheckpointError(f"it is not of format {FORMAT}")
+            if x.ndim != 1 or direction.shape != x.shape or rows.ndim != 2 or rows.shape[1] != 4:
+                raise CheckpointError("its arrays do not fit each other")
             return cls(x=x, direction=direction, rows=rows, **about)
         except CheckpointError:
             raise
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise CheckpointError(f"it is damaged: {error}") from None
 
 

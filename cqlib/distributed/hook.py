@@ -13,7 +13,7 @@ from cqlib.compressors import Compressor
 from cqlib.distributed import plan
 from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.mean import exchange
-from cqlib.distributed.strategies import STRATEGIES
+from cqlib.distributed.strategies import check_suits
 from cqlib.keys import Key
 from cqlib.theory.collectives import Link
 
@@ -46,8 +46,8 @@ class DDPHook:
 
     Raises:
         ValueError: if errors are to be fed back and the compressor adds messages up, so that no
-            process's own message is decoded, a seed is out of range, a strategy is not known, or
-            the compressor is none.
+            process's own message is decoded, a seed is out of range, the compressor is none, or
+            the strategy does not suit it.
 
     Source: hooks are torch's; error feedback is that of Seide et al. 2014.
     """
@@ -65,9 +65,8 @@ class DDPHook:
         Key(seed)
         if not isinstance(compressor, Compressor):
             raise ValueError(f"compressor must be a Compressor, as make gives, got {compressor!r}")
-        if strategy not in ("auto", *STRATEGIES):
-            known = ", ".join(("auto", *STRATEGIES))
-            raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
+        if strategy != "auto" or second is not None:
+            check_suits("two_shot" if strategy == "auto" else strategy, compressor, second)
         if error_feedback and compressor.statistic_bits:
             raise ValueError(f"there is no error to feed back of {compressor!r}")
         self.__name__ = self.__qualname__ = type(self).__name__  # DDP asks hooks for them
@@ -91,23 +90,23 @@ class DDPHook:
         parameters = bucket.parameters()
         if self.error_feedback:
             x = x + self._fed_back(parameters, x)
+        group = Group(state)
         try:
-            found = exchange(
+            mean = exchange(
                 x,
                 compressor=self.compressor,
                 key=key,
-                group=state,
+                group=group,
                 strategy=self.strategy,
                 second=self.second,
                 link=self.link,
-            )
+            ).mean
         except NotEncodedError:
             mean = torch.full_like(x, float("nan"))
         else:
-            mean = found.mean
-            self.sent_bytes += found.sent_bytes
             if self.error_feedback:
-                self._keep(parameters, x - self._own(x, key, state))
+                self._keep(parameters, x - self._own(x, key, group))
+        self.sent_bytes += group.sent_bytes
         if bucket.is_last():
             self.step += 1
         future: Future[Tensor] = Future(devices=[x.device] if x.is_cuda else None)
@@ -127,7 +126,7 @@ class DDPHook:
         Raises:
             ValueError: if it is needed and not given.
         """
-        found = {"compressor": repr(self.compressor), "seed": self.seed, "step": self.step}
+        found = self._about() | {"step": self.step}
         if not self.error_feedback:
             return found
         if model is None:
@@ -142,12 +141,14 @@ class DDPHook:
         """Go on where :meth:`state_dict` was taken.
 
         Raises:
-            ValueError: for the state of another compressor, seed or model.
+            ValueError: for the state of another compressor, seed or model, or without a step.
         """
-        own = {"compressor": repr(self.compressor), "seed": self.seed}
-        for name, value in own.items():
+        for name, value in self._about().items():
             if state.get(name) != value:
                 raise ValueError(f"the state is of {name} {state.get(name)!r}, not {value!r}")
+        step = state.get("step")
+        if not isinstance(step, int) or step < 0:
+            raise ValueError(f"the state must have a step, an integer from 0 on, got {step!r}")
         if ("errors" in state) != self.error_feedback:
             raise ValueError("the state is of a hook with another error_feedback")
         if self.error_feedback:
@@ -161,7 +162,12 @@ class DDPHook:
                 parameters[name]: error.clone().to(parameters[name].device)
                 for name, error in state["errors"].items()
             }
-        self.step = int(state["step"])
+        self.step = step
+
+    def _about(self) -> dict[str, Any]:
+        """What a state must have in common with the hook that loads it."""
+        about = {"compressor": self.compressor, "second": self.second}
+        return {name: repr(value) for name, value in about.items()} | {"seed": self.seed}
 
     def _fed_back(self, parameters: list[nn.Parameter], like: Tensor) -> Tensor:
         parts = [self._errors.get(p, torch.zeros_like(p)).reshape(-1) for p in parameters]
@@ -172,9 +178,8 @@ class DDPHook:
         for p, error in zip(parameters, torch.split(errors, sizes), strict=True):
             self._errors[p] = error.detach().reshape(p.shape).clone()
 
-    def _own(self, x: Tensor, key: Key, state: Any) -> Tensor:
+    def _own(self, x: Tensor, key: Key, group: Group) -> Tensor:
         """What this process's own message stands for."""
-        group = Group(state)
         who: dict[str, Any] = {"client": group.rank, "n_clients": group.size, "key": key}
         wide = x.detach().reshape(-1)
         wide = wide if wide.dtype in (torch.float32, torch.float64) else wide.float()

@@ -6,6 +6,7 @@ takes minutes, a quiet machine, and the right to make network namespaces.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -38,6 +39,13 @@ WAYS = (
 )
 
 
+NETWORKS = (  # those that the profiles train
+    ("digits", 64),
+    ("digits", 256),
+    ("breast_cancer", 256),
+    ("digits", 1024),
+    ("breast_cancer", 1024),
+)
 MEANS = ("way n d rate sent_bytes seconds least cpu_seconds cpu_low cpu_high cores").split()
 
 
@@ -83,9 +91,19 @@ def measure_means(
 
 
 def measure_steps(
-    rates: Iterable[float | None], *, n: int = 4, dataset: str = "digits", steps: int = 30
+    rates: Iterable[float | None],
+    *,
+    networks: Iterable[tuple[str, int]] = (("digits", 1024),),
+    n: int = 4,
+    steps: int = 30,
 ) -> pd.DataFrame:
     """Time steps of training over links of these bandwidths.
+
+    Args:
+        rates: bits a second; None for links without a limit.
+        networks: data sets and units of the hidden layer.
+        n: number of processes.
+        steps: how many; the median counts.
 
     Returns:
         Columns method, dataset, n, d, rate, sent_bytes, seconds.
@@ -94,9 +112,9 @@ def measure_steps(
         RuntimeError: if there can be no namespaces here.
     """
     found = []
-    for rate in rates:
+    for (dataset, hidden), rate in itertools.product(networks, rates):
         command = [sys.executable, "-m", "cqlib.distributed.training", "--dataset", dataset]
-        command += ["--steps", str(steps)]
+        command += ["--hidden", str(hidden), "--steps", str(steps)]
         command += [word for method in METHODS for word in ("--method", method)]
         found += [row | {"rate": rate or 0.0} for row in _said(n, rate, command)]
     columns = ["method", "dataset", "n", "d", "rate", "sent_bytes", "seconds"]
@@ -141,8 +159,9 @@ def step_wire_seconds(method: str, n: int, d: int, sent_bytes: float, link: Link
 def fit_link(measured: pd.DataFrame, rate: float) -> Link:
     """Fit latency and bandwidth to the means of whole numbers over links of one bandwidth.
 
-    A mean takes what it takes over links without a limit, and what it takes on the wire. Latency is
-    at least 0, no link is faster than its bandwidth, and relative errors count.
+    A mean takes what it takes over links without a limit, and what it takes on the wire. Times are
+    the quickest of the repeated ones, which other programs disturb least. Latency is at least 0,
+    no link is faster than its bandwidth, and relative errors count.
 
     Args:
         measured: what :func:`measure_means` returns.
@@ -153,7 +172,7 @@ def fit_link(measured: pd.DataFrame, rate: float) -> Link:
     units = Link(1.0, np.inf), Link(0.0, 1.0)
     cases = rows[["way", "n", "d"]].to_numpy()
     unit = np.array([[wire_seconds(way, n, d, link) for link in units] for way, n, d in cases])
-    size = rows.seconds.to_numpy()
+    size = rows.least.to_numpy()
     rest = (size - rows.free.to_numpy()).clip(min=0)
     bounds = [0.0, 8 / rate], [np.inf, np.inf]
     latency, inverse = lsq_linear(unit / size[:, None], rest / size, bounds).x
@@ -163,7 +182,8 @@ def fit_link(measured: pd.DataFrame, rate: float) -> Link:
 def predict(measured: pd.DataFrame, links: dict[float, Link]) -> pd.DataFrame:
     """Return measured times over slow links with the model's, ``predicted``, beside them.
 
-    ``free`` is what the same mean takes over links without a limit.
+    ``free`` is what the same mean takes over links without a limit. All times are the quickest of
+    the repeated ones.
     """
     both = _beside_free(measured)
     cases = both[["way", "n", "d", "rate"]].to_numpy()
@@ -173,7 +193,7 @@ def predict(measured: pd.DataFrame, links: dict[float, Link]) -> pd.DataFrame:
 
 def _beside_free(measured: pd.DataFrame) -> pd.DataFrame:
     """Means over slow links, with what they take over those without a limit."""
-    free = measured[measured.rate == 0].rename(columns={"seconds": "free"})
+    free = measured[measured.rate == 0].rename(columns={"least": "free"})
     free = free[["way", "n", "d", "free"]]
     return measured[measured.rate > 0].merge(free, on=["way", "n", "d"])
 
@@ -194,7 +214,7 @@ def main(folder: Path) -> None:
     rates = (None, 1e9, 1e8)
     means = measure_means((2, 4, 8), rates, (2**17, 2**20))
     write_atomic(folder / "means.csv", means.to_csv(index=False, float_format="%.6g"))
-    steps = measure_steps(rates)
+    steps = measure_steps((None, 1e8), networks=NETWORKS)
     write_atomic(folder / "steps.csv", steps.to_csv(index=False, float_format="%.6g"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,11 @@ from torch import Tensor
 
 from cqlib.compressors import Compressor
 from cqlib.distributed import plan
-from cqlib.distributed.collectives import Group
+from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.messages import Agreement, Round
-from cqlib.distributed.strategies import STRATEGIES
+from cqlib.distributed.strategies import STRATEGIES, check_suits
 from cqlib.keys import Key
+from cqlib.payload import PayloadError
 from cqlib.theory.collectives import Link
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -66,9 +68,10 @@ def mean(
 
     Raises:
         ValueError: for another dtype, no coordinates, an unknown strategy or one that does not
-            suit the compressor, or an out that does not fit.
+            suit the compressors, or an out that does not fit; the others get PayloadError, unless
+            they raise it, too.
         NotEncodedError: on all processes, if the vector of any holds NaN or infinity, or is too
-            large to send.
+            large to send, or the mean is too large for float16.
         PayloadError: on all processes, if they do not agree on compressor, d, dtype, key, strategy
             or second, which they compare first, by 16 bytes each.
 
@@ -102,6 +105,52 @@ def exchange(
     link: Link = plan.LINK,
 ) -> Exchange:
     """Return :func:`mean` with the strategy taken and the bytes that this process has sent."""
+    members = group if isinstance(group, Group) else Group(group)
+    before = members.sent_bytes
+    try:
+        strategy = _checked(x, compressor, key, members.size, out, strategy, second, link)
+    except ValueError as error:  # the others, who may have nothing to refuse, are not left waiting
+        device = x.device if isinstance(x, Tensor) else torch.device("cpu")
+        with suppress(PayloadError):
+            Agreement(members, {"refused": str(error)}, device).wait()
+        raise
+    plan_of_all = {
+        "strategy": strategy,
+        "compressor": compressor,
+        "second": second,
+        "d": x.numel(),
+        "n": members.size,
+        "dtype": x.dtype,
+        "key": key,
+    }
+    agreement = Agreement(members, plan_of_all, x.device)
+    flat = x.detach().reshape(-1)
+    wide = (flat if flat.dtype in (torch.float32, torch.float64) else flat.float()).contiguous()
+    # What may fail after the mean is known must leave out as it was.
+    direct = second is None and x.dtype != torch.float16
+    place = out.detach().view(-1) if out is not None and out.is_contiguous() and direct else None
+    round = Round(compressor, key, members, wide, x.dtype, agreement, second, place)
+    found = STRATEGIES[strategy](round)
+    if x.dtype == torch.float16 and not bool(found.isfinite().all()):
+        raise NotEncodedError("the mean exceeds the largest float16")
+    if out is not None and found is not place:
+        out.detach().copy_(found.reshape(x.shape))
+    return Exchange(
+        found.reshape(x.shape) if out is None else out, strategy, members.sent_bytes - before
+    )
+
+
+def _checked(
+    x: Tensor,
+    compressor: Compressor,
+    key: Key,
+    n: int,
+    out: Tensor | None,
+    strategy: str,
+    second: Compressor | None,
+    link: Link,
+) -> str:
+    """Check all arguments, and return the strategy."""
     if not isinstance(compressor, Compressor):
         raise ValueError(f"compressor must be a Compressor, as make gives, got {compressor!r}")
     if not isinstance(key, Key):
@@ -111,45 +160,17 @@ def exchange(
         raise ValueError(f"expected a tensor of 16, 32 or 64-bit floats, got {kind}")
     if not x.numel():
         raise ValueError(f"expected one or more coordinates, got shape {tuple(x.shape)}")
-    if out is not None and (out.shape != x.shape or out.dtype != x.dtype):
-        raise ValueError(
-            f"out must be {x.dtype} of shape {tuple(x.shape)}, "
-            f"got {out.dtype} of shape {tuple(out.shape)}"
-        )
-    members = group if isinstance(group, Group) else Group(group)
-    before = members.sent_bytes
-    d, n = x.numel(), members.size
+    if out is not None:
+        if out.shape != x.shape or out.dtype != x.dtype:
+            raise ValueError(
+                f"out must be {x.dtype} of shape {tuple(x.shape)}, "
+                f"got {out.dtype} of shape {tuple(out.shape)}"
+            )
+        if any(step == 0 and size > 1 for step, size in zip(out.stride(), out.shape, strict=True)):
+            raise ValueError("out must have a place for every coordinate; it is expanded")
     if second is not None and strategy == "auto":
         strategy = "two_shot"
     if strategy == "auto":
-        strategy = plan.fastest(compressor, d=d, n=n, itemsize=x.element_size(), link=link)
-    if strategy not in STRATEGIES:
-        known = ", ".join(("auto", *STRATEGIES))
-        raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
-    if second is not None and strategy != "two_shot":
-        raise ValueError(f"second goes with the strategy two_shot, not with {strategy}")
-    flat = x.detach().reshape(-1)
-    wide = flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
-    # A second shot that cannot be read must leave out as it was.
-    direct = out is not None and out.is_contiguous() and second is None
-    place = out.detach().view(-1) if out is not None and direct else None
-    agreement = Agreement(
-        members,
-        {
-            "strategy": strategy,
-            "compressor": compressor,
-            "second": second,
-            "d": d,
-            "n": n,
-            "dtype": x.dtype,
-            "key": key,
-        },
-        x.device,
-    )
-    round = Round(compressor, key, members, wide.contiguous(), x.dtype, agreement, second, place)
-    found = STRATEGIES[strategy](round)
-    if out is not None and found is not place:
-        out.detach().copy_(found.reshape(x.shape))
-    return Exchange(
-        found.reshape(x.shape) if out is None else out, strategy, members.sent_bytes - before
-    )
+        return plan.fastest(compressor, d=x.numel(), n=n, itemsize=x.element_size(), link=link)
+    check_suits(strategy, compressor, second, n)
+    return strategy

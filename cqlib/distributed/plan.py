@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from cqlib.compressors import Compressor, GlobalQSGD
@@ -15,6 +16,7 @@ from cqlib.theory.collectives import (
 )
 
 LINK = Link(latency=1e-4, bandwidth=1.25e8)  # 1 Gbit/s, over a few switches
+SHARD = 5120  # coordinates: whole tiles of every alphabet
 DECODED = 1e9  # numbers a second that a process decodes and adds up
 
 
@@ -94,7 +96,8 @@ def wire_seconds(
     if strategy == "all_gather":
         seconds = all_gather_seconds(n, size, link)
     elif strategy == "two_shot":
-        seconds = all_to_all_seconds(n, size, link)
+        share = n * longest_shard(d, n) / d  # of the process with most to do, in fair shares
+        seconds = all_to_all_seconds(n, share * size, link)
         seconds += all_gather_seconds(n, second_bytes(compressor, d, n, itemsize, second), link)
     elif strategy == "all_reduce":
         width = 1 if n * getattr(compressor, "s", 1) <= 127 else 4
@@ -110,9 +113,25 @@ def wire_seconds(
 def second_bytes(
     compressor: Compressor, d: int, n: int, itemsize: int, second: Compressor | None = None
 ) -> float:
-    """Bytes of the mean of a shard in a two-shot exchange."""
+    """Bytes of the mean of the longest shard in a two-shot exchange; all messages have as many."""
+    longest = longest_shard(d, n)
     if second is not None:
-        return second.bits(max(1, d // n), 1) / 8
+        return second.bits(longest, 1) / 8
     if isinstance(compressor, GlobalQSGD) and compressor.linear:
-        return (2 * n * compressor.s).bit_length() * d / n / 8
-    return itemsize * d / n
+        return (2 * n * compressor.s).bit_length() * longest / 8
+    return itemsize * longest
+
+
+def shard_ends(d: int, n: int) -> list[int]:
+    """Where n shards begin, in whole tiles as far as there are, and d.
+
+    >>> shard_ends(20_000, 2), shard_ends(100, 2)
+    ([0, 10240, 20000], [0, 0, 100])
+    """
+    tiles = -(-d // SHARD)
+    return [min(tiles * i // n * SHARD, d) for i in range(n)] + [d]
+
+
+def longest_shard(d: int, n: int) -> int:
+    """Coordinates of the longest of n shards."""
+    return max(stop - start for start, stop in pairwise(shard_ends(d, n)))

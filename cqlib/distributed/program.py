@@ -28,6 +28,8 @@ from cqlib.files import write_atomic
 from cqlib.problems import Problem
 from cqlib.theory.complexity import FLOAT_BITS
 
+_LONGEST = 10**6  # seconds
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--dataset", default="breast_cancer", show_default=True, help="Name of a data set.")
@@ -55,7 +57,7 @@ from cqlib.theory.complexity import FLOAT_BITS
     type=click.FloatRange(min=0, min_open=True),
     help="Seconds that others are waited for.",
 )
-@click.option("--backend", default="gloo", show_default=True)
+@click.option("--backend", default="gloo", show_default=True, type=click.Choice(["gloo", "nccl"]))
 def main(
     dataset: str,
     unit_rows: bool,
@@ -76,7 +78,7 @@ def main(
     rank = int(os.environ.get("RANK", "0"))
     try:
         group = _joined(backend, timeout)
-        chosen = compressors.make(compressor, **{k: yaml.safe_load(v) for k, v in option})
+        chosen = compressors.make(compressor, **{name: _value(text) for name, text in option})
         source = data.load(dataset)
         problem = problems.logistic(source.unit_rows() if unit_rows else source, group.size, reg)
         tuned = contenders.marina(problem, chosen)
@@ -101,6 +103,8 @@ def main(
             on_row=lambda at: _say(at, plan) if rank == 0 else None,
             on_save=lambda at: _keep(folder, at) if folder and rank == 0 else None,
         )
+        if not bool(end.rows.isfinite().all()):
+            raise NotEncodedError("what it logged is not finite")
         if rank == 0:
             click.echo(_summary(end, problem, group))
         dist.destroy_process_group()
@@ -108,9 +112,24 @@ def main(
         _fail(rank, f"the run has diverged: {error}; a smaller --stepsize may do")
     except (GroupError, CheckpointError, ValueError, OSError) as error:
         _fail(rank, str(error))
-    except RuntimeError as error:  # what the backend raises if a peer is gone
+    except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
+        if not _of_backend(error):
+            _fail(rank, reason)
         _fail(rank, f"lost another process, or it did not answer within {timeout:g} s: {reason}")
+
+
+def _value(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the value of an option, {text!r}, is no YAML: {error}") from None
+
+
+def _of_backend(error: RuntimeError) -> bool:
+    """Whether torch's backend has raised it, as where a peer is gone."""
+    names = ("gloo", "nccl", "c10d")
+    return isinstance(error, dist.DistError) or any(name in str(error).lower() for name in names)
 
 
 def _joined(backend: str, timeout: float) -> Group:
@@ -119,6 +138,8 @@ def _joined(backend: str, timeout: float) -> Group:
         raise GroupError(
             "start it by torchrun: torchrun --nproc-per-node 4 -m cqlib.distributed.marina"
         )
+    if not timeout <= _LONGEST:
+        raise ValueError(f"--timeout must be at most {_LONGEST} seconds, got {timeout}")
     patience = timedelta(seconds=timeout)
     store, rank, size = next(rendezvous("env://", timeout=patience))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
@@ -163,6 +184,8 @@ def _start(
                 f"{path} is of a run with {name} {checkpoint.facts.get(name)}, not {value}: "
                 f"name another --folder"
             )
+    if str(len(checkpoint.x)) != facts["d"]:
+        raise CheckpointError(f"{path} is damaged: {len(checkpoint.x)} coordinates in place of d")
     if checkpoint.round > rounds:
         raise CheckpointError(
             f"{path} is at round {checkpoint.round}, beyond --rounds {rounds}: name another "

@@ -61,8 +61,6 @@ class _Compressed:
     """The mean of a shard, compressed once more, by the process that has it alone."""
 
     def __init__(self, round: Round, second: Compressor) -> None:
-        if second.statistic_bits or second.may_be_silent:
-            raise ValueError(f"a second shot takes a compressor of one vector, not {second!r}")
         self.round, self.second = round, second
 
     def _context(self, d: int, rank: int) -> Context:
@@ -98,14 +96,22 @@ class _Compressed:
 
 
 def second_shot(round: Round) -> _AsResult | _AsIntegers | _Compressed:
-    """Return how the means of shards are sent: what writes, measures and reads them.
-
-    Raises:
-        ValueError: if the means are to be compressed by what takes more than one vector.
-    """
+    """Return how the means of shards are sent: what writes, measures and reads them."""
     c = round.compressor
     if round.second is not None:
         return _Compressed(round, round.second)
     if isinstance(c, GlobalQSGD) and c.linear:
         return _AsIntegers(round, c)
     return _AsResult(round)
+
+
+def check_second(second: Compressor) -> None:
+    """Refuse what compresses no single vector.
+
+    Raises:
+        ValueError: then.
+    """
+    if not isinstance(second, Compressor):
+        raise ValueError(f"second must be a Compressor, as make gives, got {second!r}")
+    if second.statistic_bits or second.may_be_silent:
+        raise ValueError(f"a second shot takes a compressor of one vector, not {second!r}")

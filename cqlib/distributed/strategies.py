@@ -15,12 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors import GlobalQSGD
+from cqlib.compressors import Compressor, GlobalQSGD
 from cqlib.distributed.messages import Outgoing, Round, decoded_sum, mean_of, message_bytes
-from cqlib.distributed.second_shot import second_shot
+from cqlib.distributed.plan import shard_ends
+from cqlib.distributed.second_shot import check_second, second_shot
 from cqlib.kernels import dispatch, reduction
-
-SHARD = 5120  # coordinates: whole tiles of every alphabet
 
 
 def all_gather(round: Round) -> Tensor:
@@ -41,12 +40,8 @@ def two_shot(round: Round) -> Tensor:
     The mean of a shard goes as integers where the messages add up as such, compressed once more if
     ``round.second`` says so, and in the result's dtype otherwise.
     """
-    if not round.compressor.can_be_cut:
-        raise ValueError(
-            f"two_shot needs messages that can be cut; those of {round.compressor!r} cannot"
-        )
     second = second_shot(round)
-    ends = _shard_ends(round.d, round.n)
+    ends = shard_ends(round.d, round.n)
     shards = list(pairwise(ends))
     start, stop = shards[round.group.rank]
     encoded = Outgoing(round)
@@ -69,11 +64,7 @@ def two_shot(round: Round) -> Tensor:
 def all_reduce(round: Round) -> Tensor:
     """Add up the integers of linear Global-QSGD on their way."""
     c = round.compressor
-    if not (isinstance(c, GlobalQSGD) and c.linear):
-        raise ValueError(f"all_reduce needs the integers of linear global_qsgd, not {c!r}")
-    assert round.shared is not None
-    if round.n * c.s >= 2**31:
-        raise ValueError(f"sums of {c.s} levels over {round.n} clients exceed 32 bits")
+    assert isinstance(c, GlobalQSGD) and round.shared is not None
     kernels = dispatch.kernels_for(round.x)
     levels = kernels.quantize_levels(
         dispatch.native(round.x, kernels),
@@ -90,8 +81,7 @@ def all_reduce(round: Round) -> Tensor:
 def tree(round: Round) -> Tensor:
     """Add up the powers of two of exponential Global-QSGD in pairs, and send the sum to all."""
     c, group = round.compressor, round.group
-    if not (isinstance(c, GlobalQSGD) and c.reduction == "tree"):
-        raise ValueError(f"tree needs global_qsgd with exponential levels and a tree, not {c!r}")
+    assert isinstance(c, GlobalQSGD)
     message = Outgoing(round).message
     kind = np.int8 if c.s + (round.n - 1).bit_length() <= 127 else np.int16
     total: NDArray[Any] = c.read_levels(message, round.d).astype(kind)
@@ -124,9 +114,29 @@ STRATEGIES: Mapping[str, Callable[[Round], Tensor]] = {
 }
 
 
-def _shard_ends(d: int, n: int) -> list[int]:
-    tiles = -(-d // SHARD)
-    return [min(tiles * i // n * SHARD, d) for i in range(n)] + [d]
+def check_suits(strategy: str, c: Compressor, second: Compressor | None, n: int = 1) -> None:
+    """Refuse a strategy that does not suit the compressors.
+
+    Raises:
+        ValueError: for one that is not known, either.
+    """
+    if strategy not in STRATEGIES:
+        known = ", ".join(("auto", *STRATEGIES))
+        raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
+    if second is not None and strategy != "two_shot":
+        raise ValueError(f"second goes with the strategy two_shot, not with {strategy}")
+    if strategy == "two_shot":
+        if not c.can_be_cut:
+            raise ValueError(f"two_shot needs messages that can be cut; those of {c!r} cannot")
+        if second is not None:
+            check_second(second)
+    if strategy == "all_reduce":
+        if not (isinstance(c, GlobalQSGD) and c.linear):
+            raise ValueError(f"all_reduce needs the integers of linear global_qsgd, not {c!r}")
+        if n * c.s >= 2**31:
+            raise ValueError(f"sums of {c.s} levels over {n} clients exceed 32 bits")
+    if strategy == "tree" and not (isinstance(c, GlobalQSGD) and c.reduction == "tree"):
+        raise ValueError(f"tree needs global_qsgd with exponential levels and a tree, not {c!r}")
 
 
 def _as_bytes(values: NDArray[Any]) -> Tensor:

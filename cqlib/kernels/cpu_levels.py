@@ -112,8 +112,9 @@ def unpack_integers(codes: NDArray[np.uint8], d: int, width: int) -> NDArray[np.
 
 def add_powers(a: Array, b: Array, words: Array) -> NDArray[np.int16]:
     """See :func:`reference.add_powers`."""
+    shape = np.broadcast_shapes(np.shape(a), np.shape(b), np.shape(words))
     a, b, words = (np.ascontiguousarray(x) for x in np.broadcast_arrays(a, b, words))
-    out = np.empty(a.shape, dtype=np.int16)
+    out = np.empty(shape, dtype=np.int16)
     flat = [x.reshape(-1) for x in (a, b, words, out)]
     over_tiles(
         -(-out.size // TILE),
