@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,19 +57,7 @@ def encode_levels(
     """See :func:`reference.encode_levels`."""
     check_vector(x)
     check_levels(levels)
-    codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
-    if scale == 0:
-        codes[:] = 0
-        return codes
-    x, R = np.ascontiguousarray(x), float(scale)
-    k0, k1 = private_words(key, Stream.ROUNDING, client)
-    width, like = _symbol_kind(levels)
-    return over_tiles(
-        -(-x.size // loops.STRIP),
-        lambda a, b: loops.encode(x, R, levels, width, like, k0, k1, a, b, codes),
-        codes,
-        5,
-    )
+    return _encode(x, scale, loops.encode, levels, levels, key, client, out)
 
 
 def decode_levels(
@@ -137,19 +127,7 @@ def encode_powers(
     """See :func:`reference.encode_powers`."""
     check_vector(x)
     powers.check_powers(lowest, levels)
-    codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
-    if scale == 0:
-        codes[:] = 0
-        return codes
-    x, R = np.ascontiguousarray(x), float(scale)
-    k0, k1 = private_words(key, Stream.ROUNDING, client)
-    width, like = _symbol_kind(levels)
-    return over_tiles(
-        -(-x.size // loops.STRIP),
-        lambda a, b: power_loops.encode(x, R, lowest, width, like, k0, k1, a, b, codes),
-        codes,
-        5,
-    )
+    return _encode(x, scale, power_loops.encode, lowest, levels, key, client, out)
 
 
 def decode_powers(
@@ -166,6 +144,34 @@ def decode_powers(
     check_length(codes, code_bytes(d, 2 * levels + 1))
     values = output((d,), np.float32, out)
     return _read(codes, levels, powers.power_values(scale, lowest, levels), values)
+
+
+def _encode(
+    x: Array,
+    scale: float,
+    loop: Any,
+    grid: int,
+    levels: int,
+    key: Key,
+    client: int,
+    out: NDArray[np.uint8] | None,
+) -> NDArray[np.uint8]:
+    """Round and pack by a loop, which takes its grid as an integer."""
+    codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
+    if scale == 0:
+        codes[:] = 0
+        return codes
+    x, R = np.ascontiguousarray(x), float(scale)
+    k0, k1 = private_words(key, Stream.ROUNDING, client)
+    width, like = _symbol_kind(levels)
+    return np.asarray(
+        over_tiles(
+            -(-x.size // loops.STRIP),
+            lambda a, b: loop(x, R, grid, width, like, k0, k1, a, b, codes),
+            codes,
+            5,
+        )
+    )
 
 
 def _read(codes: NDArray[np.uint8], levels: int, table: Array, values: Array) -> Array:
