@@ -43,7 +43,7 @@ sweep:
 test: lint
 	@$(BIN)/cqlib book --profile $(PROFILE)
 	$(BIN)/python -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout 300 \
-	    --nbval-sanitize-with tests/nbval_sanitize.cfg --doctest-modules tests cqlib notebooks $(PYTEST_ARGS)
+	    --nbval-sanitize-with tests/nbval_sanitize.cfg --doctest-modules tests cqlib cqbook notebooks $(PYTEST_ARGS)
 
 lint:
 	@sh tools/install.sh book,test,batch
@@ -57,4 +57,4 @@ bench:
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis cqlib.egg-info
-	find cqlib benchmarks tests book notebooks -name __pycache__ -prune -exec rm -rf {} +
+	find cqlib cqbook benchmarks tests book notebooks -name __pycache__ -prune -exec rm -rf {} +

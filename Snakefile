@@ -8,7 +8,8 @@ Paths of outputs are relative to that directory.
 
 import re
 
-from cqlib import batch, provenance, sweep
+from cqbook.runs import provenance
+from cqbook.sweeps import batch, sweep
 
 PLAN = sweep.planned(config)
 NOW = provenance.Snapshot()

@@ -16,7 +16,7 @@ from benchmarks import first_call, gpu, memory, ours, plan, save, tables
 from benchmarks.bars import bars
 from benchmarks.machine import machine
 from benchmarks.row import FAILED
-from cqlib import paths
+from cqbook import paths
 
 RESULTS = paths.root() / "benchmarks" / "results"
 QUICK_RESULTS = paths.root() / "build" / "benchmarks"  # never those that the book shows

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from cqlib import paths
+from cqbook import paths
 
 
 def run(module: str, *arguments: object, env: Mapping[str, str] | None = None) -> dict[str, Any]:

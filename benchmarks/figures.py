@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.ours import FLAT
 from benchmarks.row import Row
-from cqlib.plotting import use_style
+from cqbook.cells.plotting import use_style
 
 _OURS = ("cq encode", "cq call", "mean, equal ranges", "one-bit decode", "drive encode")
 _PEERS = ("torch fp16", "torch rand and pack", "fedjax IQ", "fedjax DRIVE", "MiniFL CQ")

@@ -15,14 +15,14 @@ import torch
 
 from benchmarks.case import SIZES, Case, Operation
 from benchmarks.inputs import KEY, codes, tensor
-from cqlib.kernels.packing import code_bytes
+from cqlib.kernels.reference.packing import code_bytes
 
 Setup = Callable[[int, int], Operation]
 
 
 def _encode(device: str, *, correlated: bool) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         x = tensor(d).to(device)
         scale = triton.norm_scale(x[None], 2.0)[0]
@@ -35,7 +35,7 @@ def _encode(device: str, *, correlated: bool) -> Setup:
 
 def _mean(device: str, *, equal: bool) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         messages = torch.from_numpy(codes(n, d)).to(device)
         scales = torch.full((n,), 3.0) if equal else torch.arange(1.0, n + 1)
@@ -47,7 +47,7 @@ def _mean(device: str, *, equal: bool) -> Setup:
 
 def _decode(device: str) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         message = torch.from_numpy(codes(1, d)[0]).to(device)
         scale, out = torch.tensor(3.0, device=device), torch.ones(d, device=device)
@@ -58,7 +58,7 @@ def _decode(device: str) -> Setup:
 
 def _norm(device: str) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         x = tensor(d).to(device)[None]
         return lambda: triton.norm_scale(x, 2.0)
@@ -68,7 +68,7 @@ def _norm(device: str) -> Setup:
 
 def _levels(device: str, levels: int) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         x = tensor(d).to(device)
         scale = triton.norm_scale(x[None], math.inf)[0]
@@ -81,7 +81,7 @@ def _levels(device: str, levels: int) -> Setup:
 
 def _quantize(device: str) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         x = tensor(d).to(device)
         scale = triton.norm_scale(x[None], math.inf)[0]
@@ -94,7 +94,7 @@ def _quantize(device: str) -> Setup:
 
 def _transform(device: str) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         out = torch.zeros((1, d), device=device)
         return lambda: triton.transform(out, out=out)
@@ -104,7 +104,7 @@ def _transform(device: str) -> Setup:
 
 def _drive(device: str) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         x = tensor(d).to(device)
         out = torch.ones(d // 8, dtype=torch.uint8, device=device)
@@ -117,7 +117,7 @@ def _drive(device: str) -> Setup:
 
 def _read_drive(device: str) -> Setup:
     def setup(n: int, d: int) -> Operation:
-        from cqlib.kernels import triton
+        from cqlib.kernels import gpu as triton
 
         message = torch.from_numpy(codes(1, d)[0]).to(device)
         out = torch.ones(d, device=device)
@@ -171,7 +171,7 @@ def cuda_clock(operation: Operation, calls: int) -> tuple[float, float]:
 
 def compiled() -> dict[str, Any]:
     """Return what the programs are compiled to, which needs Triton but no GPU."""
-    command = [sys.executable, "-m", "cqlib.kernels.gpu_report", "--json"]
+    command = [sys.executable, "-m", "benchmarks.gpu_report", "--json"]
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import cqlib
-from cqlib import provenance
+from cqbook.runs import provenance
 
 _PACKAGES = ("numba", "llvmlite", "triton", "minifl", "fedjax", "jax", "jaxlib")
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "XLA_FLAGS", "CQLIB_BACKEND",

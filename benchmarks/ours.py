@@ -12,7 +12,7 @@ from benchmarks.case import SIZES, Case, Operation
 from benchmarks.inputs import KEY, codes, filled, rows, target, tensor, vector
 from cqlib import compressors, problems
 from cqlib.kernels import cpu
-from cqlib.kernels.packing import code_bytes
+from cqlib.kernels.reference.packing import code_bytes
 from cqlib.keys import Stream
 from cqlib.methods.descend import mean_norm_sq
 from cqlib.methods.marina import marina_init, marina_step

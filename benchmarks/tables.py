@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.bars import ratio_bar
 from benchmarks.row import Row
-from cqlib.performance_page import verdict
+from cqbook.book.performance import verdict
 
 WIDTH = 150
 _HEADERS = ("n", "d", "threads", "rounds", "median ms", "quartiles", "Gc/s best", "median",

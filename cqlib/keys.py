@@ -98,12 +98,12 @@ class Key:
         """
         i = _checked_64_bits("i", i)
         counter = (i & MASK32, i >> 32, int(Stream.FOLD), 0)
-        lo, hi, _, _ = philox4x32(counter, self._seed_words)
+        lo, hi, _, _ = philox4x32(counter, self.seed_words)
         return replace(self, seed=lo | (hi << 32))
 
     def shared(self, stream: Stream) -> tuple[int, int]:
         """Return the key of a stream that all clients share: two words."""
-        k0, k1, _, _ = philox4x32((*self._round_words, int(stream), 0), self._seed_words)
+        k0, k1, _, _ = philox4x32((*self.round_words, int(stream), 0), self.seed_words)
         return k0, k1
 
     def private(
@@ -121,13 +121,8 @@ class Key:
         Raises:
             ValueError: if an id is not an integer in that range.
         """
-        ids = np.asarray(clients)
-        if ids.dtype.kind not in "iu" or (ids < 0).any() or (ids > MASK32).any():
-            raise ValueError(f"clients must be integers in [0, 2^32), got {clients!r}")
-        from cqlib.kernels import dispatch  # the kernels know keys, too
-
-        counter = (*self._round_words, int(stream), ids.astype(np.uint64))
-        k0, k1, _, _ = dispatch.host().philox4x32(counter, self._seed_words)
+        counter = (*self.round_words, int(stream), checked_ids(clients))
+        k0, k1, _, _ = philox4x32(counter, self.seed_words)
         return k0, k1
 
     def words(self, stream: Stream, block: int = 0) -> tuple[int, int, int, int]:
@@ -143,12 +138,26 @@ class Key:
         return self.words(stream)[0] / 2**32
 
     @property
-    def _seed_words(self) -> tuple[int, int]:
+    def seed_words(self) -> tuple[int, int]:
+        """The seed as two words, low one first."""
         return self.seed & MASK32, self.seed >> 32
 
     @property
-    def _round_words(self) -> tuple[int, int]:
+    def round_words(self) -> tuple[int, int]:
+        """The round as two words, low one first."""
         return self.round & MASK32, self.round >> 32
+
+
+def checked_ids(clients: ArrayLike) -> NDArray[np.uint64]:
+    """Return client ids as 64-bit words.
+
+    Raises:
+        ValueError: if an id is not an integer in [0, 2^32).
+    """
+    ids = np.asarray(clients)
+    if ids.dtype.kind not in "iu" or (ids < 0).any() or (ids > MASK32).any():
+        raise ValueError(f"clients must be integers in [0, 2^32), got {clients!r}")
+    return ids.astype(np.uint64)
 
 
 def _checked_64_bits(name: str, value: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.stats import norm
 
-from cqlib import claims
+from cqbook.cells import claims
 
 # Every module with statistical tests keeps its chance of one false alarm below FAMILY_LEVEL, as
 # long as it makes no more than COMPARISONS comparisons (Bonferroni). Seeds are fixed, so a test

@@ -25,7 +25,8 @@ import torch
 
 with atheris.instrument_imports(include=["cqlib"]):
     from cqlib import keys
-    from cqlib.kernels import reference, rotation, subsets
+    from cqlib.kernels import reference
+    from cqlib.kernels.derived import rotation, subsets
     from cqlib.philox import philox4x32
     from tests import fuzzing
     from tests.cases import CASES

@@ -43,7 +43,7 @@ from cqlib.compressors.checks import (
 )
 from cqlib.compressors.receiving import opened, refusing
 from cqlib.compressors.types import AB, Array, Constants, Context, Message, Sizes, Symbols
-from cqlib.kernels import packing
+from cqlib.kernels.reference import packing
 from cqlib.keys import Key
 from cqlib.payload import Payload
 from cqlib.theory.constants import dependent_constants, independent_constants

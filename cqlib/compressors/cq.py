@@ -24,7 +24,9 @@ from cqlib.compressors.onebit import (
     rounding_words,
 )
 from cqlib.compressors.types import AB, Array, Constants, Context, Symbols
-from cqlib.kernels import dispatch, packing, rotation, rounding
+from cqlib.kernels import dispatch
+from cqlib.kernels.derived import rotation
+from cqlib.kernels.reference import packing, rounding
 from cqlib.keys import Key, Stream
 from cqlib.theory import mse
 from cqlib.theory.rotation import padded

@@ -16,7 +16,8 @@ from cqlib.compressors.base import Compressor
 from cqlib.compressors.checks import check_norms, check_scales
 from cqlib.compressors.onebit import SMALLEST_RANGE, check_norm, finite_norms, rounding_words
 from cqlib.compressors.types import Array, Context, Message, Symbols
-from cqlib.kernels import dispatch, packing
+from cqlib.kernels import dispatch
+from cqlib.kernels.reference import packing
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,11 @@ from cqlib.compressors.checks import (
 )
 from cqlib.compressors.onebit import check_norm
 from cqlib.compressors.types import AB, Array, Constants, Context, Message, Symbols
-from cqlib.kernels import dispatch, hadamard, rotation
-from cqlib.kernels.norms import tree_sum
+from cqlib.kernels import dispatch
+from cqlib.kernels.derived import rotation
+from cqlib.kernels.reference import hadamard
+from cqlib.kernels.reference.hadamard import StreamKey
+from cqlib.kernels.reference.norms import tree_sum
 from cqlib.keys import Stream
 from cqlib.theory.rotation import PAPER_OMEGA, drive_min_error, drive_omega, padded
 from cqlib.theory.vectors import Vectors, mean_and_spread, squared_norms
@@ -76,7 +79,7 @@ class RotatedSigns(Compressor):
             [(0, 0)] * (x.ndim - 1) + [(0, D - ctx.d)],
         )
         rotate, _ = _ROTATIONS[self.rotation]
-        bits, floats = self.split(rotate(unit_x, ctx.key.private(Stream.ROTATION, ctx.clients)))
+        bits, floats = self.split(rotate(unit_x, _rotation_keys(ctx)))
         with np.errstate(over="ignore", under="ignore"):
             scales = np.ldexp(floats, exponent)
             # What is decoded can be longer than a float by the root of D.
@@ -87,7 +90,7 @@ class RotatedSigns(Compressor):
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Rotate back, drop the padding."""
         _, rotate_back = _ROTATIONS[self.rotation]
-        x = rotate_back(self.join(symbols), ctx.key.private(Stream.ROTATION, ctx.clients))
+        x = rotate_back(self.join(symbols), _rotation_keys(ctx))
         with np.errstate(under="ignore"):
             return x[..., : ctx.d].astype(np.float32) + np.float32(0.0)
 
@@ -180,7 +183,7 @@ class Drive(RotatedSigns):
         D = hadamard.rotated_size(ctx.d)
         squares = dispatch.host().sums_of_squares(x)
         check_scales(np.sqrt(squares).astype(np.float32)[..., None], ctx.clients)
-        signs = rotation.signs(ctx.key.private(Stream.ROTATION, ctx.clients), D)
+        signs = rotation.signs(_rotation_keys(ctx), D)
         y = hadamard.rotated(x, squares, signs, dispatch.host().transform)
         steps = dispatch.host().length_in_steps(y)
         S = hadamard.drive_scale(squares, steps, D, unbiased=self.scale == "unbiased")[..., None]
@@ -193,7 +196,7 @@ class Drive(RotatedSigns):
             return super().dequantize(symbols, ctx)
         check_norms(symbols)
         D = hadamard.rotated_size(ctx.d)
-        signs = rotation.signs(ctx.key.private(Stream.ROTATION, ctx.clients), D)
+        signs = rotation.signs(_rotation_keys(ctx), D)
         x = dispatch.host().rotated_back(symbols.codes, symbols.scales, signs)
         return np.asarray(x[..., : ctx.d])
 
@@ -247,3 +250,8 @@ class Drive(RotatedSigns):
             chance = (error - (1 - c) ** 2) * mean_square / len(X)
             return chance + (1 - c) ** 2 * (mean_square - spread)
         return super().mse(X)
+
+
+def _rotation_keys(ctx: Context) -> StreamKey:
+    """Return the keys of the clients' own rotations."""
+    return dispatch.host().private_keys(ctx.key, Stream.ROTATION, ctx.clients)

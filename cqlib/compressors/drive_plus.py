@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.drive import RotatedSigns
 from cqlib.compressors.types import Symbols
-from cqlib.kernels.norms import tree_sum
+from cqlib.kernels.reference.norms import tree_sum
 
 
 @dataclass(frozen=True)

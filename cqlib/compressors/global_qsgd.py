@@ -16,8 +16,10 @@ from cqlib.compressors.checks import as_integer, check_scales, check_tensor, one
 from cqlib.compressors.dithering import Dithering, as_norm_index
 from cqlib.compressors.onebit import finite_norms
 from cqlib.compressors.types import AB, Array, Constants, Context, Message, Symbols
-from cqlib.kernels import dispatch, packing, reduction, rounding
-from cqlib.kernels.norms import round_up
+from cqlib.kernels import dispatch
+from cqlib.kernels.derived import reduction
+from cqlib.kernels.reference import packing, rounding
+from cqlib.kernels.reference.norms import round_up
 from cqlib.keys import Key
 from cqlib.theory import dithering
 from cqlib.theory import global_qsgd as theory

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cqlib.compressors.checks import without_codes_of_zero
 from cqlib.compressors.onebit import OneBit, OneBitKernel, on_the_grid, rounding_words
 from cqlib.compressors.types import AB, Array, Constants, Context, Symbols
-from cqlib.kernels import rounding
+from cqlib.kernels.reference import rounding
 from cqlib.theory.vectors import Vectors, squared_norms
 
 

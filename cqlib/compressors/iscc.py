@@ -22,7 +22,7 @@ from cqlib.compressors.checks import (
 )
 from cqlib.compressors.drive import Drive
 from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
-from cqlib.kernels.subsets import words64
+from cqlib.kernels.derived.subsets import words64
 from cqlib.keys import Stream
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms

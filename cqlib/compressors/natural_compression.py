@@ -15,7 +15,8 @@ from cqlib.compressors.checks import check_finite, check_scales
 from cqlib.compressors.dithering import with_sign, without_sign
 from cqlib.compressors.onebit import rounding_words
 from cqlib.compressors.types import Array, Context, Message, Symbols
-from cqlib.kernels import dispatch, rounding
+from cqlib.kernels import dispatch
+from cqlib.kernels.reference import rounding
 from cqlib.theory.dithering import SMALLEST_POWER, natural_compression_variance
 from cqlib.theory.vectors import Vectors
 

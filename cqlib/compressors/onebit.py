@@ -19,7 +19,8 @@ from torch import Tensor
 from cqlib.compressors.base import Compressor
 from cqlib.compressors.checks import check_finite, check_norms, check_scales
 from cqlib.compressors.types import Array, Context, Message, Symbols
-from cqlib.kernels import dispatch, packing, rounding
+from cqlib.kernels import dispatch
+from cqlib.kernels.reference import packing, rounding
 from cqlib.keys import Stream
 
 SMALLEST_RANGE = 2.0**-126
@@ -158,4 +159,6 @@ def on_the_grid(
 
 def rounding_words(ctx: Context, d: int) -> NDArray[np.int64]:
     """Return the private random words of d coordinates, shape (c, d), in [0, 2^32)."""
-    return dispatch.host().stream_words(ctx.key.private(Stream.ROUNDING, ctx.clients), d)
+    return dispatch.host().stream_words(
+        dispatch.host().private_keys(ctx.key, Stream.ROUNDING, ctx.clients), d
+    )

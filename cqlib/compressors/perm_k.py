@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cqlib.compressors.sparsifier import Kept, Sparsifier
 from cqlib.compressors.types import AB, Array, Constants, Context, Sizes
 from cqlib.kernels import dispatch
-from cqlib.kernels.subsets import random_permutation
+from cqlib.kernels.derived.subsets import random_permutation
 from cqlib.keys import Stream
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, squared_norms

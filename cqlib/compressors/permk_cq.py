@@ -13,8 +13,9 @@ from cqlib.compressors.cq import RANKS, ranks_of
 from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
 from cqlib.compressors.sparsifier import Kept, gather, scatter
 from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
-from cqlib.kernels import dispatch, rounding
-from cqlib.kernels.subsets import random_permutation
+from cqlib.kernels import dispatch
+from cqlib.kernels.derived.subsets import random_permutation
+from cqlib.kernels.reference import rounding
 from cqlib.keys import Stream
 from cqlib.theory import mse, sparsification
 from cqlib.theory.vectors import Vectors, squared_norms

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.sparsifier import Kept, Sparsifier, checked_count, count_of
 from cqlib.compressors.types import Array, Context
-from cqlib.kernels.subsets import random_subset
+from cqlib.kernels import dispatch
+from cqlib.kernels.derived.subsets import random_subset
 from cqlib.keys import Stream
 from cqlib.theory.vectors import Vectors, squared_norms
 
@@ -50,7 +51,7 @@ class RandK(Sparsifier):
 
     def kept(self, codes: Array, ctx: Context) -> NDArray[np.int64]:
         """Draw k places from the client's own stream."""
-        key = ctx.key.private(Stream.SUBSET, ctx.clients)
+        key = dispatch.host().private_keys(ctx.key, Stream.SUBSET, ctx.clients)
         return random_subset(key, ctx.d, count_of(self.k, ctx.d))
 
     def omega(self, d: int, n: int | None = None) -> float:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cqlib.compressors.checks import as_integer
 from cqlib.compressors.dithering import Dithering, as_norm_index
 from cqlib.compressors.types import AB, Array, Constants
-from cqlib.kernels import rounding
-from cqlib.kernels.buffers import MOST_LEVELS
+from cqlib.kernels.reference import rounding
+from cqlib.kernels.reference.buffers import MOST_LEVELS
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
 

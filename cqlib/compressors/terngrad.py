@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.dithering import Dithering
 from cqlib.compressors.types import Array
-from cqlib.kernels import rounding
+from cqlib.kernels.reference import rounding
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
 

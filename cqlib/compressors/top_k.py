@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.sparsifier import Kept, Sparsifier, checked_count, count_of
 from cqlib.compressors.types import Array, Context
-from cqlib.kernels import packing
+from cqlib.kernels.reference import packing
 from cqlib.theory.vectors import Vectors, rows_and_unit
 
 

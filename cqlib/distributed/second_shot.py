@@ -10,7 +10,8 @@ from cqlib.compressors import Compressor, GlobalQSGD
 from cqlib.compressors.types import Context, Message
 from cqlib.distributed.collectives import NotEncodedError
 from cqlib.distributed.messages import Round, decoded_sum, mean_of, opened, raw_bytes
-from cqlib.kernels import dispatch, packing
+from cqlib.kernels import dispatch
+from cqlib.kernels.reference import packing
 
 _UNREADABLE = 0xFF  # floats of such bytes are NaN, and no alphabet uses all bits
 _SECOND = 2**63  # which part of the round's randomness belongs to second shots

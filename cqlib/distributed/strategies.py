@@ -19,7 +19,8 @@ from cqlib.compressors import Compressor, GlobalQSGD
 from cqlib.distributed.messages import Outgoing, Round, decoded_sum, mean_of, message_bytes
 from cqlib.distributed.plan import shard_ends
 from cqlib.distributed.second_shot import check_second, second_shot
-from cqlib.kernels import dispatch, reduction
+from cqlib.kernels import dispatch
+from cqlib.kernels.derived import reduction
 
 
 def all_gather(round: Round) -> Tensor:

@@ -1,17 +1,13 @@
 """Numerical kernels: the rounding and packing that every compressor is built from.
 
 ``reference``
-    what the bits are, in NumPy: slow, obvious, normative; its steps are in ``words``, ``ranks``,
-    ``norms``, ``rounding``, ``packing`` and ``hadamard``;
+    what the bits are, in NumPy: slow, obvious, normative;
 ``cpu``
-    the same bits by compiled loops (``loops``), on several ``threads``; it takes the kernels of
-    signed levels and rotations from ``cpu_levels`` and ``cpu_rotation``;
-``triton``
-    the same bits on a GPU (``programs``); ``gpu_report`` says what these are compiled to;
+    the same bits by compiled loops (``cpu.loops``), on several threads;
+``gpu``
+    the same bits on a GPU, by Triton (``gpu.programs``);
 ``dispatch``
     which of them runs;
-``subsets``, ``rotation``
-    random subsets, random rotations;
-``buffers``
-    what is asked of results and codes that the caller hands in.
+``derived``
+    made of the others: random subsets, random rotations, sums on their way.
 """

@@ -68,7 +68,7 @@ def kernels_for(x: Tensor) -> ModuleType:
 
 def native(x: Tensor, kernels: ModuleType) -> Any:
     """Return x as the kernels take it: a tensor for ``triton``, else a NumPy array."""
-    return x if kernels.__name__.endswith("triton") else x.cpu().numpy()
+    return x if kernels.__name__.endswith("gpu") else x.cpu().numpy()
 
 
 def _forced() -> str:
@@ -85,9 +85,9 @@ def _module(name: str) -> ModuleType:
         from cqlib.kernels import cpu  # Numba takes a while to import
 
         return cpu
-    from cqlib.kernels import triton
+    from cqlib.kernels import gpu
 
-    return triton
+    return gpu
 
 
 def _no_triton(device: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cqlib.files import write_atomic
@@ -120,22 +121,26 @@ class Trace:
             raise ValueError("no round was run, so that there is no iterate to draw")
         return int(Key(seed).uniform(Stream.OUTPUT) * self.rounds)
 
-    def to_frame(self, **columns: Any) -> pd.DataFrame:
-        """Return a tidy table: a row per round and member, with constant ``columns`` in front."""
+    def columns(self, **constants: Any) -> dict[str, list[Any]]:
+        """Return a tidy table by columns: a row per round and member, ``constants`` in front."""
         rounds, b = self.bits.shape
-        table = pd.DataFrame(
-            {
-                **{name: [value] * (rounds * b) for name, value in columns.items()},
-                "seed": np.tile(self.seed, rounds),
-                "stepsize": np.tile(self.stepsize, rounds),
-                "round": np.repeat(np.arange(rounds), b),
-                "bits": self.bits.ravel(),
-                "grad_norm_sq": self.grad_norm_sq.ravel(),
-                "value": self.value.ravel(),
-            }
-        )
-        return table[table.bits.notna()].reset_index(drop=True)
+        table: dict[str, Any] = {
+            "seed": np.tile(self.seed, rounds),
+            "stepsize": np.tile(self.stepsize, rounds),
+            "round": np.repeat(np.arange(rounds), b),
+            "bits": self.bits.ravel(),
+            "grad_norm_sq": self.grad_norm_sq.ravel(),
+            "value": self.value.ravel(),
+        }
+        there = ~np.isnan(table["bits"])
+        given = {name: [value] * int(there.sum()) for name, value in constants.items()}
+        return given | {name: column[there].tolist() for name, column in table.items()}
 
-    def to_csv(self, path: str | Path, **columns: Any) -> None:
-        """Write :meth:`to_frame` as CSV, whole or not at all; floats keep all their digits."""
-        write_atomic(Path(path), self.to_frame(**columns).to_csv(index=False, lineterminator="\n"))
+    def to_csv(self, path: str | Path, **constants: Any) -> None:
+        """Write :meth:`columns` as CSV, whole or not at all; floats keep all their digits."""
+        table = self.columns(**constants)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+        write_atomic(Path(path), text.getvalue())

@@ -1,6 +1,6 @@
 """Problems: functions split over clients, with their smoothness constants."""
 
-from cqlib.problems.base import Problem, Smoothness
+from cqlib.problems.base import Problem
 from cqlib.problems.logistic import Logistic, logistic
 from cqlib.problems.network import Network, network
 from cqlib.problems.quadratic import Quadratic, quadratic_hessian_variance, quadratic_smoothness
@@ -10,7 +10,6 @@ __all__ = [
     "Network",
     "Problem",
     "Quadratic",
-    "Smoothness",
     "logistic",
     "network",
     "quadratic_hessian_variance",

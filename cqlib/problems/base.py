@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,25 +10,7 @@ import torch
 from torch import Tensor
 
 from cqlib.data import Dataset
-
-
-@dataclass(frozen=True)
-class Smoothness:
-    r"""Smoothness constants of $f=\frac1n\sum_if_i$, or upper bounds of them.
-
-    Args:
-        L_minus: of f (Assumption 3).
-        L_plus: in the mean square over clients (Assumption 2), at least L_minus; or weighted
-            (Assumption 7).
-        L_pm: root of the Hessian variance (Definition 4), at most L_plus; or weighted
-            (Assumption 8).
-        L_i: of each client's function.
-    """
-
-    L_minus: float
-    L_plus: float
-    L_pm: float
-    L_i: tuple[float, ...] = ()
+from cqlib.theory.smoothness import Smoothness
 
 
 class Problem(Protocol):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cqlib.data import Dataset
-from cqlib.problems.base import Smoothness, check_reg, split
-from cqlib.theory.smoothness import client_factors
+from cqlib.problems.base import check_reg, split
+from cqlib.theory.smoothness import Smoothness, client_factors
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, vjp, vmap
 
 from cqlib.data import Dataset
-from cqlib.problems.base import Smoothness, check_reg, split
+from cqlib.problems.base import check_reg, split
 from cqlib.problems.lanczos import largest_magnitudes
-from cqlib.theory.smoothness import client_factors
+from cqlib.theory.smoothness import Smoothness, client_factors
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_banded
 from torch import Tensor
 
-from cqlib.problems.base import Smoothness
-from cqlib.theory.smoothness import client_factors
+from cqlib.theory.smoothness import Smoothness, client_factors
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ from cqlib.theory.rates import (
     stated_rate,
 )
 from cqlib.theory.rotation import drive_min_error, drive_omega
-from cqlib.theory.smoothness import client_factors, smoothness_of_hessians
+from cqlib.theory.smoothness import Smoothness, client_factors, smoothness_of_hessians
 from cqlib.theory.sparsification import (
     importance_sampling_mse,
     perm_k_mse,
@@ -71,6 +71,7 @@ __all__ = [
     "ImprovementFactor",
     "Link",
     "OptimalP",
+    "Smoothness",
     "all_gather_seconds",
     "all_to_all_seconds",
     "break_even_bandwidth",

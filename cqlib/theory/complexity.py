@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from cqlib.problems.base import Smoothness
+from cqlib.theory.smoothness import Smoothness
 from cqlib.theory.stepsizes import marina_stepsize, rounds_needed
 
 FLOAT_BITS = 32

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-Vectors = NDArray[Any] | torch.Tensor
+if TYPE_CHECKING:
+    import torch
+
+Vectors: TypeAlias = "NDArray[Any] | torch.Tensor"
 
 
 def rows_and_unit(X: Vectors) -> tuple[NDArray[np.float64], float]:
@@ -22,7 +24,7 @@ def rows_and_unit(X: Vectors) -> tuple[NDArray[np.float64], float]:
     Raises:
         ValueError: for another shape, NaN or infinity.
     """
-    rows = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
+    rows = np.asarray(X if isinstance(X, np.ndarray) else _on_host(X))
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(f"X must have shape (n, d) with n, d >= 1, got {rows.shape}")
     if not np.isfinite(rows).all():
@@ -44,3 +46,8 @@ def mean_and_spread(X: Vectors) -> tuple[float, float]:
     square = unit * unit
     n = len(rows)
     return float(np.sum(rows**2)) / n * square, float(np.sum(deviations**2)) / n * square
+
+
+def _on_host(X: Any) -> Any:
+    """Return a tensor as NumPy takes it, and anything else as it is."""
+    return X.detach().cpu() if hasattr(X, "detach") else X

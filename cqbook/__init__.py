@@ -1,0 +1,1 @@
+"""The companion: what runs notebooks and sweeps, and makes the book of them."""

@@ -1,0 +1,176 @@
+"""The claims ledger: what the paper states, and what the notebooks found.
+
+``book/claims.yml`` lists every numbered item of the paper, and what Global-QSGD's states. A
+notebook calls :func:`check` where it has evidence; the book's ledger page is made from these
+records, so no verdict is typed in.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from cqbook import paths
+from cqlib.data import Dataset
+
+STAND_IN = "not reproduced here (stand-in data)"
+OPEN = "open"
+_ON_DATA = ("reproduced", "partly reproduced", "not reproduced")
+VERDICTS = (
+    "implemented",
+    "holds",
+    "holds with corrected constant",
+    "fails as stated",
+    *_ON_DATA,
+    STAND_IN,
+)
+_IMPLEMENTABLE = ("definition", "assumption", "algorithm")
+
+
+class ClaimError(AssertionError):
+    """The computed condition does not support the verdict."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of the papers, as listed in ``book/claims.yml``.
+
+    Args:
+        id: such as "theorem-1".
+        kind: definition, assumption, theorem, table, ...
+        title: the paper's own name of it, such as "Theorem 1".
+        name: what it is about.
+        section: where the paper has it.
+        statement: what it says, in our words.
+        reading: what our reading of it rests on.
+        corrected: the correct statement, where what is stated is false, unclear or too weak.
+        work: which of the two papers.
+    """
+
+    id: str
+    kind: str
+    title: str
+    name: str
+    section: str
+    statement: str
+    reading: str
+    corrected: str = ""
+    work: str = "the paper"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A verdict on an item, with what it rests on."""
+
+    id: str
+    verdict: str
+    stated: str
+    measured: str
+    note: str = ""
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        """Show the verdict in a notebook; the metadata lets the book link to the cell."""
+        title = ledger()[self.id].title
+        rows = [("stated", self.stated), ("measured", self.measured), ("note", self.note)]
+        lines = [f"{label}: {text}" for label, text in rows if text]
+        body = "".join(f"<br>{html.escape(line)}" for line in lines)
+        head = f"<strong>{html.escape(title)}: {html.escape(self.verdict)}</strong>"
+        bundle = {
+            "text/plain": "\n  ".join([f"{title}: {self.verdict}", *lines]),
+            "text/html": f'<div class="cqlib-claim">{head}{body}</div>',
+        }
+        return bundle, {"cqlib": {"claim": self.id}}
+
+
+@cache
+def ledger() -> dict[str, Item]:
+    """Return all items by id, in the paper's order.
+
+    >>> ledger()["theorem-1"].title
+    'Theorem 1'
+    """
+    text = (paths.root() / "book" / "claims.yml").read_text(encoding="utf-8")
+    items = [Item(**entry) for entry in yaml.safe_load(text)]
+    return {item.id: item for item in items}
+
+
+def check(
+    id: str,
+    verdict: str,
+    *,
+    holds: bool | np.bool_,
+    stated: str,
+    measured: str,
+    note: str = "",
+    datasets: Iterable[Dataset] = (),
+) -> Evidence:
+    """Record a verdict: shown in the notebook and appended to the run's claims file.
+
+    Args:
+        id: an id of ``book/claims.yml``.
+        verdict: one of ``VERDICTS``; "implemented" is for definitions, assumptions, algorithms.
+        holds: the computed condition that supports the verdict, never a literal.
+        stated: what the paper states, in a few words.
+        measured: what was found, with numbers from this run.
+        note: anything a reader should know.
+        datasets: what the finding rests on. A stand-in among them is named in the note, and a
+            verdict about data becomes "not reproduced here (stand-in data)", for which ``holds``
+            is not asked.
+
+    Returns:
+        The evidence; as a cell's last expression it is displayed.
+
+    Raises:
+        ClaimError: if ``holds`` is false, which fails the notebook.
+        ValueError: for an unknown id or verdict, or a ``holds`` that is no boolean.
+    """
+    if id not in ledger():
+        raise ValueError(f"unknown claim {id!r}; ids are those of book/claims.yml")
+    if verdict not in VERDICTS:
+        raise ValueError(f"unknown verdict {verdict!r}; known: {', '.join(VERDICTS)}")
+    if verdict == "implemented" and ledger()[id].kind not in _IMPLEMENTABLE:
+        raise ValueError(f"{id} is a claim; 'implemented' is for {', '.join(_IMPLEMENTABLE)}")
+    if not isinstance(holds, (bool, np.bool_)):
+        raise ValueError(f"holds must be a boolean, got {type(holds).__name__}")
+    stand_ins = [dataset.label for dataset in datasets if not dataset.real]
+    if stand_ins:
+        note = f"{note} Data: {', '.join(stand_ins)}.".strip()
+    if stand_ins and verdict in _ON_DATA:
+        verdict = STAND_IN
+    elif not holds:
+        raise ClaimError(f"{id}: the condition behind {verdict!r} is false; measured {measured}")
+    evidence = Evidence(id, verdict, stated, measured, note)
+    if file := os.environ.get("CQLIB_CLAIMS"):
+        with open(file, "a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(evidence), sort_keys=True) + "\n")
+    return evidence
+
+
+def read(file: Path) -> list[Evidence]:
+    """Read the claims file of one run; a file that does not exist holds no evidence."""
+    if not file.exists():
+        return []
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [Evidence(**json.loads(line)) for line in lines]
+
+
+def verdict(evidence: Sequence[Evidence]) -> str:
+    """Return the one verdict of all evidence on an item; "open" if there is none.
+
+    Raises:
+        ValueError: if two pieces of evidence disagree.
+    """
+    found = {e.verdict for e in evidence}
+    if len(found) > 1:
+        ids = {e.id for e in evidence}
+        raise ValueError(f"{', '.join(ids)}: notebooks disagree: {', '.join(sorted(found))}")
+    return found.pop() if found else OPEN

@@ -1,0 +1,1 @@
+"""Measurements over emulated links, and training between processes."""

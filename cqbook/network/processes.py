@@ -1,0 +1,51 @@
+"""A function on several new processes of this machine, joined by gloo."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import start_processes
+
+# A server imports these once, and every process starts as a copy of it; DDP needs the first.
+_PRELOADED = ["torch._dynamo", "cqbook.network.training", "cqlib.kernels.cpu"]
+
+
+def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 120.0) -> list[Any]:
+    """Return what ``function(rank, n, *args)`` returns on each of n new processes, by rank.
+
+    Each computes with one thread. The function must be importable, and what it returns be made of
+    tensors, numbers, text, lists, tuples and dictionaries.
+
+    Args:
+        n: number of processes.
+        function: what to call.
+        args: what to give it after rank and number; pickled.
+        seconds: how long a process waits for another.
+
+    Raises:
+        Exception: if it raises on any of them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        work = (n, folder, seconds, function, args)
+        multiprocessing.set_forkserver_preload(_PRELOADED)
+        start_processes(_work, work, n, start_method="forkserver")  # type: ignore[no-untyped-call]
+        results = [Path(folder) / str(rank) for rank in range(n)]
+        return [torch.load(result, weights_only=True) for result in results]
+
+
+def _work(rank: int, n: int, folder: str, seconds: float, function: Any, args: Any) -> None:
+    torch.set_num_threads(1)
+    patience = timedelta(seconds=seconds)
+    store = (Path(folder) / "store").as_uri()
+    dist.init_process_group("gloo", store, rank=rank, world_size=n, timeout=patience)
+    try:
+        torch.save(function(rank, n, *args), Path(folder) / str(rank))
+    finally:
+        dist.destroy_process_group()

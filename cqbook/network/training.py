@@ -1,0 +1,231 @@
+"""Training between real processes, with one way or another to average gradients.
+
+Run it on every rank: ``python -m cqbook.network.training --dataset digits --method CQ``. Rank 0
+prints a line of JSON for each method.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import numpy as np
+import torch
+import torch.distributed as dist
+from sklearn.datasets import load_breast_cancer, load_digits
+from torch import Tensor, nn
+from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
+from torch.futures import Future
+from torch.nn.parallel import DistributedDataParallel
+
+from cqlib.compressors import make
+from cqlib.distributed.collectives import Group
+from cqlib.distributed.hook import DDPHook
+
+COMPRESSORS = {
+    "IQ": make("iq"),
+    "CQ": make("cq"),
+    "CQ, rotated": make("cq", range="linf", rotate=True),
+    "DRIVE": make("drive"),
+    "TernGrad": make("terngrad"),
+    "QSGD": make("standard_dithering", s=7),
+    "Global-QSGD, linear": make("global_qsgd", s=31),
+    "Global-QSGD, exponential": make("global_qsgd", levels="exponential", s=125),
+}
+METHODS = ("none", "fp16", "PowerSGD", *COMPRESSORS)
+_LOADERS = {"digits": load_digits, "breast_cancer": load_breast_cancer}
+DATASETS = tuple(_LOADERS)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network to train.
+
+    Args:
+        dataset: "digits" or "breast_cancer", both of scikit-learn.
+        hidden: units of the hidden layer.
+        batch: samples of a process in a step.
+        steps: how many.
+        evaluate_every: steps between two rows of the log; the last step has one, too.
+    """
+
+    dataset: str = "digits"
+    hidden: int = 1024
+    batch: int = 16
+    steps: int = 120
+    evaluate_every: int = 10
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {self.dataset!r}")
+        for name in ("hidden", "batch", "steps", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way to train it."""
+
+    method: str
+    stepsize: float
+    seed: int
+
+
+def samples(dataset: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return inputs and classes to train with, and a quarter of them apart to test with.
+
+    Columns have mean 0 and variance 1 over the former. The split is the same for all runs.
+    """
+    X, y = _LOADERS[dataset](return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    cut = len(y) // 4
+    test, train = order[:cut], order[cut:]
+    center, scale = X[train].mean(axis=0), X[train].std(axis=0)
+    Z = torch.from_numpy((X - center) / np.where(scale > 0, scale, 1.0)).float()
+    classes = torch.from_numpy(y)
+    return Z[train], classes[train], Z[test], classes[test]
+
+
+def train_all(rank: int, n: int, task: Task, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Train once for each run, on n processes of a group; a process calls it with its rank."""
+    return [train(task, run, Group()) for run in runs]
+
+
+def train(task: Task, run: Run, group: Group) -> dict[str, Any]:
+    """Train a network with one hidden layer by SGD with momentum 0.9.
+
+    Args:
+        task: what to train.
+        run: how.
+        group: the processes, each with samples of its own.
+
+    Returns:
+        ``rows``: step, bytes that this process has sent, training loss, test accuracy; ``d``, the
+        number of weights; ``seconds``, the median of a step, evaluations apart.
+
+    Raises:
+        ValueError: for an unknown method or a stepsize that is not positive.
+    """
+    if run.method not in METHODS:
+        raise ValueError(f"method must be one of {'; '.join(METHODS)}, got {run.method!r}")
+    if not run.stepsize > 0:
+        raise ValueError(f"stepsize must be positive, got {run.stepsize}")
+    X, y, test_X, test_y = samples(task.dataset)
+    network = _network(X.shape[1], task.hidden, int(y.max()) + 1, run.seed)
+    model = DistributedDataParallel(network)
+    sent = _register(model, run)
+    optimizer = torch.optim.SGD(model.parameters(), lr=run.stepsize, momentum=0.9)
+    own = torch.arange(group.rank, len(y), group.size)
+    generator = torch.Generator().manual_seed(run.seed * 1000 + group.rank)
+    rows, seconds = [], []
+    for step in range(task.steps + 1):
+        if step % task.evaluate_every == 0 or step == task.steps:
+            with torch.no_grad():
+                whole = float(nn.functional.cross_entropy(network(X), y))
+                right = float((network(test_X).argmax(dim=1) == test_y).float().mean())
+            rows.append([step, sent(), whole, right])
+        if step == task.steps:
+            break
+        batch = own[torch.randint(len(own), (task.batch,), generator=generator)]
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(X[batch]), y[batch])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    d = sum(p.numel() for p in network.parameters())
+    return {"rows": rows, "d": d, "seconds": float(np.median(seconds))}
+
+
+def _network(inputs: int, hidden: int, classes: int, seed: int) -> nn.Sequential:
+    """The same weights on all processes, from a generator of its own."""
+    first, last = nn.Linear(inputs, hidden), nn.Linear(hidden, classes)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in (first, last):
+            reach = layer.in_features**-0.5
+            for p in layer.parameters():
+                p.uniform_(-reach, reach, generator=generator)
+    return nn.Sequential(first, nn.ReLU(), last)
+
+
+def _register(model: DistributedDataParallel, run: Run) -> Callable[[], int]:
+    """Register how gradients are averaged; return what tells the bytes sent so far."""
+    if run.method in COMPRESSORS:
+        hook = DDPHook(COMPRESSORS[run.method], seed=run.seed)
+        model.register_comm_hook(None, hook)
+        return lambda: hook.sent_bytes
+    if run.method == "PowerSGD":
+        state = powerSGD_hook.PowerSGDState(
+            None, matrix_approximation_rank=1, start_powerSGD_iter=2, random_seed=run.seed
+        )
+        model.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
+        d = sum(p.numel() for p in model.parameters())
+        return lambda: _power_bytes(state, d)
+    whole = _Whole({"none": torch.float32, "fp16": torch.float16}[run.method])
+    model.register_comm_hook(None, whole)
+    return lambda: whole.group.sent_bytes
+
+
+class _Whole:
+    """All-reduce of whole gradients, counted."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.group, self.dtype = Group(), dtype
+        self.__name__ = self.__qualname__ = type(self).__name__  # DDP asks hooks for them
+
+    def __call__(
+        self,
+        state: Any,
+        bucket: dist.GradBucket,  # type: ignore[name-defined]
+    ) -> Future[Tensor]:
+        sent = (bucket.buffer() / self.group.size).to(self.dtype)
+        mean = self.group.add(sent).to(bucket.buffer().dtype)
+        future: Future[Tensor] = Future()
+        future.set_result(mean)
+        return future
+
+
+def _power_bytes(state: powerSGD_hook.PowerSGDState, d: int) -> int:
+    """Bytes by a ring, of the numbers that PowerSGD counts, and of whole gradients before it."""
+    n = dist.get_world_size()
+    whole = min(state.iter, state.start_powerSGD_iter) * d
+    return round(2 * (n - 1) / n * 4 * (whole + state.total_numel_after_compression))
+
+
+def seconds_of_steps(
+    methods: Sequence[str], task: Task, group: Group, stepsize: float = 0.01
+) -> list[dict[str, Any]]:
+    """Return each method's median seconds of a step, the slowest process's, and bytes sent."""
+    found = []
+    for method in methods:
+        trained = train(task, Run(method, stepsize, seed=0), group)
+        slowest = group.largest(torch.tensor([trained["seconds"]], dtype=torch.float64))
+        sent = trained["rows"][-1][1] / task.steps
+        row = {"method": method, "dataset": task.dataset, "n": group.size, "d": trained["d"]}
+        found.append(row | {"sent_bytes": sent, "seconds": float(slowest)})
+    return found
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--dataset", type=click.Choice(DATASETS), default="digits", show_default=True)
+@click.option("--method", "methods", multiple=True, type=click.Choice(METHODS), default=METHODS[:1])
+@click.option("--hidden", default=1024, show_default=True, type=click.IntRange(1))
+@click.option("--steps", default=30, show_default=True, type=click.IntRange(1))
+@click.option("--backend", default="gloo", show_default=True)
+def main(dataset: str, methods: tuple[str, ...], hidden: int, steps: int, backend: str) -> None:
+    """Time steps of training between the processes of a job."""
+    torch.set_num_threads(1)
+    dist.init_process_group(backend)
+    task = Task(dataset, hidden, steps=steps, evaluate_every=steps)
+    for row in seconds_of_steps(methods, task, Group()):
+        if dist.get_rank() == 0:
+            print(json.dumps(row), flush=True)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Sweeps: grids of parameters, run together, and their tables joined."""

@@ -1,0 +1,223 @@
+"""What a batch is to run: the jobs of a sweep file, or the chapters of a profile.
+
+A sweep file is YAML: a notebook, the profile that supplies what is not said, fixed parameters, and
+a grid of values for others. Every combination of the grid is one job, a run like any other, in
+``runs/sweeps/NAME/JOB``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cqbook import paths
+from cqbook.book import contents
+from cqbook.runs import notebook, provenance
+from cqlib.files import write_atomic
+
+_KEYS = ("notebook", "profile", "parameters", "grid")
+_LONGEST = 80  # characters of a folder's name that is still easy to read
+_NOTE = ".sweep"  # in a sweep's folder: whose it is
+
+
+class SweepError(notebook.ParameterError):
+    """A sweep file that cannot be run; the message names the file and the value."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job of a batch.
+
+    Args:
+        name: its folder below the batch's.
+        point: its place in the grid.
+        job: what to run.
+    """
+
+    name: str
+    point: dict[str, Any]
+    job: notebook.Job
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Jobs that run together.
+
+    Args:
+        given: what it was made from, as Snakemake's ``--config`` has it: kind and value.
+        folder: where everything goes.
+        tasks: by name, in the file's order; the last parameter of the grid changes fastest.
+    """
+
+    given: tuple[str, str]
+    folder: Path
+    tasks: dict[str, Task]
+
+
+def planned(config: Mapping[str, Any]) -> Batch:
+    """Return the batch that ``sweep=FILE`` or ``profile=NAME`` stands for."""
+    if ("sweep" in config) == ("profile" in config):
+        raise SweepError("name a batch: --config sweep=FILE, or --config profile=NAME")
+    return read(Path(config["sweep"])) if "sweep" in config else chapters(str(config["profile"]))
+
+
+def chapters(profile: str) -> Batch:
+    """Return the book's notebooks with a profile's parameters, as `cqlib book` runs them."""
+    sources = {name: paths.notebooks() / f"{name}.ipynb" for name in contents.chapters()}
+    jobs = {name: notebook.job(source, profile=profile) for name, source in sources.items()}
+    tasks = {name: Task(name, {}, job) for name, job in jobs.items()}
+    return Batch(("profile", profile), paths.runs(profile).resolve(), tasks)
+
+
+def read(file: Path) -> Batch:
+    """Read a sweep file and check all of it, before anything runs.
+
+    Raises:
+        SweepError: for anything that is not as it should be.
+    """
+    try:
+        told = yaml.load(file.read_text(encoding="utf-8"), _Strict)
+        return _batch(file.resolve(), told)
+    except OSError as error:
+        raise SweepError(f"cannot read the sweep file {file}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise SweepError(f"{file}: no YAML: {error}") from None
+    except (notebook.ParameterError, UnicodeDecodeError) as error:
+        raise SweepError(f"{file}: {error}") from None
+
+
+def _batch(file: Path, told: Any) -> Batch:
+    found = _mapping("a sweep file", told)
+    if unknown := [str(key) for key in found if key not in _KEYS]:
+        raise SweepError(f"unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
+    source = _notebook(found.get("notebook"))
+    fixed = _mapping("parameters", found.get("parameters", {}))
+    for name, value in fixed.items():
+        _check_plain(name, value)
+    grid = _mapping("grid", found.get("grid"))
+    if not grid:
+        raise SweepError("grid needs at least one parameter with a list of values")
+    if twice := [name for name in grid if name in fixed]:
+        raise SweepError(f"{twice[0]!r} stands in parameters and in grid")
+    profile = found.get("profile", "quick")
+    if not isinstance(profile, str):
+        raise SweepError(f"profile must be a name, got {profile!r}")
+    base = notebook.job(source, profile=profile, overrides=fixed)
+    known = notebook.defaults(source)
+    axes = [_axis(source, known, str(name), values) for name, values in grid.items()]
+    folder = paths.runs("sweeps").resolve() / file.stem
+    _check_folder(folder, file)
+    tasks: dict[str, Task] = {}
+    for values in itertools.product(*axes):
+        point = dict(zip(map(str, grid), values, strict=True))
+        name = job_name(point)
+        tasks[name] = Task(
+            name, point, notebook.Job(base.source, {**base.parameters, **point}, folder / name)
+        )
+    return Batch(("sweep", str(file)), folder, tasks)
+
+
+def claim(batch: Batch) -> None:
+    """Note in a sweep's folder which file it belongs to.
+
+    Raises:
+        SweepError: if it belongs to another one.
+    """
+    kind, value = batch.given
+    if kind == "sweep":
+        _check_folder(batch.folder, Path(value))
+        write_atomic(batch.folder / _NOTE, _as_noted(Path(value)))
+
+
+def _check_folder(folder: Path, file: Path) -> None:
+    """Two files of one name would write over each other's runs."""
+    note = folder / _NOTE
+    if note.is_file() and (noted := note.read_text(encoding="utf-8")) != _as_noted(file):
+        raise SweepError(
+            f"{folder} holds the runs of {paths.root() / noted}, not of {file}; "
+            f"give one of them another name, or if the file was moved, remove {note}"
+        )
+
+
+def _as_noted(file: Path) -> str:
+    """The path of a file, within the checkout from there, since that may move as a whole."""
+    root = paths.root()
+    return str(file.relative_to(root) if file.is_relative_to(root) else file)
+
+
+def _notebook(name: Any) -> Path:
+    folder = paths.notebooks()
+    known = sorted(notebook.notebook_name(path) for path in folder.rglob("*.ipynb"))
+    if name not in known:
+        raise SweepError(f"no notebook {name!r}; known: {', '.join(known)}")
+    return folder / f"{name}.ipynb"
+
+
+def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any) -> list[Any]:
+    """Values of one parameter of the grid, each as the notebook has it."""
+    if not isinstance(values, list):
+        raise SweepError(f"grid: {name!r} needs a list of values, got {values!r}")
+    if not values:
+        raise SweepError(f"grid: the list of {name!r} is empty")
+    for value in values:
+        _check_plain(name, value)
+    found = [notebook.checked(source, known, {name: value})[name] for value in values]
+    texts = [_text(value) for value in found]
+    if twice := [value for place, value in enumerate(values) if texts[place] in texts[:place]]:
+        raise SweepError(f"grid: {name!r} has {twice[0]!r} twice")
+    return found
+
+
+def job_name(point: Mapping[str, Any]) -> str:
+    """Return a folder's name for a place in the grid.
+
+    It depends on nothing else, so that a grid that grows keeps the runs it has. Where the name
+    would be long, or a value has other than plain characters, a digest makes it unique.
+
+    >>> job_name({"reg": 0.01, "n_clients": 30})
+    'reg=0.01_n_clients=30'
+    >>> job_name({"sizes": [1, 2]})
+    'sizes=1-2-b0969d95'
+    """
+    whole = "_".join(f"{name}={_text(value)}" for name, value in point.items())
+    bare = re.sub(r'[\[\]{}"\s]', "", whole)
+    plain = re.sub(r"[^A-Za-z0-9=._+-]+", "-", bare)  # a comma would confuse Snakemake
+    if plain == whole and len(plain) <= _LONGEST:
+        return plain
+    digest = provenance.digest(json.dumps(point))[:8]
+    return f"{plain[: _LONGEST - 9]}-{digest}"
+
+
+def _check_plain(name: Any, value: Any) -> None:
+    """Refuse what YAML has and JSON has not: dates, infinity, lists that hold themselves."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise SweepError(f"the value of {name!r} is no plain data: {value!r}") from None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _mapping(what: str, value: Any) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise SweepError(f"{what} must be a mapping, got {value!r}")
+    return value
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
+            raise SweepError(f"the key {twice[0]!r} stands twice")
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,251 @@
+"""DRIVE: the signs of a randomly rotated vector, and what is read from them.
+
+A vector of D = 2^m coordinates is transformed block by block, and if there are several, then taken
+through the upper levels, a few columns at a time. Signs are set on the way in, for decoding on the
+way out; bits are packed and absolute values added up from the columns, before they leave the cache.
+The transform of bits is exact in integers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from cqlib.kernels.cpu.loops.butterflies import (
+    BLOCK,
+    COLUMNS,
+    NEAR,
+    copy_columns,
+    lower_levels,
+    transform_block,
+    upper_levels,
+)
+from cqlib.kernels.cpu.loops.compile import compiled, inlined
+from cqlib.kernels.cpu.loops.words import TILE_BYTES, ZERO, philox, u64
+from cqlib.kernels.reference.hadamard import CHUNK, SIGNED
+from cqlib.kernels.reference.packing import TILE
+
+STEPS = float(1 << 30)  # in one, as absolute values are counted
+WHOLE = float(1 << 52)  # above it a float64 is an integer, whose last bits are those of the float
+WHOLE_BITS = np.float64(WHOLE).view(np.int64)
+
+
+@compiled
+def sign_words(k0, k1, out, blocks=SIGNED // 4):
+    """Fill out, uint32 of shape (chunks, SIGNED), with the words of ``hadamard``.
+
+    Only the first blocks of a chunk, where fewer coordinates need no others.
+    """
+    quarter = SIGNED // 4
+    for c in range(out.shape[0]):
+        words = out[c]
+        part0, part1 = words[:quarter], words[quarter : 2 * quarter]
+        part2, part3 = words[2 * quarter : 3 * quarter], words[3 * quarter :]
+        for l in range(blocks):
+            w0, w1, w2, w3 = philox(u64(quarter * c + l), ZERO, ZERO, ZERO, k0, k1)
+            part0[l] = np.uint32(w0)
+            part1[l] = np.uint32(w1)
+            part2[l] = np.uint32(w2)
+            part3[l] = np.uint32(w3)
+
+
+@compiled
+def row_signs(k0, k1, out):
+    """Fill out, float32 of shape (rows, D), with random signs, one stream a row."""
+    D = out.shape[1]
+    words = np.empty(((D + CHUNK - 1) // CHUNK, SIGNED), np.uint32)
+    for r in range(out.shape[0]):
+        sign_words(k0[r], k1[r], words, min(D, SIGNED // 4))
+        for c in range(words.shape[0]):
+            for place in range(min(CHUNK // SIGNED, (D - c * CHUNK + SIGNED - 1) // SIGNED)):
+                start = c * CHUNK + place * SIGNED
+                part, word = out[r, start : min(start + SIGNED, D)], words[c]
+                for l in range(part.size):
+                    part[l] = np.float32(1.0) - np.float32(2 * ((word[l] >> place) & 1))
+
+
+@intrinsic
+def _flipped(typing_context, value, word, left):
+    """Return value, float32, negated where bit 31 - left of word, uint32, is set."""
+
+    def code(context, builder, signature, arguments):
+        number, bits, distance = arguments
+        i32 = ir.IntType(32)
+        moved = builder.shl(bits, builder.trunc(distance, i32))
+        sign = builder.and_(moved, ir.Constant(i32, 1 << 31))
+        return builder.bitcast(builder.xor(builder.bitcast(number, i32), sign), ir.FloatType())
+
+    return types.float32(types.float32, types.uint32, types.int64), code
+
+
+@inlined
+def _load(x, unit, words, j, count, out):
+    """Fill out with count coordinates from j on, times their signs and a power of two.
+
+    They look at one bit of their words.
+    """
+    m = max(min(x.size - j, count), 0)
+    xs, left = x[min(j, x.size) :], 31 - j % CHUNK // SIGNED
+    word = words[j // CHUNK, j % SIGNED :]
+    if m == COLUMNS:  # a constant length, for the compiler
+        for l in range(COLUMNS):
+            out[l] = _flipped(np.float32(xs[l] * unit), word[l], left)
+    else:
+        for l in range(m):
+            out[l] = _flipped(np.float32(xs[l] * unit), word[l], left)
+        rest = out[m:count]
+        for l in range(rest.size):
+            rest[l] = 0.0
+
+
+@compiled
+def rotate_blocks(x, unit, words, first, last, y):
+    """Fill blocks first .. last - 1 of y, shape (D,), with x times signs, and transform them."""
+    size = min(y.size, BLOCK)
+    near = min(size, NEAR)
+    for start in range(first * size, last * size, size):
+        for base in range(start, start + size, near):
+            for j in range(base, base + near, COLUMNS):
+                _load(x, unit, words, j, min(COLUMNS, near), y[j:])
+            lower_levels(y, base, near)
+        upper_levels(y, start, size, near)
+
+
+@inlined
+def _length(z):
+    """Return the sum of |z| in steps, plus a multiple of 2^52 as it stands in a float."""
+    total = np.int64(0)
+    for l in range(z.size):
+        total += np.float64(np.float64(abs(z[l])) * STEPS + WHOLE).view(np.int64)
+    return total
+
+
+@inlined
+def _set_bit(z, k, codes):
+    """Set bit k of as many bytes as there are numbers, where they are not negative."""
+    if k == 0:
+        for l in range(z.size):
+            codes[l] = np.uint8(z[l] >= 0)
+    else:
+        for l in range(z.size):
+            codes[l] |= np.uint8(np.uint8(z[l] >= 0) << k)
+
+
+@compiled
+def sign_tiles(y, first, last, codes):
+    """Take the upper levels of tiles first .. last - 1 of every block of y, and pack the signs.
+
+    Returns the sum of the absolute values in steps; y is left as it was.
+    """
+    rows = y.size // BLOCK
+    columns = np.empty(rows * COLUMNS, np.float32)
+    total = np.int64(0)
+    for tile in range(first, last):
+        for c in range(0, TILE, COLUMNS):
+            copy_columns(y[tile * TILE + c :], columns, BLOCK, COLUMNS, rows)
+            upper_levels(columns, 0, columns.size, COLUMNS)
+            for r in range(rows):
+                z = columns[r * COLUMNS : (r + 1) * COLUMNS]
+                total += _length(z)
+                byte = codes[(r * BLOCK // TILE + tile) * TILE_BYTES :]
+                for k in range(0, COLUMNS // TILE_BYTES):
+                    part = z[k * TILE_BYTES : (k + 1) * TILE_BYTES]
+                    _set_bit(part, c // TILE_BYTES + k, byte)
+    return total - (last - first) * rows * TILE * WHOLE_BITS
+
+
+@compiled
+def sign_small(y, codes):
+    """Pack the signs of one block, already transformed; return the sum of absolute values."""
+    tile = min(y.size, TILE)
+    length = (tile + 7) // 8
+    for t in range(0, y.size, tile):
+        for k in range(tile // length):
+            _set_bit(y[t + k * length : t + (k + 1) * length], k, codes[t // 8 :])
+    return _length(y) - y.size * WHOLE_BITS
+
+
+@compiled
+def spread_blocks(codes, first, last, h):
+    """Fill blocks first .. last - 1 of h, int32 of shape (D,), with bits as 1 or -1; transform."""
+    size = min(h.size, BLOCK)
+    tile = min(size, TILE)
+    length = (tile + 7) // 8
+    for block in range(first, last):
+        for t in range(block * size, (block + 1) * size, tile):
+            byte = codes[t // 8 : t // 8 + length]
+            for k in range(tile // length):
+                part = h[t + k * length : t + (k + 1) * length]
+                for l in range(length):
+                    part[l] = 2 * np.int32((byte[l] >> k) & 1) - 1
+        transform_block(h, block * size, size)
+
+
+@inlined
+def _store(h, factor, words, j, count, out):
+    """Store count coordinates from j on: their signs times factor times h."""
+    m = max(min(out.size - j, count), 0)
+    part, left = out[min(j, out.size) :], 31 - j % CHUNK // SIGNED
+    word, zero = words[j // CHUNK, j % SIGNED :], np.float32(0.0)  # no -0
+    if m == COLUMNS:
+        for l in range(COLUMNS):
+            part[l] = _flipped(np.float32(np.float64(h[l]) * factor), word[l], left) + zero
+    else:
+        for l in range(m):
+            part[l] = _flipped(np.float32(np.float64(h[l]) * factor), word[l], left) + zero
+
+
+@compiled
+def read_columns(h, factor, words, first, last, out):
+    """Take columns first .. last - 1 of h through the upper levels, and fill those of out.
+
+    The memory of h may be that of out.
+    """
+    rows = h.size // BLOCK
+    columns = np.empty(rows * COLUMNS, np.int32)
+    for c in range(first * COLUMNS, last * COLUMNS, COLUMNS):
+        for r in range(rows):
+            here, there = columns[r * COLUMNS :], h[r * BLOCK + c :]
+            for l in range(COLUMNS):
+                here[l] = there[l]
+        upper_levels(columns, 0, columns.size, COLUMNS)
+        for r in range(rows):
+            _store(columns[r * COLUMNS :], factor, words, r * BLOCK + c, COLUMNS, out)
+
+
+@compiled
+def read_small(h, factor, words, out):
+    """Fill out from h, shape (D,) of one block at most, already transformed."""
+    for j in range(0, h.size, SIGNED):
+        _store(h[j:], factor, words, j, min(SIGNED, h.size - j), out)
+
+
+@compiled
+def lengths(y, steps):
+    """Fill steps, int64, with the sums of absolute values of the rows of y."""
+    for r in range(y.shape[0]):
+        steps[r] = _length(y[r]) - y.shape[1] * WHOLE_BITS
+
+
+@compiled
+def spread_rows(bits, h):
+    """Fill h, int32 of the shape of bits, with bits as 1 or -1."""
+    for r in range(h.shape[0]):
+        bit, row = bits[r], h[r]
+        for j in range(row.size):
+            row[j] = 2 * np.int32(bit[j]) - 1
+
+
+@compiled
+def read_rows(h, factor, signs, out):
+    """Fill out with rows of h, already transformed, times factors times the signs of clients.
+
+    Row r is that of client r mod c, c the rows of signs.
+    """
+    clients, zero = signs.shape[0], np.float32(0.0)  # no -0
+    for r in range(h.shape[0]):
+        row, sign, part, f = h[r], signs[r % clients], out[r], factor[r]
+        for j in range(part.size):
+            part[j] = np.float32(np.float64(row[j]) * f) * sign[j] + zero

@@ -1,0 +1,119 @@
+"""Rounding and packing whole tiles of one client: first in float32, then, if it was close, exactly.
+
+In units of the grid, x / s and the threshold t (word / 2 for IQ, threshold / 2n for CQ) are at most
+2^31 apart. In float32, with one rounding each of t, of its factor, of the fused t - 2^30, of x, of
+1 / s and of the fused difference, the difference is off by less than 256 + 32 + 64 + 64 + 64, and
+the floors in ``one_bit`` shift it by less than 2. So its sign decides wherever it exceeds NEAR =
+1024. That fails for one coordinate in 2^20 or so; its tile is done again by ``one_bit``.
+
+Random words are made in 64-bit lanes and written out as float32, so that a register holds twice as
+many decisions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+from cqlib.kernels.cpu.loops.compile import compiled, inlined
+from cqlib.kernels.cpu.loops.one_bit import cq_threshold, encode_tile
+from cqlib.kernels.cpu.loops.words import LOW, TILE_BYTES, WORD, ZERO, philox, u64
+from cqlib.kernels.reference.packing import TILE
+from cqlib.kernels.reference.rounding import GRID_BITS
+
+f32, u8 = np.float32, np.uint8
+MIDDLE = f32(1 << GRID_BITS)
+NEAR = f32(1024.0)
+HALF = f32(0.5)
+
+
+@intrinsic
+def _fma(typing_context, a, b, c):
+    """Return a b + c, rounded once, in float32."""
+
+    def code(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), code
+
+
+@inlined
+def _distance(x, reciprocal, threshold, factor):
+    """Return threshold - x / s, about, in units of the grid; reciprocal is -1 / s."""
+    return _fma(x, reciprocal, _fma(threshold, factor, -MIDDLE))
+
+
+@inlined
+def _pack_half(x, reciprocal, thresholds, factor, half, codes):
+    """Set four bits of the bytes of a tile; return whether any decision was close."""
+    x0, x1 = x[:TILE_BYTES], x[TILE_BYTES : 2 * TILE_BYTES]
+    x2, x3 = x[2 * TILE_BYTES : 3 * TILE_BYTES], x[3 * TILE_BYTES : 4 * TILE_BYTES]
+    t0, t1, t2, t3 = thresholds[0], thresholds[1], thresholds[2], thresholds[3]
+    close = u8(0)
+    for l in range(TILE_BYTES):
+        a = _distance(x0[l], reciprocal, t0[l], factor)
+        b = _distance(x1[l], reciprocal, t1[l], factor)
+        c = _distance(x2[l], reciprocal, t2[l], factor)
+        d = _distance(x3[l], reciprocal, t3[l], factor)
+        bits = u8(u8(a < 0) | u8(b < 0) << u8(1) | u8(c < 0) << u8(2) | u8(d < 0) << u8(3))
+        if half == 0:
+            codes[l] = bits
+        else:
+            codes[l] |= u8(bits << u8(4))
+        close |= u8(min(min(abs(a), abs(b)), min(abs(c), abs(d))) < NEAR)
+    return close
+
+
+@inlined
+def _load(x, t, tile):
+    """Copy a tile, in order: memory is then twice as fast."""
+    xt = x[t * TILE : (t + 1) * TILE]
+    for j in range(TILE):
+        tile[j] = xt[j]
+
+
+@compiled
+def iq_encode(x, step, k0, k1, first, last, out):
+    """Round full tiles first .. last - 1 of x of shape (d,) and pack the bits into out."""
+    tile, thresholds = np.empty(TILE, np.float32), np.empty((4, TILE_BYTES), np.float32)
+    t0, t1, t2, t3 = thresholds[0], thresholds[1], thresholds[2], thresholds[3]
+    reciprocal = f32(-1.0 / step)
+    for t in range(first, last):
+        _load(x, t, tile)
+        codes, close = out[t * TILE_BYTES : (t + 1) * TILE_BYTES], u8(0)
+        for half in range(2):
+            block = u64(256 * t + 128 * half)
+            for l in range(TILE_BYTES):
+                w0, w1, w2, w3 = philox((block + u64(l)) & LOW, ZERO, ZERO, ZERO, k0, k1)
+                t0[l], t1[l], t2[l], t3[l] = f32(w0), f32(w1), f32(w2), f32(w3)
+            xh = tile[4 * half * TILE_BYTES :]
+            close |= _pack_half(xh, reciprocal, thresholds, HALF, half, codes)
+        if close:
+            encode_tile(x, step, k0, k1, False, ZERO, ZERO, ZERO, ZERO, t, out)
+
+
+@compiled
+def cq_encode(x, step, k0, k1, s0, s1, places, n, first, last, out):
+    """As iq_encode, with the shared stream s0, s1 and the client's place in each tile."""
+    tile, thresholds = np.empty(TILE, np.float32), np.empty((4, TILE_BYTES), np.float32)
+    t0, t1, t2, t3 = thresholds[0], thresholds[1], thresholds[2], thresholds[3]
+    reciprocal, factor = f32(-1.0 / step), f32(0.5 / np.float64(n))
+    for t in range(first, last):
+        _load(x, t, tile)
+        codes, close = out[t * TILE_BYTES : (t + 1) * TILE_BYTES], u8(0)
+        place = places[t] << WORD
+        for half in range(2):
+            block = u64(256 * t + 128 * half)
+            for l in range(TILE_BYTES):
+                c = (block + u64(l)) & LOW
+                w0, w1, w2, w3 = philox(c, ZERO, ZERO, ZERO, k0, k1)
+                v0, v1, v2, v3 = philox(c, ZERO, ZERO, ZERO, s0, s1)
+                t0[l] = f32(cq_threshold(w0, v0, place, n))
+                t1[l] = f32(cq_threshold(w1, v1, place, n))
+                t2[l] = f32(cq_threshold(w2, v2, place, n))
+                t3[l] = f32(cq_threshold(w3, v3, place, n))
+            xh = tile[4 * half * TILE_BYTES :]
+            close |= _pack_half(xh, reciprocal, thresholds, factor, half, codes)
+        if close:
+            encode_tile(x, step, k0, k1, True, s0, s1, places[t], n, t, out)

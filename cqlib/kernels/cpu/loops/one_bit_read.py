@@ -1,0 +1,129 @@
+"""Reading one bit a coordinate: one message, or the mean of several."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cqlib.kernels.cpu.loops.compile import compiled, inlined
+from cqlib.kernels.cpu.loops.words import ONE, TILE_BYTES, u64
+from cqlib.kernels.reference.packing import TILE
+
+u8 = np.uint8
+# A message is read for several tiles, and a few messages are read at a time: rows that are a
+# power of two apart push each other out of the cache.
+TOGETHER = 8
+AT_ONCE = 8
+
+
+@compiled
+def one_bit_decode(codes, R, first, last, out):
+    """Fill tiles first .. last - 1 of out, shape (d,), with R where the bit is set, else -R."""
+    for t in range(first, last):
+        m = min(TILE, out.size - t * TILE)
+        length = (m + 7) // 8
+        byte = codes[t * TILE_BYTES : t * TILE_BYTES + length]
+        for k in range(8):
+            part = out[t * TILE + min(k * length, m) : t * TILE + min((k + 1) * length, m)]
+            for l in range(part.size):
+                part[l] = R if (byte[l] >> k) & 1 else -R
+
+
+@inlined
+def _tile_bytes(d, t):
+    """Return how many bytes tile t of d bits has."""
+    return (min(TILE, d - t * TILE) + 7) // 8
+
+
+@inlined
+def _count_tile(codes, first, last, t, length, count):
+    """Add the bits of messages first .. last - 1 to the counts of a tile, bytes."""
+    c0, c1, c2 = count[:length], count[length:], count[2 * length :]
+    c3, c4, c5 = count[3 * length :], count[4 * length :], count[5 * length :]
+    c6, c7 = count[6 * length :], count[7 * length :]
+    for i in range(first, last):
+        byte = codes[i, t * TILE_BYTES : t * TILE_BYTES + length]
+        for l in range(length):
+            b = byte[l]
+            c0[l] += b & u8(1)
+            c1[l] += (b >> u8(1)) & u8(1)
+            c2[l] += (b >> u8(2)) & u8(1)
+            c3[l] += (b >> u8(3)) & u8(1)
+            c4[l] += (b >> u8(4)) & u8(1)
+            c5[l] += (b >> u8(5)) & u8(1)
+            c6[l] += (b >> u8(6)) & u8(1)
+            c7[l] += (b >> u8(7)) & u8(1)
+
+
+@compiled
+def one_bit_mean_of_equal(codes, R, first, last, out):
+    """Fill out, shape (d,), with the mean of n messages that share their range.
+
+    Set bits are counted, in bytes for 255 messages at most. What is then computed is what adding up
+    in float64 gives, for multiples of R below 2^29 R are exact.
+    """
+    clients, n = codes.shape[0], np.float64(codes.shape[0])
+    count, total = np.empty(TOGETHER * TILE, np.uint8), np.empty(TOGETHER * TILE, np.int32)
+    for start in range(first, last, TOGETHER):
+        end = min(start + TOGETHER, last)
+        total[:] = 0
+        for some in range(0, clients, 255):
+            count[:] = 0
+            for i in range(some, min(some + 255, clients), AT_ONCE):
+                until = min(i + AT_ONCE, some + 255, clients)
+                for t in range(start, end):
+                    length, own = _tile_bytes(out.size, t), count[(t - start) * TILE :]
+                    if length == TILE_BYTES:  # a constant length, for the compiler
+                        _count_tile(codes, i, until, t, TILE_BYTES, own)
+                    else:
+                        _count_tile(codes, i, until, t, length, own)
+            for j in range(total.size):
+                total[j] += np.int32(count[j])
+        part = out[start * TILE : min(end * TILE, out.size)]
+        for j in range(part.size):
+            part[j] = (2.0 * np.float64(total[j]) - n) * R / n
+
+
+@inlined
+def _add_tile(codes, scales, first, last, t, length, total):
+    """Add messages first .. last - 1 of a tile to the totals, in their order.
+
+    Two at a time, so that half as much is loaded and stored.
+    """
+    for i in range(first, last - 1, 2):
+        even = codes[i, t * TILE_BYTES : t * TILE_BYTES + length]
+        odd = codes[i + 1, t * TILE_BYTES : t * TILE_BYTES + length]
+        R, S = np.float64(scales[i]), np.float64(scales[i + 1])
+        for k in range(8):
+            part, bit = total[k * length : (k + 1) * length], ONE << u64(k)
+            for l in range(length):
+                one = part[l] + (R if u64(even[l]) & bit else -R)
+                part[l] = one + (S if u64(odd[l]) & bit else -S)
+    if (last - first) % 2:
+        alone = codes[last - 1, t * TILE_BYTES : t * TILE_BYTES + length]
+        R = np.float64(scales[last - 1])
+        for k in range(8):
+            part, bit = total[k * length : (k + 1) * length], ONE << u64(k)
+            for l in range(length):
+                part[l] += R if u64(alone[l]) & bit else -R
+
+
+@compiled
+def one_bit_mean(codes, scales, first, last, out):
+    """Fill out, shape (d,), with the mean of n messages, added up in their order in float64."""
+    clients, n = codes.shape[0], np.float64(codes.shape[0])
+    together = TOGETHER // 4
+    total = np.empty(together * TILE, np.float64)
+    for start in range(first, last, together):
+        end = min(start + together, last)
+        total[:] = 0.0
+        for i in range(0, clients, AT_ONCE):
+            until = min(i + AT_ONCE, clients)
+            for t in range(start, end):
+                length, own = _tile_bytes(out.size, t), total[(t - start) * TILE :]
+                if length == TILE_BYTES:
+                    _add_tile(codes, scales, i, until, t, TILE_BYTES, own)
+                else:
+                    _add_tile(codes, scales, i, until, t, length, own)
+        part = out[start * TILE : min(end * TILE, out.size)]
+        for j in range(part.size):
+            part[j] = total[j] / n

@@ -1,0 +1,89 @@
+"""Philox, and the random words of coordinates.
+
+Philox runs in 64-bit lanes, where the product of two 32-bit words is one instruction, over the
+bytes of a bit-transposed tile: neighbouring lanes are neighbouring coordinates, so that loads are
+contiguous and bits are packed by shift and or.
+
+Words, keys and numbers of clients are uint64 throughout; Numba would turn uint64 with int64 into
+a float.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import guvectorize
+
+from cqlib.kernels.cpu.loops.compile import cached, compiled, inlined
+from cqlib.kernels.reference.packing import TILE
+from cqlib.philox import MASK32, MULTIPLIERS, WEYL
+
+u64 = np.uint64
+M0, M1 = u64(MULTIPLIERS[0]), u64(MULTIPLIERS[1])
+W0, W1 = u64(WEYL[0]), u64(WEYL[1])
+LOW = u64(MASK32)
+ZERO, ONE, WORD = u64(0), u64(1), u64(32)
+TILE_BYTES = TILE // 8
+
+
+@inlined
+def _round(c0, c1, c2, c3, k0, k1):
+    p0, p1 = c0 * M0, c2 * M1
+    c0, c1 = (p1 >> WORD) ^ c1 ^ k0, p1 & LOW
+    c2, c3 = (p0 >> WORD) ^ c3 ^ k1, p0 & LOW
+    return c0, c1, c2, c3, (k0 + W0) & LOW, (k1 + W1) & LOW
+
+
+@inlined
+def _five_rounds(c0, c1, c2, c3, k0, k1):
+    # Written out, because a loop would stop vectorisation.
+    return _round(*_round(*_round(*_round(*_round(c0, c1, c2, c3, k0, k1)))))
+
+
+@inlined
+def philox(c0, c1, c2, c3, k0, k1):
+    """Return the four words of a block."""
+    c0, c1, c2, c3, k0, k1 = _five_rounds(*_five_rounds(c0, c1, c2, c3, k0, k1))
+    return c0, c1, c2, c3
+
+
+@inlined
+def half_tile_words(tile, half, length, k0, k1, w):
+    """Fill w, shape (4, >= length), with the words of bits 4 half .. 4 half + 3 of a tile."""
+    block = u64(256 * tile + 128 * half)
+    for l in range(length):
+        w0, w1, w2, w3 = philox((block + u64(l)) & LOW, ZERO, ZERO, ZERO, k0, k1)
+        w[0, l] = w0
+        w[1, l] = w1
+        w[2, l] = w2
+        w[3, l] = w3
+
+
+@compiled
+def stream_words(k0, k1, out):
+    """Fill out, int64 of shape (rows, d), with the words of the coordinates; one stream a row."""
+    rows, d = out.shape
+    w = np.empty((4, TILE_BYTES), np.uint64)
+    for i in range(rows):
+        for tile in range((d + TILE - 1) // TILE):
+            start = tile * TILE
+            m = min(TILE, d - start)
+            length = (m + 7) // 8
+            for half in range(2):
+                half_tile_words(tile, half, length, k0[i], k1[i], w)
+                for k in range(4):
+                    first = min((4 * half + k) * length, m)
+                    last = min(first + length, m)
+                    for l in range(last - first):
+                        out[i, start + first + l] = np.int64(w[k, l])
+
+
+@cached(
+    guvectorize(
+        ["(u8, u8, u8, u8, u8, u8, u8[:], u8[:], u8[:], u8[:])"],
+        "(),(),(),(),(),()->(),(),(),()",
+        cache=True,
+    )
+)
+def philox_blocks(c0, c1, c2, c3, k0, k1, w0, w1, w2, w3):
+    """Compute one block for each element of arrays that broadcast against each other."""
+    w0[0], w1[0], w2[0], w3[0] = philox(c0, c1, c2, c3, k0, k1)

@@ -1,0 +1,134 @@
+"""The Walsh-Hadamard transform and DRIVE on a CPU; contracts are those of ``reference``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.kernels.cpu.loops import butterflies, drive
+from cqlib.kernels.cpu.threads import over_tiles, private_words
+from cqlib.kernels.reference import hadamard
+from cqlib.kernels.reference.buffers import check_padding, check_vector, empty_codes, output
+from cqlib.kernels.reference.norms import Array
+from cqlib.kernels.reference.packing import TILE
+from cqlib.keys import Key, Stream
+
+
+def transform(x: Array, *, out: Array | None = None) -> Array:
+    """See :func:`hadamard.transform`."""
+    y = hadamard.empty_like(x, out)
+    if y is not x:
+        y[...] = x
+    rows = y.reshape(-1, y.shape[-1])
+    return over_tiles(
+        len(rows), lambda a, b: butterflies.transform(rows, a, b), y, y.shape[-1] / TILE
+    )
+
+
+def signs(stream_key: hadamard.StreamKey, D: int) -> NDArray[np.float32]:
+    """See :func:`hadamard.signs`."""
+    k0, k1 = (np.asarray(k, dtype=np.uint64) for k in stream_key)
+    out = np.empty((k0.size, D), dtype=np.float32)
+    drive.row_signs(k0.reshape(-1), k1.reshape(-1), out)
+    return out.reshape(*k0.shape, D)
+
+
+def length_in_steps(y: NDArray[np.float32]) -> NDArray[np.int64]:
+    """See :func:`hadamard.length_in_steps`."""
+    rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
+    steps = np.empty(len(rows), dtype=np.int64)
+    drive.lengths(rows, steps)
+    return steps.reshape(y.shape[:-1])
+
+
+def rotated_back(bits: Array, scales: Array, row_signs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """See :func:`hadamard.rotated_back`."""
+    D = bits.shape[-1]
+    h = np.empty(bits.shape, dtype=np.int32)
+    out = np.empty(bits.shape, dtype=np.float32)
+    rows, clients = (a.reshape(-1, D) for a in (h, row_signs))
+    factor = np.asarray(scales, dtype=np.float64).reshape(-1) / math.sqrt(D)
+    drive.spread_rows(np.ascontiguousarray(bits).reshape(-1, D), rows)
+    transform(h, out=h)
+    drive.read_rows(rows, factor, np.ascontiguousarray(clients), out.reshape(-1, D))
+    return out
+
+
+def encode_drive(
+    x: Array,
+    squares: float,
+    *,
+    unbiased: bool,
+    key: Key,
+    client: int,
+    out: NDArray[np.uint8] | None = None,
+    scratch: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.uint8], np.float32]:
+    """See :func:`reference.encode_drive`.
+
+    Beside the result it needs D bits, and D floats: ``scratch``, float32 of shape (D,), if given.
+    """
+    check_vector(x)
+    D = hadamard.rotated_size(x.size)
+    y = output((D,), np.float32, scratch)
+    codes = empty_codes(-(-D // 8), out)
+    unit = hadamard.power_near(squares)
+    words = _sign_words(key, client, D)
+    factor = x.dtype.type(unit)
+    x = np.ascontiguousarray(x)
+    blocks, tiles = max(D // butterflies.BLOCK, 1), butterflies.BLOCK // TILE
+    over_tiles(blocks, lambda a, b: drive.rotate_blocks(x, factor, words, a, b, y), y, 32)
+    if blocks == 1:
+        steps = drive.sign_small(y, codes)
+    else:
+        parts: list[int] = []
+        over_tiles(
+            tiles, lambda a, b: parts.append(drive.sign_tiles(y, a, b, codes)), codes, blocks
+        )
+        steps = sum(parts)
+    S = hadamard.drive_scale(squares, steps, D, unbiased=unbiased)
+    if S == 0:
+        codes[:] = 0
+    return codes, S
+
+
+def decode_drive(
+    codes: NDArray[np.uint8],
+    scale: float,
+    *,
+    d: int,
+    key: Key,
+    client: int,
+    out: Array | None = None,
+) -> Array:
+    """See :func:`reference.decode_drive`; needs D integers beside the result unless d = D."""
+    D = hadamard.rotated_size(d)
+    check_padding(codes, D)
+    values = output((d,), np.float32, out)
+    words, factor = _sign_words(key, client, D), float(scale) / math.sqrt(D)
+    codes = np.ascontiguousarray(codes)
+    in_place = d == D and values.dtype == np.float32
+    h = values.view(np.int32) if in_place else np.empty(D, dtype=np.int32)
+    over_tiles(
+        max(D // butterflies.BLOCK, 1), lambda a, b: drive.spread_blocks(codes, a, b, h), h, 32
+    )
+    if butterflies.BLOCK < D:
+        _over_columns(lambda a, b: drive.read_columns(h, factor, words, a, b, values), D)
+    else:
+        drive.read_small(h, factor, words, values)
+    return values
+
+
+def _sign_words(key: Key, client: int, D: int) -> Array:
+    k0, k1 = private_words(key, Stream.ROTATION, client)
+    words = np.empty((-(-D // hadamard.CHUNK), hadamard.SIGNED), dtype=np.uint32)
+    drive.sign_words(k0, k1, words)
+    return words
+
+
+def _over_columns(loop: Callable[[int, int], None], D: int) -> None:
+    columns = butterflies.BLOCK // butterflies.COLUMNS
+    over_tiles(columns, loop, None, math.ceil(D / butterflies.BLOCK / 8))

@@ -1,0 +1,108 @@
+"""What the caller hands in: buffers for results, and codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.kernels.reference.packing import TILE, check_length, unpack_bits
+
+MOST_LEVELS = 2**16  # s 2^31 steps are well below 2^53, where float64 counts no longer
+
+Array = NDArray[Any]
+
+
+def check_vector(x: Any, client: int = 0, n_clients: int = 1) -> None:
+    """Refuse what is no float vector of this machine, and clients that there are not.
+
+    Raises:
+        ValueError: for another dtype than float32 and float64 in native order, another shape than
+            (d,) with d > 0, or a client out of [0, n).
+    """
+    if str(x.dtype) not in ("float32", "float64", "torch.float32", "torch.float64"):
+        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
+    if x.ndim != 1 or len(x) == 0:
+        raise ValueError(f"x must have shape (d,) with d > 0, got {tuple(x.shape)}")
+    if not 0 <= client < n_clients:
+        raise ValueError(f"client must be in [0, {n_clients}), got {client}")
+
+
+def check_messages(codes: Any, scales: Any) -> None:
+    """Refuse no messages at all, and another number of floats than of messages."""
+    if len(codes) == 0 or tuple(scales.shape) != (len(codes),):
+        raise ValueError(
+            f"expected a float for each of at least one messages, got {len(codes)} messages and "
+            f"floats of shape {tuple(scales.shape)}"
+        )
+
+
+def output(shape: tuple[int, ...], dtype: Any, out: Array | None) -> Array:
+    """Return out, or a new array if there is none.
+
+    Raises:
+        ValueError: if out has another shape, is not float32 or float64, or is not contiguous.
+    """
+    if out is None:
+        return np.empty(shape, dtype=dtype)
+    floats = out.dtype in (np.float32, np.float64)
+    if out.shape != shape or not floats or not _writable(out):
+        raise ValueError(
+            f"out must be a contiguous float32 or float64 array of shape {shape}, "
+            f"got {out.dtype} of shape {out.shape}"
+        )
+    return out
+
+
+def empty_codes(size: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return out, or a new array of that many bytes.
+
+    Raises:
+        ValueError: if out has another size or dtype, or is not contiguous.
+    """
+    if out is None:
+        return np.empty(size, dtype=np.uint8)
+    if out.shape != (size,) or out.dtype != np.uint8 or not _writable(out):
+        raise ValueError(
+            f"out must be a contiguous uint8 array of shape ({size},), "
+            f"got {out.dtype} of shape {out.shape}"
+        )
+    return out
+
+
+def check_levels(levels: int) -> None:
+    """Refuse a number of levels above 0 that is out of range."""
+    if not 1 <= levels <= MOST_LEVELS:
+        raise ValueError(f"levels must be in [1, {MOST_LEVELS}], got {levels}")
+
+
+def empty_levels(d: int, levels: int, out: Array | None) -> Array:
+    """Return out, or a new array of the narrowest signed integers that hold -s .. s.
+
+    Raises:
+        ValueError: if out has another shape, does not hold them, or is not contiguous.
+    """
+    check_levels(levels)
+    fitting = [t for t in (np.int8, np.int16, np.int32) if levels <= np.iinfo(t).max]
+    if out is None:
+        return np.empty(d, dtype=fitting[0])
+    if out.shape != (d,) or out.dtype not in fitting or not _writable(out):
+        names = ", ".join(t.__name__ for t in fitting)
+        raise ValueError(
+            f"out must be a contiguous array of shape ({d},) of {names} for {levels} levels, "
+            f"got {out.dtype} of shape {out.shape}"
+        )
+    return out
+
+
+def _writable(out: Array) -> bool:
+    return bool(out.flags.c_contiguous and out.flags.writeable and out.dtype.isnative)
+
+
+def check_padding(codes: NDArray[np.uint8], d: int) -> None:
+    """Refuse codes of another size than d bits take, and padding bits that are set."""
+    check_length(codes, -(-d // 8))
+    m = d % TILE
+    if m:
+        unpack_bits(codes[TILE // 8 * (d // TILE) :], m)

@@ -1,0 +1,385 @@
+"""Batches with the real Snakemake: stopped in every way, resumed, failing, on a queue.
+
+Each test has a checkout of its own, in a folder with a space in its name, with a copy of the
+package in it. Its notebooks wait for files, so no test rests on how long something takes.
+"""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from cqbook import paths
+from cqbook.runs import notebook
+from cqbook.sweeps import owner
+from tests import slurm
+
+LIMIT = 900  # seconds for each step, which takes a few; only what is broken takes as long
+WORK = """
+import os, time
+from pathlib import Path
+
+notes = Path(os.environ["NOTES"])
+with (notes / f"started-{n}").open("a") as file:
+    file.write("x")
+attempt = len((notes / f"started-{n}").read_text())
+while (notes / f"hold-{n}").exists():
+    time.sleep(0.05)
+assert n != 13, "n is unlucky"
+assert n != 5 or attempt > 1, "not at the first attempt"
+if results := os.environ.get("CQLIB_RESULTS"):
+    Path(results, "table.csv").write_text(f"x,y\\n1,{n * rate}\\n2,{n}\\n")
+    Path(results, "drawing.svg").write_text(f"<svg>{n}</svg>")
+Path(os.environ["CQLIB_CLAIMS"]).write_text('{"measured": "%s"}\\n' % n)
+print(n, rate)
+"""
+
+
+class Checkout:
+    """A small checkout, and the command run in it from another folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.notes, self.elsewhere = (
+            folder / name for name in ("a checkout", "notes", "elsewhere")
+        )
+        for package in ("cqlib", "cqbook"):
+            shutil.copytree(paths.root() / package, self.root / package)
+        shutil.copy(paths.root() / "Snakefile", self.root)
+        for name in ("book", "notebooks/theory", "profiles", "sweeps"):
+            (self.root / name).mkdir(parents=True)
+        self.notes.mkdir()
+        self.elsewhere.mkdir()
+        (self.root / "book" / "claims.yml").write_text("[]\n")
+        self.env = os.environ | {
+            "CQLIB_ROOT": str(self.root),
+            "PYTHONPATH": str(self.root),
+            "NOTES": str(self.notes),
+            "CQLIB_PATIENCE": str(10 * LIMIT),  # nothing here may rest on it
+            "XDG_CACHE_HOME": str(folder / "cache"),
+        }
+        self.started: list[subprocess.Popen[str]] = []
+
+    def notebook(self, name: str, code: str = WORK) -> Path:
+        parameters = nbformat.v4.new_code_cell("n = 3\nrate = 0.5")
+        parameters.metadata["tags"] = ["parameters"]
+        cells = [parameters, nbformat.v4.new_code_cell(code)]
+        path = self.root / "notebooks" / f"{name}.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+        return path
+
+    def sweep(self, name: str, values: list[int]) -> str:
+        file = self.root / "sweeps" / f"{name}.yml"
+        file.write_text(f"notebook: a\ngrid: {{n: {values}}}\n")
+        return str(file)
+
+    def folder(self, name: str) -> Path:
+        return self.root / "runs" / "sweeps" / name
+
+    def start(self, *words: str, **env: str) -> "subprocess.Popen[str]":
+        return self._start([str(Path(sys.executable).with_name("cqlib")), *words], env)
+
+    def start_in_background(self, *words: str) -> "subprocess.Popen[str]":
+        """As `cqlib ... &` in a script, where SIGINT is ignored."""
+        command = [str(Path(sys.executable).with_name("cqlib")), *words]
+        return self._start(["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command], {})
+
+    def _start(self, command: list[str], env: dict[str, str]) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            command,
+            cwd=self.elsewhere,
+            env=self.env | env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, *words: str, code: int = 0, **env: str) -> str:
+        return self.end(self.start(*words, **env), code)
+
+    def end(self, process: "subprocess.Popen[str]", code: int) -> str:
+        said, _ = process.communicate(timeout=LIMIT)
+        assert process.returncode == code, said
+        return said
+
+    def hold(self, *values: int) -> None:
+        for n in values:
+            (self.notes / f"hold-{n}").touch()
+
+    def release(self, n: int) -> None:
+        (self.notes / f"hold-{n}").unlink()
+
+    def attempts(self, n: int) -> int:
+        note = self.notes / f"started-{n}"
+        return len(note.read_text()) if note.exists() else 0
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    made = Checkout(tmp_path)
+    made.notebook("a")
+    yield made
+    for held in made.notes.glob("hold-*"):
+        held.unlink()
+    for process in made.started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(LIMIT)
+        if process.stdout:
+            process.stdout.close()
+
+
+def wait(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait until a condition holds, for as long as the process that should bring it about runs."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        if process is not None and process.poll() is not None:
+            assert condition(), process.communicate()[0]
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def snakemake(process: "subprocess.Popen[str]") -> psutil.Process:
+    return next(p for p in family(process) if "snakemake" in p.cmdline())
+
+
+def all_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=LIMIT)
+    assert not alive
+
+
+def done(folder: Path) -> set[str]:
+    return {path.parent.name for path in folder.glob("*/provenance.json")}
+
+
+def made(folder: Path) -> dict[str, bytes]:
+    """Everything in the jobs' folders that must be the same again."""
+    files = (path for path in folder.glob("n=*/**/*") if path.is_file())
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    return {name: content for name, content in found.items() if "provenance" not in name}
+
+
+class TestStopped:
+    def test_a_batch_survives_every_end_and_is_the_same(self, checkout: Checkout) -> None:
+        """SIGTERM; SIGKILL to the command; SIGKILL to Snakemake: each goes on where it was."""
+        file, folder = checkout.sweep("stopped", [1, 2]), checkout.folder("stopped")
+        command = ("sweep", file, "--cores", "2")
+        checkout.hold(2)
+
+        first = checkout.start_in_background(*command)
+        wait(lambda: done(folder) == {"n=1"} and checkout.attempts(2) == 1, first)
+        refused = checkout.run(*command, code=1)
+        assert f"process {first.pid} on {socket.gethostname()} is at work in {folder}" in refused
+        alive = family(first)
+        first.terminate()
+        assert "the same command goes on" in checkout.end(first, 130)
+        all_gone(alive)
+        kept = (folder / "n=1" / "provenance.json").read_bytes()
+
+        second = checkout.start(*command)
+        wait(lambda: checkout.attempts(2) == 2, second)
+        alive = family(second)
+        second.kill()
+        third = checkout.start(*command)  # while Snakemake is still ending
+        all_gone(alive)
+        wait(lambda: checkout.attempts(2) == 3, third)
+        alive = family(third)
+        snakemake(third).kill()
+        assert "Snakemake was ended by signal 9" in checkout.end(third, 1)
+        all_gone(alive)  # the job too
+
+        checkout.release(2)
+        said = checkout.run(*command)
+        assert "1 of 2 jobs to run" in said and "2 of 2 steps (100%) done" in said
+        assert re.search(r"^Job \d+: n=2$", said, re.M)
+        assert said.splitlines()[-1] == str(folder)
+        assert (checkout.attempts(1), checkout.attempts(2)) == (1, 4)
+        assert (folder / "n=1" / "provenance.json").read_bytes() == kept
+        assert {path.name for path in (folder / "logs").iterdir()} == {"n=1.log", "n=2.log"}
+        assert not list(folder.glob(".*.work-*"))
+
+        checkout.run("sweep", checkout.sweep("whole", [1, 2]), "--cores", "2")
+        whole = checkout.folder("whole")
+        assert made(folder) == made(whole) and len(made(folder)) == 2 * 4
+        tables = [
+            Path(checkout.run("collect", str(checkout.root / "sweeps" / f"{name}.yml")).strip())
+            for name in ("stopped", "whole")
+        ]
+        assert tables[0] == folder / "collected" / "table.csv"
+        assert tables[0].read_bytes() == tables[1].read_bytes()
+        with tables[0].open(encoding="utf-8") as lines:
+            rows = [(row["n"], row["x"], row["y"]) for row in csv.DictReader(lines)]
+        assert rows == [("1", "1", "0.5"), ("1", "2", "1"), ("2", "1", "1.0"), ("2", "2", "2")]
+
+
+class TestGoesOn:
+    def test_only_what_changed_runs_again(self, checkout: Checkout) -> None:
+        """Chapters of a profile: content counts, times do not."""
+        toc = "chapters: [{file: notebooks/a}, {file: notebooks/theory/b}, {file: book/x}]\n"
+        (checkout.root / "book" / "_toc.yml").write_text(toc)
+        (checkout.root / "profiles" / "big.yml").write_text("theory/b: {n: 50}\n")
+        checkout.notebook("theory/b")
+        command, folder = ("sweep", "--profile", "big"), checkout.root / "runs" / "big"
+        assert "2 of 2 jobs to run" in checkout.run(*command)
+        table = folder / "theory" / "b" / "results" / "table.csv"
+        assert table.read_text() == "x,y\n1,25.0\n2,50\n"
+
+        for path in checkout.root.rglob("*"):
+            if "runs" not in path.parts:
+                os.utime(path)
+        assert "0 of 2 jobs to run" in checkout.run(*command)
+
+        checkout.notebook("theory/b", WORK + "\n# changed")
+        assert waiting_by_hand(checkout, folder) == {"theory/b"}
+        (folder / "a" / "results" / "drawing.svg").unlink()
+        (folder / "theory" / "b" / "provenance.json").unlink()
+        assert "2 of 2 jobs to run" in checkout.run(*command)
+        assert (folder / "a" / "results" / "drawing.svg").exists()
+        assert "# changed" in (folder / "theory" / "b" / "b.ipynb").read_text()
+        assert (checkout.attempts(3), checkout.attempts(50)) == (2, 2)
+
+        with (checkout.root / "cqlib" / "paths.py").open("a") as source:
+            source.write("# changed\n")
+        said = checkout.run(*command, "--", "--dry-run")
+        assert "2 of 2 jobs to run" in said and ": theory/b\n" in said and ": a\n" in said
+        assert (checkout.attempts(3), checkout.attempts(50)) == (2, 2)
+
+
+def waiting_by_hand(checkout: Checkout, folder: Path) -> set[str]:
+    """The jobs that plain Snakemake would run."""
+    command = [sys.executable, "-P", "-m", "snakemake", "--cores", "1", "--dry-run", "--config"]
+    command += ["profile=big", "--directory", str(folder)]
+    command += ["--snakefile", str(checkout.root / "Snakefile")]
+    told = subprocess.run(command, env=checkout.env, capture_output=True, text=True)
+    assert told.returncode == 0, told
+    return set(re.findall(r"^Job \d+: (.+)", told.stdout + told.stderr, re.M)) - {"all jobs"}
+
+
+class TestFailures:
+    def test_a_failing_job_stops_no_other(self, checkout: Checkout) -> None:
+        file, folder = checkout.sweep("failing", [13, 5]), checkout.folder("failing")
+        said = checkout.run("sweep", file, "--cores", "2", "--retries", "1", code=1)
+        assert "cqlib: n=13: a: cell" in said and "AssertionError: n is unlucky" in said
+        assert "not all jobs completed (logs: " in said and "Traceback" not in said
+        assert done(folder) == {"n=5"}
+        assert (checkout.attempts(5), checkout.attempts(13)) == (2, 2)
+        assert (folder / "n=13.failed.ipynb").exists()
+        assert "n is unlucky" in (folder / "logs" / "n=13.log").read_text()
+
+        said = checkout.run("collect", file, code=1)
+        assert "missing: n=13" in said and "1 of 2 jobs missing or out of date" in said
+        assert not (folder / "collected").exists()
+        said = checkout.run("collect", file, "--partial")
+        table = Path(said.splitlines()[-1])
+        assert [line[:2] for line in table.read_text().splitlines()] == ["n,", "5,", "5,"]
+
+
+class TestQueue:
+    @staticmethod
+    def sweep(file: str, seconds: int) -> list[str]:
+        """The command, with the seconds until Snakemake asks how its jobs are."""
+        queue = ["--executor", "slurm", "--jobs", "2", "--retries", "0"]
+        return [
+            "sweep",
+            file,
+            *queue,
+            "--",
+            "--slurm-init-seconds-before-status-checks",
+            f"{seconds}",
+        ]
+
+    def test_what_is_stopped_leaves_the_queue_and_goes_on(
+        self, checkout: Checkout, tmp_path: Path
+    ) -> None:
+        env = slurm.install(tmp_path / "slurm")
+        file, folder = checkout.sweep("queued", [1]), checkout.folder("queued")
+        checkout.hold(1)
+        first = checkout.start(*self.sweep(file, 10 * LIMIT), **env)
+        wait(lambda: checkout.attempts(1) == 1, first)
+        assert slurm.states(tmp_path / "slurm") == ["RUNNING"]
+        first.terminate()
+        wait(lambda: slurm.states(tmp_path / "slurm") == ["CANCELLED"], first)
+        first.terminate()  # Snakemake would wait until it may ask again
+        assert "the same command goes on" in checkout.end(first, 130)
+
+        checkout.release(1)
+        said = checkout.run(*self.sweep(file, 1), **env)
+        assert "1 of 1 jobs to run" in said and "2 of 2 steps (100%) done" in said
+        assert slurm.states(tmp_path / "slurm") == ["CANCELLED", "COMPLETED"]
+        assert done(folder) == {"n=1"} and checkout.attempts(1) == 2
+
+    def test_what_failed_is_told(self, checkout: Checkout, tmp_path: Path) -> None:
+        env = slurm.install(tmp_path / "slurm")
+        file, folder = checkout.sweep("unlucky", [13]), checkout.folder("unlucky")
+        said = checkout.run(*self.sweep(file, 1), **env, code=1)
+        assert "cqlib: n=13: a: cell" in said and "AssertionError: n is unlucky" in said
+        assert slurm.states(tmp_path / "slurm") == ["FAILED"] and not done(folder)
+        assert checkout.attempts(13) == 1
+
+
+# What must not depend on how busy the machine is
+
+
+def test_a_text_that_came_in_pieces_is_joined() -> None:
+    def said(name: str, text: str) -> nbformat.NotebookNode:
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    shown = nbformat.v4.new_output("display_data", data={"text/plain": "x"})
+    pieces = [said("stdout", "a"), said("stdout", "\n"), said("stderr", "b"), shown]
+    pieces += [said("stdout", "c"), said("stdout", "d")]
+    cell = nbformat.v4.new_code_cell("1", outputs=pieces)
+    nb = notebook.clean(nbformat.v4.new_notebook(cells=[cell]))
+    whole = [said("stdout", "a\n"), said("stderr", "b"), shown, said("stdout", "cd")]
+    assert nb.cells[0].outputs == whole
+
+
+# Who owns a folder
+
+
+def test_an_owner_is_named_and_an_orderly_end_is_known(tmp_path: Path) -> None:
+    with owner.owned(tmp_path / "a") as ours:
+        assert not ours.abandoned
+        with pytest.raises(owner.OwnedError, match=f"process {os.getpid()} on .* is at work in"):
+            with owner.owned(tmp_path / "a"):
+                pass
+        with owner.owned(tmp_path / "b"):
+            pass
+    with owner.owned(tmp_path / "a") as again:
+        assert not again.abandoned
+
+
+def test_an_owner_that_was_killed_is_known(tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from cqlib import owner\n"
+        f"with owner.owned(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed
+    with owner.owned(tmp_path) as ours:
+        assert ours.abandoned
+
+
+def test_an_owner_on_another_machine_is_believed(tmp_path: Path) -> None:
+    (tmp_path / ".owner").write_text('{"pid": 7, "host": "elsewhere"}')
+    with pytest.raises(owner.OwnedError, match=r"process 7 on elsewhere .*if it is gone, remove"):
+        with owner.owned(tmp_path):
+            pass
+    (tmp_path / ".owner").write_text("half a rec")
+    with owner.owned(tmp_path):
+        pass

@@ -1,0 +1,268 @@
+"""The built book: complete, self-contained, and drawn by a browser that knows no other host."""
+
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import matplotlib.image as mpimg
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+from cqbook import paths
+from cqbook.book import contents
+from cqbook.cells import claims
+from tests.helpers import stored_verdicts
+
+PROFILE = os.environ.get("PROFILE", "standard")
+HTML = paths.root() / "build" / PROFILE / "book" / "_build" / "html"
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FETCHED = {  # what a browser loads by itself
+    **dict.fromkeys(("script", "img", "iframe", "source", "embed", "video", "audio"), "src"),
+    **{"link": "href", "use": "href", "object": "data"},
+}
+
+if not (HTML / "index.html").exists():
+    pytest.fail(f"no built book at {HTML}; run: cqlib book --profile {PROFILE}", pytrace=False)
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.parts)
+
+
+@functools.cache
+def soup(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@functools.cache
+def anchors(path: Path) -> set[str]:
+    named = soup(path).find_all(attrs={"id": True})
+    return {tag["id"] for tag in named} | {
+        tag["name"] for tag in soup(path).find_all("a", {"name": True})
+    }
+
+
+def is_foreign(url: str) -> bool:
+    """Whether a browser would leave the book for it."""
+    parts = urlsplit(url)
+    return bool(parts.netloc) or parts.scheme not in ("", "data")
+
+
+@pytest.fixture(params=PAGES, ids=[p.relative_to(HTML).as_posix() for p in PAGES])
+def page(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def chapter_pages() -> list[Path]:
+    return [HTML / "notebooks" / f"{name}.html" for name in contents.chapters()]
+
+
+# Self-contained
+
+
+def test_loads_nothing_from_another_host(page: Path) -> None:
+    for tag, attribute in FETCHED.items():
+        for element in soup(page).find_all(tag):
+            if tag == "link" and set(element.get("rel", [])) <= {
+                "canonical",
+                "next",
+                "prev",
+                "index",
+                "search",
+            }:
+                continue
+            url = element.get(attribute, "") or ""
+            assert not is_foreign(url), element
+            assert not any(
+                is_foreign(part.split()[0])
+                for part in element.get("srcset", "").split(",")
+                if part.strip()
+            )
+    for inline in soup(page).find_all(["script", "style"]):
+        text = inline.string or ""
+        if inline.get("type") != "application/json":
+            assert not re.search(r"(src|href|import|url|fetch)\W{0,4}https?://", text), text[:200]
+
+
+def test_style_sheets_load_nothing_from_another_host() -> None:
+    sheets = list(HTML.rglob("*.css"))
+    assert sheets
+    for sheet in sheets:
+        text = sheet.read_text(encoding="utf-8")
+        for url in re.findall(r"""(?:url\(|@import)\s*['"]?([^'")\s;]+)""", text):
+            assert not is_foreign(url), (sheet, url)
+
+
+def test_internal_links_lead_somewhere(page: Path) -> None:
+    for element in soup(page).find_all(href=True):
+        url, fragment = urldefrag(element["href"])
+        if is_foreign(element["href"]) or element.name == "use":
+            continue
+        target = (
+            (page.parent / unquote(urlsplit(url).path)).resolve() if urlsplit(url).path else page
+        )
+        assert target.is_relative_to(HTML), element
+        assert target.exists(), f"{page.name}: {element['href']}"
+        if fragment and target.suffix == ".html":
+            assert unquote(fragment) in anchors(target), f"{page.name}: {element['href']}"
+
+
+def test_files_that_pages_show_exist(page: Path) -> None:
+    for element in soup(page).find_all(src=True):
+        source = element["src"]
+        if not source.startswith("data:"):
+            assert (page.parent / unquote(urlsplit(source).path)).exists(), element
+
+
+def test_mathjax_is_here_and_named_by_the_pages() -> None:
+    for path in chapter_pages():
+        (script,) = [
+            s["src"] for s in soup(path).find_all("script", src=True) if "mathjax" in s["src"]
+        ]
+        assert (
+            path.parent / script.split("?")[0]
+        ).resolve() == HTML / "_static/mathjax/tex-svg-full.js"
+
+
+# Complete
+
+
+def test_every_chapter_is_there_with_outputs() -> None:
+    for path in chapter_pages():
+        assert len(soup(path).select(".cell_output")) > 3, path
+        assert soup(path).select(".cell_output img[src$='.svg']"), path
+        assert not soup(path).select(".stderr, .traceback"), path
+
+
+def test_every_figure_comes_with_data_drawing_and_notebook() -> None:
+    figures = 0
+    for name, path in zip(contents.chapters(), chapter_pages(), strict=True):
+        results = paths.runs(PROFILE) / name / "results"
+        for drawing in results.glob("*.svg"):
+            figures += 1
+            links = {a["href"].rsplit("/", 1)[-1] for a in soup(path).select("a.download")}
+            stem = Path(name).name
+            assert {drawing.name, f"{drawing.stem}.csv", f"{stem}.ipynb"} <= links
+    assert figures >= 2
+
+
+def test_the_ledger_shows_every_item_and_links_to_its_evidence() -> None:
+    ledger = HTML / "book" / "made" / "claims.html"
+    found = [
+        (name, evidence)
+        for name in contents.chapters()
+        for evidence in claims.read(paths.runs(PROFILE) / name / "claims.jsonl")
+    ]
+    first = "definition-5 definition-6 definition-7 algorithm-1 algorithm-2 theorem-1".split()
+    assert {e.id for _, e in found} >= set(first)
+    evident = {e.id: e.verdict for _, e in found}
+    for item in claims.ledger().values():
+        assert ledger.claim_label(item.id) in anchors(ledger)
+        (row,) = [
+            r for r in soup(ledger).select("tbody tr") if r.td.get_text(strip=True) == item.title
+        ]
+        assert row.find_all("td")[-1].get_text(strip=True) == evident.get(item.id, claims.OPEN)
+    for name in contents.chapters():  # what is stored says the same, but of experiments
+        stored = nbformat.read(paths.notebooks() / f"{name}.ipynb", as_version=4)
+        for evidence in stored_verdicts(stored):
+            if claims.ledger()[evidence.id].kind == "figure":  # its verdict is that of the settings
+                continue
+            assert evident[evidence.id] in (evidence.verdict, claims.STAND_IN), evidence.id
+    links = {a["href"] for a in soup(ledger).find_all("a", href=True)}
+    for name, evidence in found:
+        label = ledger.evidence_label(evidence.id, name)
+        assert f"../../notebooks/{name}.html#{label}" in links
+        assert label in anchors(HTML / "notebooks" / f"{name}.html")
+
+
+def test_stand_ins_are_named_where_they_are_used() -> None:
+    for name, path in zip(contents.chapters(), chapter_pages(), strict=True):
+        nb = nbformat.read(paths.runs(PROFILE) / name / f"{Path(name).name}.ipynb", as_version=4)
+        text = json.dumps([cell.get("outputs", []) for cell in nb.cells])
+        for evidence in claims.read(paths.runs(PROFILE) / name / "claims.jsonl"):
+            assert (evidence.verdict == claims.STAND_IN) <= ("stand-in" in soup(path).get_text())
+        if "(stand-in)" in text:
+            captions = [e.get_text() for e in soup(path).select("em")]
+            assert any("(stand-in)" in caption for caption in captions)
+
+
+# Drawn
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The book over http on loopback: some browsers keep files from their own devtools."""
+    handler = functools.partial(QuietHandler, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def browse(url: str, folder: Path, *options: str) -> str:
+    """What a browser prints that can resolve no name but 127.0.0.1."""
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update --window-size=1000,700 "
+        "--virtual-time-budget=20000"
+    ).split()
+    rules = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    command = [str(BROWSER), *flags, rules, f"--user-data-dir={folder / 'profile'}", *options, url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def asked_by_page(log: Path) -> set[str]:
+    """Addresses that the page itself asked for, other than those the browser wants at its start."""
+    events = json.loads(log.read_text(encoding="utf-8"))["events"]
+    requests = [event.get("params", {}) for event in events]
+    return {r["url"] for r in requests if r.get("initiator", "not an origin") != "not an origin"}
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_a_browser_draws_mathematics_and_figures(scheme: str, address: str, tmp_path: Path) -> None:
+    name = "notebooks/experiments/logistic_regression.html"
+    url = f"{address}/{name}" if scheme == "http" else (HTML / name).as_uri()
+    log = tmp_path / "net.json"
+    drawn = BeautifulSoup(
+        browse(url, tmp_path, f"--log-net-log={log}", "--dump-dom"), "html.parser"
+    )
+    formulas = drawn.select("mjx-container svg")
+    assert len(formulas) >= 10 and all(f.select("path, use, rect") for f in formulas)
+    assert not drawn.select("mjx-merror, [data-mjx-error]"), "a formula with an error"
+    assert not drawn.find_all(string=re.compile(r"\\\(|\\frac")), "mathematics left as source"
+    assert drawn.select(".cell_output img[src$='.svg']")
+    asked = asked_by_page(log)
+    assert {u for u in asked if not u.startswith((address, "file:", "data:"))} == set()
+    if scheme == "http":
+        assert any("tex-svg-full.js" in u for u in asked), "the log shows what pages ask for"
+
+
+@needs_browser
+def test_figures_are_drawn_in_the_picture(tmp_path: Path) -> None:
+    """Every drawing, opened by itself, leaves coloured ink on a screenshot."""
+    drawings = sorted(paths.runs(PROFILE).rglob("results/*.svg"))
+    assert drawings
+    for drawing in drawings:
+        picture = tmp_path / f"{drawing.stem}.png"
+        browse(drawing.as_uri(), tmp_path, f"--screenshot={picture}")
+        pixels = mpimg.imread(picture)[..., :3].reshape(-1, 3)
+        saturated = pixels.max(axis=1) - pixels.min(axis=1) > 0.4
+        assert saturated.mean() > 0.0005, f"{drawing.name}: no coloured line was drawn"

@@ -1,0 +1,159 @@
+"""The command: help, exit codes, plain errors."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from cqbook import cli, paths
+from cqbook.cells import claims
+from cqbook.runs.notebook import notebook_name
+from cqlib import compressors
+
+
+def call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> tuple[int, str, str]:
+    """Exit code, output and errors of `cqlib ARGUMENTS`."""
+    monkeypatch.setattr(sys, "argv", ["cqlib", *arguments])
+    monkeypatch.setattr(cli, "_out", cli.Console(width=200))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+@pytest.mark.parametrize("command", [None, *cli.app.commands])
+def test_help(command: str | None, capsys, monkeypatch) -> None:
+    code, out, _ = call(capsys, monkeypatch, *filter(None, [command]), "--help")
+    assert code == 0 and "Usage: cqlib" in out
+    told = cli.app.commands[command].help if command else cli.app.help
+    assert told.splitlines()[0] in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "nothing"], 2, "no notebook 'nothing'; known: experiments/importance_sampling"),
+        (["run", "quickstart", "-p", "m", "3"], 2, "unknown parameter 'm' of"),
+        (["run", "quickstart", "-p", "n_clients", "many"], 2, "is a int like 30, got 'many'"),
+        (["run", "quickstart", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),
+        (["run", "quickstart", "quickstart", "-o", "x"], 2, "--output goes with one notebook"),
+        (["run", "quickstart", "-p", "seed", "[1"], 2, "the value of seed is no YAML"),
+        (["run"], 2, "Missing argument"),
+        (["compressors", "--n", "0"], 2, "0 is not in the range"),
+        (["fly"], 2, "No such command 'fly'"),
+        (["claims", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),
+        (["run", "quickstart", "-o", "/"], 2, "/ holds something else than a run"),
+    ],
+)
+def test_wrong_use(arguments: list[str], code: int, message: str, capsys, monkeypatch) -> None:
+    found, out, err = call(capsys, monkeypatch, *arguments)
+    assert found == code and out == ""
+    assert message in err and "Traceback" not in err
+
+
+def test_data(capsys, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CQLIB_DATA", raising=False)
+    monkeypatch.setenv("CQLIB_CACHE", str(tmp_path))
+    code, out, _ = call(capsys, monkeypatch, "data")
+    assert code == 0 and "absent" in out and "stand-in" in out and "breast_cancer" in out
+    (tmp_path / "splice").write_text("+1 1:1\n")
+    code, out, _ = call(capsys, monkeypatch, "data")
+    assert code == 1 and "refused" in out
+    assert (tmp_path / "splice").exists(), "listing deletes nothing"
+    monkeypatch.setenv("CQLIB_DATA", str(tmp_path / "none"))
+    code, out, _ = call(capsys, monkeypatch, "data")
+    assert code == 1 and "not a readable folder" in " ".join(out.split())
+
+
+def test_compressors(capsys, monkeypatch) -> None:
+    code, out, _ = call(capsys, monkeypatch, "compressors", "--n", "16", "--d", "8")
+    assert code == 0 and "n = 16 clients, d = 8 coordinates" in out
+    for name in compressors.names():
+        assert name in out
+    iq = next(line for line in out.splitlines() if " iq " in line)
+    for number in ("40", "7", "0.4375", "0.125"):  # bits, omega, valid and paper's A
+        assert number in iq.split()
+
+
+def test_claims_lists_every_item(capsys, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(paths, "runs", lambda profile: tmp_path / profile)
+    code, out, _ = call(capsys, monkeypatch, "claims")
+    assert code == 0
+    assert all(f" {id} " in out for id in claims.ledger())
+    (tmp_path / "quick" / "quickstart").mkdir(parents=True)
+    (tmp_path / "quick" / "quickstart-0a1b2c3d").mkdir()  # a run with other parameters
+    other = '{"id": "theorem-2", "verdict": "fails as stated", "stated": "", "measured": "0"}\n'
+    (tmp_path / "quick" / "quickstart-0a1b2c3d" / "claims.jsonl").write_text(other)
+    record = '{"id": "theorem-2", "verdict": "holds", "stated": "", "measured": "17 of 17"}\n'
+    (tmp_path / "quick" / "quickstart" / "claims.jsonl").write_text(record)
+    _, out, _ = call(capsys, monkeypatch, "claims", "--profile", "quick")
+    row = next(line for line in out.splitlines() if " theorem-2 " in line)
+    assert "holds" in row and "17 of 17" in row
+
+
+def test_names_below_the_notebooks_folder() -> None:
+    path = paths.notebooks() / "experiments" / "logistic_regression.ipynb"
+    assert notebook_name(path) == "experiments/logistic_regression"
+
+
+def test_a_stand_in_is_named_wherever_it_is_used(tmp_path: Path) -> None:
+    """Tables, figure and every verdict that rests on the data say so."""
+    nowhere = {"CQLIB_CACHE": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
+    env = {k: v for k, v in os.environ.items() if k != "CQLIB_DATA"} | nowhere
+    command = [str(Path(sys.executable).with_name("cqlib")), "run", "quickstart", "-o", "run"]
+    options = ["-p", "dataset", "splice", "-p", "n_clients", "5", "-p", "n_rounds", "20"]
+    subprocess.run([*command, *options], cwd=tmp_path, env=env, capture_output=True, check=True)
+    found = {e.id: e for e in claims.read(tmp_path / "run" / "claims.jsonl")}
+    for id in ("definition-6", "definition-7"):
+        assert found[id].note.endswith("Data: splice (stand-in).")
+    nb = nbformat.read(tmp_path / "run" / "quickstart.ipynb", as_version=4)
+    outputs = [o for cell in nb.cells for o in cell.get("outputs", [])]
+    printed = [o.text for o in outputs if o.get("name") == "stdout"]
+    assert sum("splice (stand-in)" in text for text in printed) == 3
+    (figure,) = [o for o in outputs if "figure" in o.get("metadata", {}).get("cqlib", {})]
+    assert "splice (stand-in)" in figure.metadata.cqlib.caption
+
+
+def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
+    """SIGKILL to the command ends its workers and kernels; the next run clears up."""
+    command = [str(Path(sys.executable).with_name("cqlib")), "run", "quickstart", "-o", "run"]
+    options = ["-p", "n_rounds", "100000"]
+    with subprocess.Popen([*command, *options], cwd=tmp_path, stderr=subprocess.DEVNULL) as started:
+        processes = psutil.Process(started.pid)
+        for _ in range(200):
+            time.sleep(0.1)
+            family = processes.children(recursive=True)
+            if any("ipykernel" in " ".join(p.cmdline()) for p in family):
+                break
+        else:
+            pytest.fail("no kernel was started")
+        started.kill()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+    assert list(tmp_path.glob(".run.work-*")) and not (tmp_path / "run").exists()
+    options = ["-p", "n_rounds", "20", "-p", "n_clients", "5"]
+    subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, check=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_installed_command_runs_a_notebook(tmp_path: Path) -> None:
+    """As a user does: from another folder, by name, into a folder of their own."""
+    command = [str(Path(sys.executable).with_name("cqlib")), "run", "quickstart"]
+    options = ["-p", "n_clients", "5", "-p", "n_rounds", "20", "-o", "mine"]
+    done = subprocess.run(
+        [*command, *options], cwd=tmp_path, env=os.environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "mine"
+    assert done.stdout.strip() == str(folder)
+    assert "quickstart" in done.stderr and "1/1" in done.stderr
+    names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert {"quickstart.ipynb", "claims.jsonl", "provenance.json"} < names
+    assert {"results/mse_against_clients.svg", "results/mse_against_clients.csv"} < names

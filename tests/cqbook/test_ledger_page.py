@@ -1,0 +1,99 @@
+"""The pages made from verdicts: the ledger and the errata."""
+
+import pytest
+
+from cqbook.book import ledger
+from cqbook.cells import claims
+
+HELD = claims.Evidence("theorem-1", "holds", "stated", "measured 1", "a note")
+CORRECTED = claims.Evidence(
+    "corollary-2", "holds with corrected constant", "1/4 |a|_2", "n = 2: exactly |a|^2"
+)
+FAILED = claims.Evidence("proposition-4", "fails as stated", "rates", "32,429 floats, quoted 2")
+
+
+def test_every_item_has_an_entry_and_open_ones_say_so() -> None:
+    page = ledger.ledger_page({})
+    for item in claims.ledger().values():
+        assert f"({ledger.claim_label(item.id)})=" in page
+        assert item.statement in page and item.reading in page
+    assert f"{len(claims.ledger())} open." in page
+    assert "Not as stated" not in page
+
+
+def test_evidence_is_shown_with_its_notebook() -> None:
+    page = ledger.ledger_page({"theory/a": [HELD], "b": [HELD]})
+    assert page.count("- Measured: measured 1") == 2 and "- Note: a note" in page
+    for notebook in ("theory/a", "b"):
+        label = ledger.evidence_label("theorem-1", notebook)
+        assert f"{{ref}}`{notebook} <{label}>`" in page
+    assert "1 holds" in page
+
+
+def test_what_is_not_as_stated_is_listed_with_a_line_of_evidence() -> None:
+    page = ledger.ledger_page({"a": [HELD, CORRECTED], "b": [FAILED]})
+    listed = page.split("## Not as stated")[1].split("(claim-")[0]
+    assert "Corollary 2" in listed and r"n = 2: exactly \|a\|^2" in listed
+    assert "Proposition 4" in listed and "*fails as stated*" in listed
+    assert "Theorem 1" not in listed
+
+
+BADGES = {
+    "implemented": "success",
+    "holds": "success",
+    "reproduced": "success",
+    "holds with corrected constant": "warning",
+    "partly reproduced": "warning",
+    claims.STAND_IN: "warning",
+    "fails as stated": "danger",
+    "not reproduced": "danger",
+    claims.OPEN: "muted",
+}
+
+
+@pytest.mark.parametrize("verdict", [*claims.VERDICTS, claims.OPEN])
+def test_every_verdict_has_its_badge(verdict: str) -> None:
+    found = claims.Evidence("table-3", verdict, "stated", "measured")
+    page = ledger.ledger_page({"a": [found] if verdict != claims.OPEN else []})
+    badge = f"{{bdg-{BADGES[verdict]}}}`{verdict}`"
+    assert page.count(f"| {badge} |") == page.count(f"\n{badge} ") >= 1
+    others = len(claims.ledger()) - page.count(f"| {badge} |")
+    assert page.count("| {bdg-muted}`open` |") == (others or len(claims.ledger()))
+    assert page.count("{bdg-") == 2 * len(claims.ledger())
+
+
+def test_what_is_not_reproduced_is_not_what_could_not_be() -> None:
+    never = claims.Evidence("table-3", "not reproduced", "ahead", "behind")
+    without = claims.Evidence("table-4", claims.STAND_IN, "ahead", "unknown")
+    page = ledger.ledger_page({"a": [HELD, never, without]})
+    counted = f"1 holds, 1 not reproduced, 1 {claims.STAND_IN}, {len(claims.ledger()) - 3} open."
+    assert counted in page
+    listed = page.split("## Not as stated")[1].split("(claim-")[0]
+    assert "*not reproduced*: behind." in listed and f"*{claims.STAND_IN}*: unknown." in listed
+
+
+def test_a_statement_with_a_box_is_linked() -> None:
+    boxes = ledger.stated_in("```{prf:theorem} x\n:label: theorem-1\n:label: our-thing\n```")
+    assert boxes == {"theorem-1"}
+    page = ledger.ledger_page({}, boxes)
+    assert page.count("{prf:ref}") == 1 and "In this book: {prf:ref}`theorem-1`" in page
+
+
+def test_labels_with_dots_are_found() -> None:
+    assert ledger.stated_in('":label: appendix-b.1\\n"') == {"appendix-b.1"}
+
+
+def test_disagreeing_notebooks_make_no_page() -> None:
+    other = claims.Evidence("theorem-1", "fails as stated", "", "")
+    for page in (ledger.ledger_page, ledger.errata_page):
+        with pytest.raises(ledger.PageError, match="theorem-1: a: holds; b: fails as stated"):
+            page({"a": [HELD], "b": [other]})
+
+
+def test_errata_hold_what_has_a_correction_with_its_evidence() -> None:
+    page = ledger.errata_page({"theory/a": [CORRECTED, HELD]})
+    for item in claims.ledger().values():
+        assert (f"## {item.title}: {item.name}" in page) == bool(item.corrected)
+        assert item.corrected in page
+    label = ledger.evidence_label("corollary-2", "theory/a")
+    assert rf"- n = 2: exactly \|a\|^2 ({{ref}}`theory/a <{label}>`)" in page

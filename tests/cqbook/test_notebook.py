@@ -1,0 +1,272 @@
+"""The runner: strict parameters, all of a run or none of it, and nothing that changes by itself."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from cqbook import paths
+from cqbook.runs import notebook
+
+PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
+
+
+def write(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Path:
+    """A notebook of code cells; the first is tagged as parameters unless there is none."""
+    nb = nbformat.v4.new_notebook()
+    if parameters is not None:
+        cell = nbformat.v4.new_code_cell(parameters)
+        cell.metadata["tags"] = ["parameters"]
+        nb.cells.append(cell)
+    nb.cells += [nbformat.v4.new_code_cell(source) for source in cells]
+    nbformat.write(nb, path)
+    return path
+
+
+def plan(source: Path, folder: Path, **overrides: Any) -> notebook.Job:
+    return notebook.job(source, overrides=overrides, folder=folder)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+# Parameters
+
+
+def test_defaults_are_the_literals_of_the_parameters_cell(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb")
+    assert notebook.defaults(source) == {
+        "n": 3,
+        "rate": 0.5,
+        "name": "a",
+        "sizes": [1, 2],
+        "fast": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (None, "needs one cell tagged 'parameters', has 0"),
+        ("n = 3\nm = n + 1", "not 'm = n \\+ 1'"),
+        ("import os", "not 'import os'"),
+        ("a = b = 1", "not 'a = b = 1'"),
+        ("a, b = 1, 2", "not 'a, b = \\(1, 2\\)'"),
+    ],
+)
+def test_parameters_cells_that_are_no_profile(
+    tmp_path: Path, parameters: str | None, message: str
+) -> None:
+    source = write(tmp_path / "a.ipynb", parameters=parameters)
+    with pytest.raises(notebook.ParameterError, match=message):
+        notebook.defaults(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("m", 4, "unknown parameter 'm' of .*known: n, rate, name, sizes, fast"),
+        ("n", 4.5, "'n' of .* is a int like 3, got 4.5"),
+        ("n", True, "is a int like 3, got True"),
+        ("name", 7, "is a str"),
+        ("sizes", "1,2", "is a list"),
+        ("fast", 1, "is a bool"),
+        ("rate", "much", "is a float like 0.5, got 'much'"),
+    ],
+)
+def test_wrong_parameters_are_refused(tmp_path: Path, name: str, value: Any, message: str) -> None:
+    source = write(tmp_path / "a.ipynb")
+    with pytest.raises(notebook.ParameterError, match=message):
+        plan(source, tmp_path / "run", **{name: value})
+
+
+def test_a_whole_number_does_for_a_float(tmp_path: Path) -> None:
+    job = plan(write(tmp_path / "a.ipynb"), tmp_path / "run", rate=2)
+    assert job.parameters == {"rate": 2}
+    text = plan(write(tmp_path / "a.ipynb"), tmp_path / "run", rate="1e-3")  # YAML's idea of it
+    assert text.parameters == {"rate": 0.001}
+
+
+LISTS = """
+rates = [[0.1], [0.2, 0.3]]
+mixed = ['a', 1]
+rows = [['a', 'raw', 0.1], ['b', 'raw', 0.2]]
+none = []
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("rates", [["1e-3", 2], []], [[0.001, 2.0], []]),
+        ("rates", [], []),
+        ("mixed", ["1e-3", 1.5, True], ["1e-3", 1.5, True]),
+        ("mixed", [2, "b"], [2, "b"]),
+        ("rows", [["1e-3", "raw", "1e-3"]], [["1e-3", "raw", 0.001]]),
+        ("rows", [["a", "1e-3"]], [["a", "1e-3"]]),
+        ("none", ["1e-3", [2]], ["1e-3", [2]]),
+    ],
+)
+def test_what_lists_hold_is_as_in_the_notebook(
+    tmp_path: Path, name: str, value: Any, found: Any
+) -> None:
+    source = write(tmp_path / "a.ipynb", parameters=LISTS)
+    (given,) = plan(source, tmp_path / "run", **{name: value}).parameters.values()
+    assert repr(given) == repr(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([0.1], "'rates' of .* holds a list like \\[0.1\\], got 0.1"),
+        ([[0.1], ["much"]], "holds a float like 0.1, got 'much'"),
+        ([[True]], "holds a float like 0.1, got True"),
+        ([[10**400]], "holds a float"),
+        ("[[0.1]]", "is a list like"),
+    ],
+)
+def test_what_lists_hold_is_checked(tmp_path: Path, value: Any, message: str) -> None:
+    source = write(tmp_path / "a.ipynb", parameters=LISTS)
+    with pytest.raises(notebook.ParameterError, match=message):
+        plan(source, tmp_path / "run", rates=value)
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb")
+    (tmp_path / "home").mkdir()
+    assert plan(source, tmp_path / "home").folder == tmp_path / "home"  # empty: fine
+    (tmp_path / "home" / "thesis.tex").touch()
+    for folder in (tmp_path / "home", tmp_path / "home" / "thesis.tex"):
+        with pytest.raises(notebook.ParameterError, match="holds something else than a run"):
+            plan(source, folder)
+
+
+def test_a_damaged_run_is_not_current(tmp_path: Path) -> None:
+    job = plan(write(tmp_path / "a.ipynb"), tmp_path / "run")
+    notebook.run(job)
+    made = job.folder / "provenance.json"
+    good = made.read_text()
+    listed = json.dumps(json.loads(good) | {"files": ["a.ipynb"]})  # as it once was
+    for content in ("{}", "{", "[]", listed):
+        made.write_text(content)
+        assert not notebook.is_current(job)
+        made.write_text(good)
+    assert notebook.is_current(job)
+    executed = job.folder / "a.ipynb"
+    whole = executed.read_text()
+    for content in ("", whole.replace("3", "4", 1)):
+        executed.write_text(content)
+        assert not notebook.is_current(job)
+        executed.write_text(whole)
+    assert notebook.is_current(job)
+    (job.folder / "results").rmdir()
+    assert not notebook.is_current(job)
+
+
+def test_unknown_profile_and_missing_notebook(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb")
+    with pytest.raises(notebook.ParameterError, match=r"unknown profile 'big'; known: quick, pap"):
+        notebook.job(source, profile="big")
+    with pytest.raises(notebook.ParameterError, match="no notebook"):
+        notebook.job(tmp_path / "none.ipynb")
+
+
+def test_different_overrides_get_different_folders(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb")
+    folders = {notebook.job(source, overrides=o).folder for o in ({}, {"n": 1}, {"n": 2})}
+    assert len(folders) == 3
+
+
+# Runs
+
+
+def test_a_run_holds_everything_and_is_the_same_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import os; from pathlib import Path\n"
+        "from cqlib import claims\n"
+        "Path(os.environ['CQLIB_RESULTS'], 'x.csv').write_text(str(n))\n"
+        "claims.check('theorem-1', 'holds', holds=n > 4, stated='s', measured=str(n))"
+    )
+    source = write(tmp_path / "a.ipynb", code, "print(n, rate)")
+    before = dict(os.environ)
+    job = plan(source, tmp_path / "run", n=5)
+    assert not notebook.is_current(job)
+    told = notebook.run(job)
+    assert dict(os.environ) == before
+    assert notebook.is_current(job)
+    first = tree(job.folder)
+    assert set(first) == {"a.ipynb", "claims.jsonl", "provenance.json", "results/x.csv"}
+    assert first["results/x.csv"] == b"5"
+    assert json.loads(first["claims.jsonl"])["measured"] == "5"
+    assert told["parameters"] == {"n": 5, "rate": 0.5, "name": "a", "sizes": [1, 2], "fast": True}
+    assert {"key", "seconds", "commit", "versions", "device"} <= set(told)
+    executed = nbformat.reads(first["a.ipynb"].decode(), as_version=4)
+    assert executed.cells[-1].outputs[0].text == "5 0.5\n"
+
+    notebook.run(job)
+    again = tree(job.folder)
+    for name in ("a.ipynb", "claims.jsonl", "results/x.csv"):
+        assert again[name] == first[name], name
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ipynb", "run"]
+
+    changed = plan(source, tmp_path / "run", n=6)
+    assert not notebook.is_current(changed)
+    monkeypatch.setenv("CQLIB_DATA", str(tmp_path))
+    (tmp_path / "splice").touch()
+    assert not notebook.is_current(job), "data that has turned up makes a run out of date"
+    monkeypatch.delenv("CQLIB_DATA")
+    write(source, code, "print(n, rate) ")
+    assert not notebook.is_current(job)
+
+
+def test_a_failing_cell_keeps_the_earlier_run(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb", "assert n < 4, 'n is large'")
+    job = plan(source, tmp_path / "run")
+    notebook.run(job)
+    kept = tree(job.folder)
+    bad = plan(source, tmp_path / "run", n=9)
+    with pytest.raises(notebook.NotebookError, match="a: cell .* AssertionError: n is large"):
+        notebook.run(bad)
+    assert tree(job.folder) == kept
+    assert (tmp_path / "run.failed.ipynb").is_file()
+    assert {p.name for p in tmp_path.iterdir()} == {"a.ipynb", "run", "run.failed.ipynb"}
+    notebook.run(job)
+    assert not (tmp_path / "run.failed.ipynb").exists()
+
+
+def test_store_writes_clean_outputs_into_the_notebook(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb", "print(2 * n)")
+    notebook.store(source)
+    first = source.read_bytes()
+    stored = nbformat.reads(first.decode(), as_version=4)
+    assert stored.cells[1].outputs[0].text == "6\n"
+    assert stored.cells[0].metadata == {"tags": ["parameters"]}
+    assert "papermill" not in first.decode()
+    notebook.store(source)
+    assert source.read_bytes() == first
+    write(source, "1 / 0")
+    before = source.read_bytes()
+    with pytest.raises(notebook.NotebookError, match="ZeroDivisionError"):
+        notebook.store(source)
+    assert source.read_bytes() == before
+
+
+def test_a_damaged_run_of_our_own_folder_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "runs", lambda profile: tmp_path / profile)
+    source = write(tmp_path / "a.ipynb")
+    notebook.run(notebook.job(source))
+    (tmp_path / "quick" / "a" / "provenance.json").unlink()
+    again = notebook.job(source)
+    assert not notebook.is_current(again)
+    notebook.run(again)
+    assert notebook.is_current(again)

@@ -1,0 +1,360 @@
+"""Sweep files: what they expand to, what is refused; and tables joined from their jobs."""
+
+import csv
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from cqbook import cli, paths
+from cqbook.runs import notebook, provenance
+from cqbook.sweeps import batch, collect, sweep
+
+PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
+GOOD = "notebook: theory/b\nparameters: {name: z}\ngrid: {n: [1, 2], rate: [0.5, 1e-3]}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with one notebook and one profile."""
+    root = tmp_path / "a checkout"
+    for folder in ("book", "notebooks/theory", "profiles", "sweeps"):
+        (root / folder).mkdir(parents=True)
+    (root / "book" / "claims.yml").write_text("[]\n")
+    (root / "book" / "_toc.yml").write_text("chapters: [{file: notebooks/theory/b}]\n")
+    (root / "profiles" / "big.yml").write_text("theory/b: {n: 50, fast: false}\n")
+    cell = nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    nb = nbformat.v4.new_notebook(cells=[cell])
+    nbformat.write(nb, root / "notebooks" / "theory" / "b.ipynb")
+    monkeypatch.setenv("CQLIB_ROOT", str(root))
+    return root
+
+
+def read(root: Path, text: str) -> sweep.Batch:
+    file = root / "sweeps" / "mine.yml"
+    file.write_text(text)
+    return sweep.read(file)
+
+
+def test_a_grid_gives_every_combination(root: Path) -> None:
+    found = read(root, GOOD)
+    assert found.folder == paths.root() / "runs" / "sweeps" / "mine"
+    assert found.given == ("sweep", str(root / "sweeps" / "mine.yml"))
+    fixed = {"name": "z"}
+    expected = {
+        "n=1_rate=0.5": {"n": 1, "rate": 0.5},
+        "n=1_rate=0.001": {"n": 1, "rate": 0.001},
+        "n=2_rate=0.5": {"n": 2, "rate": 0.5},
+        "n=2_rate=0.001": {"n": 2, "rate": 0.001},
+    }
+    assert {name: task.point for name, task in found.tasks.items()} == expected
+    for name, task in found.tasks.items():
+        assert task.name == name
+        assert task.job.parameters == fixed | expected[name]
+        assert task.job.folder == found.folder / name
+        assert task.job.source == root / "notebooks" / "theory" / "b.ipynb"
+
+
+def test_a_profile_supplies_the_rest(root: Path) -> None:
+    (task,) = read(root, "notebook: theory/b\nprofile: big\ngrid: {rate: [2]}\n").tasks.values()
+    assert task.job.parameters == {"n": 50, "fast": False, "rate": 2.0}
+    assert task.name == "rate=2.0"
+    (task,) = sweep.chapters("big").tasks.values()
+    assert task.job == notebook.job(task.job.source, profile="big")
+    assert task.job.folder == root / "runs" / "big" / "theory" / "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "a sweep file must be a mapping, got []"),
+        ("", "a sweep file must be a mapping, got None"),
+        ("a: [1", "no YAML"),
+        (GOOD + "seeds: [1]", "unknown key 'seeds'; known: notebook, profile, parameters, grid"),
+        (GOOD + "notebook: c", "the key 'notebook' stands twice"),
+        ("notebook: theory/b\ngrid: {n: [1], n: [2]}", "the key 'n' stands twice"),
+        ("grid: {n: [1]}", "no notebook None; known: theory/b"),
+        ("notebook: theory/c\ngrid: {n: [1]}", "no notebook 'theory/c'; known: theory/b"),
+        ("notebook: [theory/b]\ngrid: {n: [1]}", "no notebook ['theory/b']"),
+        ("notebook: theory/b", "grid must be a mapping, got None"),
+        ("notebook: theory/b\ngrid: {}", "grid needs at least one parameter"),
+        ("notebook: theory/b\ngrid: {n: 3}", "grid: 'n' needs a list of values, got 3"),
+        ("notebook: theory/b\ngrid: {n: [1], rate: []}", "the list of 'rate' is empty"),
+        ("notebook: theory/b\ngrid: {m: [1]}", "unknown parameter 'm' of"),
+        ("notebook: theory/b\ngrid: {n: [1, two]}", "is a int like 3, got 'two'"),
+        ("notebook: theory/b\ngrid: {sizes: [1, 2]}", "is a list like [1, 2], got 1"),
+        ("notebook: theory/b\ngrid: {sizes: [[1, x]]}", "holds a int like 1, got 'x'"),
+        ("notebook: theory/b\ngrid: {n: [1, 2, 1]}", "grid: 'n' has 1 twice"),
+        ("notebook: theory/b\ngrid: {rate: [1, 1.0]}", "grid: 'rate' has 1.0 twice"),
+        ("notebook: theory/b\ngrid: {name: [2026-01-01]}", "is no plain data"),
+        ("notebook: theory/b\ngrid: {sizes: [[2026-01-01]]}", "is no plain data"),
+        ("notebook: theory/b\ngrid: {rate: [.inf]}", "'rate' is no plain data: inf"),
+        ("notebook: theory/b\ngrid: {rate: [nan]}", "is a float like 0.5, got 'nan'"),
+        ("notebook: theory/b\ngrid: {sizes: [&a [*a]]}", "'sizes' is no plain data: [[...]]"),
+        (GOOD.replace("z", "&a [.nan, *a]"), "'name' is no plain data: [nan, [...]]"),
+        (GOOD + "profile: huge", "unknown profile 'huge'; known: quick, big"),
+        (GOOD + "profile: 3", "profile must be a name, got 3"),
+        (GOOD.replace("name:", "m:"), "unknown parameter 'm' of"),
+        (GOOD.replace("name: z", "name: 3"), "is a str like 'a', got 3"),
+        (GOOD.replace("name: z", "n: 3"), "'n' stands in parameters and in grid"),
+        (GOOD.replace("{name: z}", "3"), "parameters must be a mapping, got 3"),
+    ],
+)
+def test_wrong_files_are_refused(root: Path, text: str, message: str) -> None:
+    with pytest.raises(sweep.SweepError) as refused:
+        read(root, text)
+    assert message in str(refused.value)
+    assert str(root / "sweeps" / "mine.yml") in str(refused.value)
+    assert not (root / "runs").exists()
+
+
+def test_a_missing_file_is_named(root: Path) -> None:
+    with pytest.raises(sweep.SweepError, match="cannot read the sweep file none.yml: No such file"):
+        sweep.read(Path("none.yml"))
+    for config in ({}, {"sweep": "a", "profile": "b"}):
+        with pytest.raises(sweep.SweepError, match="--config sweep=FILE"):
+            sweep.planned(config)
+
+
+def test_two_files_of_one_name_do_not_share_runs(root: Path, tmp_path: Path) -> None:
+    found = read(root, GOOD)
+    sweep.claim(found)
+    assert read(root, GOOD + "# changed\n") == found
+    first, second = root / "sweeps" / "mine.yml", tmp_path / "mine.yml"
+    second.write_text(GOOD)
+    with pytest.raises(sweep.SweepError, match="holds the runs of") as refused:
+        sweep.read(second)
+    assert str(first) in str(refused.value) and str(second) in str(refused.value)
+    Path(str(refused.value).rpartition("was moved, remove ")[2]).unlink()
+    sweep.claim(sweep.read(second))
+    with pytest.raises(sweep.SweepError, match="holds the runs of"):
+        sweep.claim(found)
+
+
+@pytest.mark.parametrize(
+    ("point", "name"),
+    [
+        ({"n": -1, "rate": 1e-05}, "n=-1_rate=1e-05"),
+        ({"fast": True}, "fast=true"),
+        ({"name": "rand_k"}, "name=rand_k"),
+        ({"name": "a b/c%d"}, "name=ab-c-d-0b7d4d8f"),
+        ({"name": "../x"}, "name=..-x-5685398c"),
+        ({"sizes": []}, "sizes=-d898001e"),
+    ],
+)
+def test_names_are_safe(point: dict[str, Any], name: str) -> None:
+    assert sweep.job_name(point) == name
+
+
+def test_names_differ_where_points_do() -> None:
+    values = ["a b", "ab", "a/b", "a,b", "a-b", "", "a" * 90, "a" * 91, [1, 2], [12], "[12]"]
+    names = {sweep.job_name({"name": value}) for value in values}
+    assert len(names) == len(values)
+    assert max(map(len, names)) <= 80
+
+
+def test_a_task_is_one_command(root: Path) -> None:
+    text = "notebook: theory/b\nparameters: {name: '12'}\ngrid: {rate: [1e-5], sizes: [[1]]}\n"
+    (task,) = read(root, text).tasks.values()
+    words = batch.command(task)
+    assert Path(words[0]).name == "cqlib"
+    assert words[1:3] == ["run", str(task.job.source)]
+    options = dict(zip(words[4:-2:3], words[5:-2:3], strict=True))
+    assert options == {"name": "'12'", "rate": "1.0e-05", "sizes": "[1]"}
+    assert words[-2:] == ["-o", str(task.job.folder)]
+    again = {name: batch.yaml.safe_load(value) for name, value in options.items()}
+    assert notebook.job(task.job.source, overrides=again, folder=task.job.folder) == task.job
+
+
+def test_the_example_is_the_one_the_book_shows() -> None:
+    file = paths.root() / "sweeps" / "tasks.yml"
+    page = (paths.root() / "book" / "batch.md").read_text(encoding="utf-8")
+    shown = page.partition("```yaml\n")[2].partition("```")[0]
+    assert file.read_text(encoding="utf-8").endswith(f"\n{shown}")
+
+
+@pytest.mark.parametrize("name", ["clients", "tasks"])
+def test_the_examples_can_be_run(name: str) -> None:
+    assert len(sweep.read(paths.root() / "sweeps" / f"{name}.yml").tasks) == 6
+
+
+# The commands
+
+
+def call(capsys: pytest.CaptureFixture[str], monkeypatch, *words: str) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["cqlib", *words])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    captured = capsys.readouterr()
+    assert captured.out == "" and "Traceback" not in captured.err
+    return int(stopped.value.code or 0), captured.err
+
+
+def test_wrong_use(root: Path, capsys, monkeypatch) -> None:
+    file = root / "sweeps" / "mine.yml"
+    file.write_text("notebook: theory/b\ngrid: {n: [1, 1]}\n")
+    for words, message in [
+        (["sweep", str(file)], f"cqlib: {file}: grid: 'n' has 1 twice"),
+        (["sweep"], "give a sweep file, or --profile"),
+        (["sweep", "--", "--dry-run"], "give a sweep file, or --profile"),
+        (["sweep", str(file), "b.yml"], "one sweep file at a time: 'b.yml' is one too many"),
+        (["sweep", str(file), "--profile", "quick"], "give a sweep file, or --profile"),
+        (["sweep", "--profile", "huge"], "unknown profile 'huge'; known: quick, big"),
+        (["sweep", str(file), "--cores", "0"], "0 is not in the range"),
+        (["collect", str(file)], "has 1 twice"),
+        (["collect", "none.yml"], "cannot read the sweep file none.yml"),
+    ]:
+        code, said = call(capsys, monkeypatch, *words)
+        assert code == 2 and message in said
+    assert not (root / "runs").exists()
+
+
+def test_snakemake_may_be_missing(root: Path, capsys, monkeypatch) -> None:
+    (root / "sweeps" / "mine.yml").write_text("notebook: theory/b\ngrid: {n: [1]}\n")
+    monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
+    code, said = call(capsys, monkeypatch, "sweep", str(root / "sweeps" / "mine.yml"))
+    assert code == 1 and "pip install -c constraints.txt -e '.[batch]'" in said
+
+
+def test_what_snakemake_is_told(root: Path) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2]}\n")
+    waiting = list(found.tasks.values())[1:]
+    here = batch.arguments(waiting, batch.Options(cores=3, more=("--dry-run",)))
+    assert here[:3] == ["--forcerun", "n=2/provenance.json", "--rerun-triggers"]
+    assert here[-3:] == ["--cores", "3", "--dry-run"]
+    queue = batch.arguments([], batch.Options(executor="slurm", jobs=7, retries=2))
+    assert "--forcerun" not in queue and "--cores" not in queue
+    assert queue[-4:] == ["--executor", "slurm", "--jobs", "7"]
+    assert queue[queue.index("--retries") + 1] == "2"
+
+
+def test_a_lock_that_was_left_is_removed_even_if_nothing_is_to_run(root: Path, monkeypatch) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1]}\n")
+    for task in found.tasks.values():
+        finish(task)
+    host = socket.gethostname()
+    (found.folder / ".owner").write_text(json.dumps({"pid": 2**22 + 1, "host": host}))
+    called: list[str] = []
+    monkeypatch.setattr(batch, "_snakemake", lambda _, words, __: called.append(words[0]))
+    for _ in range(2):
+        batch.run(found, batch.Options())
+    assert called == ["--unlock"]
+
+
+class Says:
+    """Snakemake that writes logs, completes what it is told to, and ends with an exit code."""
+
+    def __init__(self, code: int, logs: dict[str, str], complete: list[sweep.Task]) -> None:
+        self.code, self.logs, self.complete = code, logs, complete
+
+    def __call__(self, planned: sweep.Batch, words: list[str], handle: int) -> int:
+        for name, text in self.logs.items():
+            (planned.folder / "logs").mkdir(exist_ok=True)
+            (planned.folder / "logs" / f"{name}.log").write_text(text)
+        for task in self.complete:
+            finish(task)
+        return self.code
+
+
+def test_only_this_starts_failures_are_told(root: Path, monkeypatch) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2]}\n")
+    one, two = found.tasks.values()
+
+    def told(*snakemake: Any) -> str:
+        monkeypatch.setattr(batch, "_snakemake", Says(*snakemake))
+        with pytest.raises(batch.BatchError) as failed:
+            batch.run(found, batch.Options())
+        return str(failed.value)
+
+    said = told(1, {"n=1": "first\ncqlib: bad luck\n", "n=2": ""}, [])
+    assert said.startswith("n=1: bad luck\nn=2: no word\nnot all jobs completed (logs: ")
+    assert told(2, {}, []).startswith("not all jobs completed")
+    assert told(1, {"n=1": "cqlib: again\n"}, []).startswith("n=1: again\nnot all jobs")
+    said = told(1, {"n=1": "stopped"}, [one, two])
+    assert said == "all jobs are complete, yet Snakemake ended with exit code 1"
+
+
+def test_planning_reads_the_package_once(root: Path, monkeypatch) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2, 3]}\n")
+    for task in found.tasks.values():
+        finish(task)
+    read_package, times = provenance._package, []
+    monkeypatch.setattr(provenance, "_package", lambda: times.append(1) or read_package())
+    batch.run(found, batch.Options())
+    assert len(times) == 1 and not collect.collect(found).absent and len(times) == 2
+    now = provenance.Snapshot()
+    keys = {batch.key(task, now) for task in found.tasks.values()}
+    assert len(times) == 3 and len(keys) == 3
+    task = found.tasks["n=1"]
+    code_key = provenance.code_key(task.job.source, task.job.parameters)
+    assert provenance.key(code_key) == batch.key(task, now)
+
+
+# Collected tables
+
+
+def finish(task: sweep.Task, **tables: str) -> None:
+    """Put a run in a task's folder that looks up to date."""
+    (task.job.folder / "results").mkdir(parents=True)
+    for name, text in tables.items():
+        (task.job.folder / "results" / f"{name}.csv").write_text(text)
+    (task.job.folder / "results" / "drawing.svg").write_text("<svg/>")
+    (task.job.folder / f"{task.job.source.stem}.ipynb").touch()
+    key, files = batch.key(task, provenance.Snapshot()), provenance.files(task.job.folder)
+    facts = {"key": key, "files": files, "commit": "c0ffee", "seconds": 1.5}
+    (task.job.folder / "provenance.json").write_text(json.dumps(facts))
+
+
+def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [2, 1], name: ['a,b']}\n")
+    two, one = found.tasks.values()
+    finish(one, t='x,n\n1,"0.10"\n', only="y\n5\n")
+    finish(two, t="x,z\n7,\n8,1e-5\n")
+    joined = collect.collect(found)
+    assert list(joined.tables) == ["only", "t"] and joined.absent == {}
+    rows = list(csv.DictReader(joined.tables["t"].splitlines()))
+    key = batch.key(two, provenance.Snapshot())
+    assert rows[0] == {
+        **{"n": "2", "name": "a,b", "job": two.name, "commit": "c0ffee", "cqlib": "0.1.0"},
+        **{"key": key, "x": "7", "z": "", "parameter_n": ""},
+    }
+    assert [row["x"] for row in rows] == ["7", "8", "1"]
+    assert rows[1]["z"] == "1e-5", "numbers stand as they were written"
+    assert (rows[2]["n"], rows[2]["parameter_n"]) == ("0.10", "1"), "the table's own name wins"
+    assert "seconds" not in joined.tables["t"] and "1.5" not in joined.tables["t"]
+    assert joined == collect.collect(found)
+
+
+def test_what_is_missing_or_out_of_date_is_left_out(root: Path) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2, 3, 4]}\n")
+    one, two, _, four = found.tasks.values()
+    for task in (one, two, four):
+        finish(task, t=f"x\n{task.point['n']}\n")
+    made = two.job.folder / "provenance.json"
+    made.write_text(json.dumps(json.loads(made.read_text()) | {"key": "old"}))
+    (four.job.folder / "results" / "t.csv").write_text("")
+    (one.job.folder / "results" / "a copy of t.csv").write_text("x\n7\n")
+    joined = collect.collect(found)
+    assert joined.absent == {"n=2": "out of date", "n=3": "missing", "n=4": "out of date"}
+    assert joined.jobs == 4 and list(joined.tables) == ["t"], "only what the run made"
+    assert [row["n"] for row in csv.DictReader(joined.tables["t"].splitlines())] == ["1"]
+
+
+def test_where_tables_go(root: Path, tmp_path: Path) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1]}\n")
+    (task,) = found.tasks.values()
+    finish(task, t="x\n1\n", u="y\n2\n")
+    joined = collect.collect(found)
+    places = collect.write(joined)
+    assert places == [found.folder / "collected" / f"{name}.csv" for name in "tu"]
+    with pytest.raises(sweep.SweepError, match="one table, there are: t, u; choose with --table"):
+        collect.write(joined, tmp_path / "x.csv")
+    one = collect.collect(found, "u")
+    assert collect.write(one, tmp_path / "x.csv") == [tmp_path / "x.csv"]
+    assert (tmp_path / "x.csv").read_bytes() == places[1].read_bytes()
+    with pytest.raises(sweep.SweepError, match="no table 'v'; there are: t, u"):
+        collect.collect(found, "v")

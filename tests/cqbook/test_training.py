@@ -1,0 +1,73 @@
+"""Training between processes: what the methods have in common, and what they send."""
+
+import numpy as np
+import pytest
+
+from cqbook.network.processes import on_ranks
+from cqbook.network.training import METHODS, Run, Task, samples, train_all
+
+TASK = Task("digits", hidden=16, batch=8, steps=6, evaluate_every=3)
+RUNS = [Run(method, 0.01, seed=3) for method in METHODS]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """What each of two processes returns for all methods, twice in a row."""
+    return on_ranks(2, train_all, TASK, RUNS + RUNS)
+
+
+def test_every_method_trains(trained):
+    for run, found in zip(RUNS, trained[0], strict=False):
+        assert [row[0] for row in found["rows"]] == [0, 3, 6]
+        assert np.isfinite(np.array(found["rows"])).all(), run
+        assert found["rows"][0] == trained[0][0]["rows"][0]  # the same start for all
+
+
+def test_replicas_stay_together_and_runs_repeat(trained):
+    first, second = trained
+    for mine, other in zip(first, second, strict=True):
+        assert [row[2:] for row in mine["rows"]] == [row[2:] for row in other["rows"]]
+    half = len(RUNS)
+    for once, again in zip(first[:half], first[half:], strict=True):
+        assert once["rows"] == again["rows"]
+
+
+def test_bytes_are_those_of_the_messages(trained):
+    found = dict(zip(METHODS, trained[0], strict=False))
+    d = found["none"]["d"]
+    sent = {method: each["rows"][-1][1] for method, each in found.items()}
+    assert d == 64 * 16 + 16 + 16 * 10 + 10
+    assert sent["none"] == 6 * 4 * d and sent["fp16"] == 6 * 2 * d
+    assert sent["CQ"] == sent["IQ"] == 6 * (-(-d // 8) + 24)  # scale, tag, digest
+    assert sent["PowerSGD"] < sent["fp16"]
+    assert sent["DRIVE"] == 6 * (2048 // 8 + 24)
+
+
+@pytest.mark.parametrize("method", ["none", "CQ, rotated", "DRIVE", "Global-QSGD, linear"])
+def test_training_gets_somewhere(method):
+    task = Task("breast_cancer", hidden=16, steps=40, evaluate_every=40)
+    (start, end) = on_ranks(2, train_all, task, [Run(method, 0.03, seed=0)])[0][0]["rows"]
+    assert end[2] < 0.5 * start[2] and end[3] > 0.9
+
+
+def test_the_split_is_fixed_and_scaled_by_what_is_trained_with():
+    X, y, test_X, test_y = samples("breast_cancer")
+    assert len(y) + len(test_y) == 569 and len(test_y) == 142
+    assert (
+        X.mean(dim=0).abs().max() < 1e-5 and (X.std(dim=0, unbiased=False) - 1).abs().max() < 1e-5
+    )
+    assert test_X.shape[1] == 30
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Task("mnist"), "dataset must be one of digits, breast_cancer, got 'mnist'"),
+        (lambda: Task(steps=0), "steps must be at least 1, got 0"),
+        (lambda: train_all(0, 1, TASK, [Run("SGD", 0.1, 0)]), "method must be one of none; fp16"),
+        (lambda: train_all(0, 1, TASK, [Run("CQ", 0.0, 0)]), "stepsize must be positive, got 0"),
+    ],
+)
+def test_what_does_not_exist_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

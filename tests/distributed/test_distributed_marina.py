@@ -1,0 +1,274 @@
+"""MARINA as a distributed program: the simulator's bits, resuming, errors instead of hanging."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cqbook.network.processes import on_ranks
+from cqlib import data, methods, problems
+from cqlib.compressors import make
+from cqlib.distributed.collectives import Group, GroupError
+from cqlib.distributed.marina import checkpoint
+from cqlib.distributed.marina.checkpoint import Checkpoint, CheckpointError
+from cqlib.distributed.marina.handshake import agree
+from cqlib.distributed.marina.run import Plan, run
+from tests.helpers import same_bits
+
+COMPRESSORS = [
+    make("cq"),
+    make("drive"),
+    make("perm_k"),
+    make("iscc", inner=make("iq")),
+    make("global_qsgd"),
+    make("global_qsgd", levels="exponential"),
+]
+ROUNDS = 12
+
+
+def task(n):
+    return problems.logistic(data.load("breast_cancer"), n_clients=n, reg=0.1)
+
+
+def plan(c, **changes):
+    return replace(Plan(c, p=0.25, stepsize=0.3, rounds=ROUNDS, seed=5, log_every=1), **changes)
+
+
+# --- the simulator's bits ------------------------------------------------------------------------
+
+
+def trajectories(rank, n):
+    return [run(task(n), plan(c), group=Group(), facts={}).rows for c in COMPRESSORS]
+
+
+def test_trajectories_have_the_bits_of_the_simulator():
+    ranks = on_ranks(4, trajectories)
+    for k, c in enumerate(COMPRESSORS):
+        options = {"p": 0.25, "stepsize": 0.3, "rounds": ROUNDS, "seed": 5}
+        trace = methods.marina_by_bytes(task(4), c, **options)
+        columns = [np.arange(ROUNDS + 1.0), trace.bits, trace.grad_norm_sq, trace.value]
+        expected = torch.from_numpy(np.stack([np.ravel(column) for column in columns], axis=1))
+        assert len(set(map(tuple, expected[:, 2:].tolist()))) == ROUNDS + 1
+        assert all(same_bits(rows[k], expected) for rows in ranks)
+
+
+def in_two_parts(rank, n):
+    c, found = make("cq"), []
+    whole = run(task(n), plan(c), group=Group(), facts={"a": "b"})
+    for stop in (1, 5, ROUNDS):
+        half = run(task(n), plan(c, rounds=stop), group=Group(), facts={"a": "b"})
+        start = Checkpoint.from_bytes(half.to_bytes())
+        again = run(task(n), plan(c), group=Group(), facts={"a": "b"}, start=start)
+        found.append(again.to_bytes() == whole.to_bytes())
+    return found
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_is_the_uninterrupted_one():
+    assert on_ranks(2, in_two_parts) == [[True] * 3] * 2
+
+
+def test_a_checkpoint_comes_back_and_a_damaged_one_is_refused():
+    at = run(task(1), plan(make("cq")), group=Group(), facts={"seed": "5"})
+    sent = at.to_bytes()
+    back = Checkpoint.from_bytes(sent)
+    assert back.to_bytes() == sent and back.facts == {"seed": "5"} and same_bits(back.x, at.x)
+    for wrong in (b"", b"PK", sent[:-9], sent[:200], sent.replace(b"seed", b"s\xffed")):
+        with pytest.raises(CheckpointError):
+            Checkpoint.from_bytes(wrong)
+
+
+def test_no_changed_byte_gets_past_as_another_error():
+    sent = run(task(1), plan(make("cq")), group=Group(), facts={"seed": "5"}).to_bytes()
+    for place in range(len(sent)):
+        for bit in (1, 8):
+            changed = bytearray(sent)
+            changed[place] ^= bit
+            with suppress(CheckpointError):  # some change nothing that is read
+                Checkpoint.from_bytes(bytes(changed))
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    at = run(task(1), plan(make("cq")), group=Group(), facts={})
+    for wrong in ({"x": at.x[:-1]}, {"rows": at.rows[:, :3]}, {"direction": at.direction[None]}):
+        with pytest.raises(CheckpointError, match="arrays do not fit"):
+            Checkpoint.from_bytes(replace(at, **wrong).to_bytes())
+
+
+def test_a_checkpoint_of_another_format_is_refused(monkeypatch):
+    at = run(task(1), plan(make("cq")), group=Group(), facts={})
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    later = at.to_bytes()
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="not of format 1"):
+        Checkpoint.from_bytes(later)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"p": 0.0}, "p must be in"),
+        ({"stepsize": -1.0}, "stepsize must be positive"),
+        ({"rounds": -1}, "rounds must be at least 0"),
+        ({"log_every": 0}, "log_every must be at least 1"),
+        ({"seed": -1}, "seed must be"),
+    ],
+)
+def test_a_wrong_plan_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        plan(make("cq"), **changes)
+    with pytest.raises(ValueError, match="of 3 clients, and there are 1"):
+        run(task(3), plan(make("cq")), group=Group(), facts={})
+
+
+# --- the handshake -------------------------------------------------------------------------------
+
+
+def disagreements(rank, n):
+    said = []
+    base = {"version": "1", "compressor": "CQ()", "d": 4, "seed": 0}
+    others = [
+        base,
+        base | {"seed": 1},
+        base | {"d": 5, "compressor": "IQ()"},
+        {"version": "2"},
+    ]
+    for other in others:
+        try:
+            agree(Group(), other if rank == 2 else base)
+            said.append("agreed")
+        except GroupError as error:
+            said.append(str(error))
+    return said
+
+
+def test_disagreements_are_named_on_every_rank():
+    for rank, said in enumerate(on_ranks(3, disagreements)):
+        assert said[0] == "agreed"
+        own = "1" if rank == 2 else "0"
+        assert said[1].endswith(f"seed (rank 2 differ from rank 0; rank {rank} has {own})")
+        assert "compressor (rank 2" in said[2] and "d (rank 2" in said[2]
+        assert "rank 2 compare other facts" in said[3]
+
+
+# --- the program ---------------------------------------------------------------------------------
+
+PROGRAM = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
+TASK = ["--compressor", "cq", "--rounds", "400", "--log-every", "20", "--save-every", "20"]
+
+
+def command(n, *options, restarts=0):
+    where = ["--standalone", "--max-restarts", str(restarts)]
+    return [*PROGRAM, str(n), *where, "-m", "cqlib.distributed.marina", *TASK, *options]
+
+
+def start(n, *options, restarts=0):
+    return subprocess.Popen(
+        command(n, *options, restarts=restarts),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def finish(process, seconds=240):
+    try:
+        return process.communicate(timeout=seconds)
+    finally:
+        with_all = process.poll() is None
+        if with_all:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def workers(process):
+    """Process ids of the workers that torchrun has started, by rank."""
+    children = f"/proc/{process.pid}/task/{process.pid}/children"
+    found = {}
+    for pid in map(int, Path(children).read_text().split()):
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_text()
+        except OSError:
+            continue
+        rank = re.search(r"\0RANK=(\d+)\0", environment)
+        if rank:
+            found[int(rank[1])] = pid
+    return found
+
+
+def wait_for_round(process, folder, least):
+    """Wait until a checkpoint of at least that round is there."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until and process.poll() is None:
+        path = folder / "checkpoint.npz"
+        if path.exists() and Checkpoint.from_bytes(path.read_bytes()).round >= least:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no round {least}: {finish(process, 1)}")
+
+
+def test_a_killed_worker_is_restarted_and_the_run_ends_with_the_same_bits(tmp_path):
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    out, err = finish(start(4, "--folder", str(straight)))
+    assert "400 rounds of 4 clients" in out, err
+    process = start(4, "--folder", str(killed), "--timeout", "10", restarts=2)
+    wait_for_round(process, killed, 20)
+    os.kill(workers(process)[2], signal.SIGKILL)
+    again, err = finish(process)
+    assert process.returncode == 0, err
+    assert again == out
+    for name in ("trace.csv", "checkpoint.npz"):
+        assert (killed / name).read_bytes() == (straight / name).read_bytes()
+    # The same command once more has nothing to do; another one is refused.
+    once_more, err = finish(start(4, "--folder", str(killed)))
+    assert once_more == out, err
+    refused = start(4, "--folder", str(killed), "--seed", "1")
+    _, err = finish(refused)
+    assert refused.returncode != 0
+    assert "is of a run with seed 0, not 1" in err
+
+
+def test_survivors_report_a_peer_that_is_gone_for_good(tmp_path):
+    process = start(3, "--folder", str(tmp_path), "--rounds", "1000000", "--timeout", "5")
+    wait_for_round(process, tmp_path, 20)
+    os.kill(workers(process)[1], signal.SIGSTOP)  # it is there, and does not answer
+    stopped, began = workers(process)[1], time.monotonic()
+    _, err = finish(process, 120)
+    if os.path.exists(f"/proc/{stopped}"):
+        os.kill(stopped, signal.SIGKILL)
+    assert process.returncode != 0
+    assert re.search(
+        r"cqlib: rank [02]: lost another process, or it did not answer within 5 s", err
+    )
+    assert time.monotonic() - began < 60
+
+
+def test_the_program_refuses_what_it_cannot_do():
+    for options, message in (
+        (["--compressor", "cp"], "unknown compressor 'cp'; known: identity"),
+        (["-o", "levels", "2"], "levels must be 1 (one bit) or at least 3"),
+        (["--stepsize", "0"], "stepsize must be positive"),
+        (["--stepsize", "1e308"], "the run has diverged"),
+        (["-o", "levels", "["], "the value of an option, '[', is no YAML"),
+        (["--timeout", "nan"], "--timeout must be at most 1000000 seconds, got nan"),
+    ):
+        process = start(2, *options)
+        _, err = finish(process)
+        assert process.returncode != 0
+        assert message in err
+    alone = subprocess.run(
+        [sys.executable, "-m", "cqlib.distributed.marina"],
+        capture_output=True,
+        text=True,
+        env={k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")},
+    )
+    assert alone.returncode == 1 and "start it by torchrun" in alone.stderr

@@ -1,0 +1,129 @@
+"""What the prose pages tell a reader to type works."""
+
+import inspect
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+
+from cqbook import cli, paths
+from cqbook.book import pages
+from cqbook.book.wire import wire_page
+from cqbook.runs import workers
+from cqbook.sweeps import collect
+from cqlib import Key, Payload, compressors
+from cqlib.keys import Stream
+
+PAGES = [paths.root() / "README.md", *sorted((paths.root() / "book").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+def test_python_examples_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    for name, value in (alone | {"MASTER_PORT": "0"}).items():
+        monkeypatch.setenv(name, value)  # what torchrun says
+    for number, block in enumerate(blocks(page, "python")):
+        module = type(sys)(f"example_{number}")
+        monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look there
+        try:
+            exec(compile(block, str(page), "exec"), module.__dict__)
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+
+
+def test_the_compressor_of_the_how_to_fulfils_the_contract() -> None:
+    (block,) = blocks(paths.root() / "book" / "new_compressor.md", "python")
+    module = type(sys)("scaled_sign")
+    sys.modules["scaled_sign"] = module
+    exec(block, module.__dict__)
+    del sys.modules["scaled_sign"]
+    c, key = module.ScaledSign(), Key(3)
+    X = torch.randn(5, 1100, generator=torch.Generator().manual_seed(0))
+    Y = c.compress(X, key=key)
+    for i in range(5):
+        sent = c.encode(X[i], client=i, n_clients=5, key=key)
+        assert sent.bits == 1104 + 32
+        read = Payload.from_bytes(sent.to_bytes())
+        assert torch.equal(c.decode(read, client=i, n_clients=5, key=key), Y[i])
+    assert torch.equal(Y.sign(), X.sign())
+    assert torch.allclose(Y.abs()[:, 0], X.abs().mean(1))
+
+
+def commands() -> list[str]:
+    """Every `cqlib ...` line of the pages, comments off."""
+    found = []
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            for line in block.splitlines():
+                words = line.split("#")[0].strip().removeprefix(".venv/bin/")
+                found += [words] if words.startswith("cqlib ") else []
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_are_understood(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything but the notebook itself is done: names and parameters are checked."""
+    planned = []
+    monkeypatch.setattr(workers, "run_all", lambda jobs, **_: planned.extend(jobs))
+    monkeypatch.setattr(cli.batch, "run", lambda *_: None)
+    nothing = collect.Collected(Path(), {}, {}, 0)
+    monkeypatch.setattr(cli.collect, "collect", lambda *_: nothing)
+    result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert planned or " run " not in command
+
+
+def test_make_targets_that_pages_name_exist() -> None:
+    makefile = (paths.root() / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.M))
+    named = {t for p in PAGES for t in re.findall(r"(?:`|^)make ([a-z]+)\b", p.read_text(), re.M)}
+    assert {"book", "test"} <= named <= targets
+
+
+def test_every_command_is_documented() -> None:
+    text = " ".join(page.read_text() for page in PAGES)
+    assert isinstance(cli.app, click.Group)
+    for name in cli.app.commands:
+        assert f"cqlib {name}" in text
+
+
+def test_the_tables_take_the_compressor_of_the_how_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A biased compressor has no constants; the command and the book show dashes."""
+    (block,) = blocks(paths.root() / "book" / "new_compressor.md", "python")
+    module = type(sys)("scaled_sign")
+    monkeypatch.setitem(sys.modules, "scaled_sign", module)
+    exec(block, module.__dict__)
+    registered = (*compressors._CLASSES, module.ScaledSign)
+    monkeypatch.setattr(compressors, "_CLASSES", registered)
+    result = CliRunner().invoke(cli.app, ["compressors"])
+    assert result.exit_code == 0
+    assert "| `scaled_sign` | no | 96 | – | – | – | – | – |" in pages.compressor_table()
+
+
+def test_the_wire_page_shows_every_compressor_and_stream() -> None:
+    page = wire_page()
+    example = page.partition("## An example of each")[2].partition("```text")[2]
+    for name in compressors.names():
+        assert f"| `{name}` |" in page
+        assert f"\n{name}, client " in example
+    for stream in Stream:
+        assert f"| `{stream.name}` | {stream.use} |" in page
+
+
+def test_the_library_page_says_what_missing_clients_cost() -> None:
+    page = (paths.root() / "book" / "library.md").read_text(encoding="utf-8")
+    section = page.partition("## When clients are missing")[2].partition("\n## ")[0]
+    for name in compressors.names():
+        assert f"`{name}`" in section
+        assert "Missing clients:" in inspect.getdoc(type(compressors.make(name)))

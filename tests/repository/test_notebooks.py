@@ -1,0 +1,197 @@
+"""Lint of the notebooks and of their stored outputs. That they run is nbval's part."""
+
+import ast
+import builtins
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from cqbook import paths
+from cqbook.book import contents, ledger
+from cqbook.cells import claims
+from cqbook.experiments.outcomes import MARGIN
+from cqbook.runs import notebook
+from cqlib.kernels import dispatch
+from tests import stored_numbers
+from tests.helpers import stored_verdicts
+
+NOTEBOOKS = sorted(paths.notebooks().rglob("*.ipynb"))
+TAGS = {"parameters", "nbval-ignore-output", "hide-input", "remove-stderr"}
+MAX_BYTES = 300_000
+FORBIDDEN = ("tqdm", "time.time", "perf_counter", "getcwd", "np.random.seed", "torch.manual_seed")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=[notebook.notebook_name(path) for path in NOTEBOOKS])
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def nb(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def checks(nb: nbformat.NotebookNode) -> Iterator[ast.Call]:
+    """All calls of claims.check."""
+    for cell in code_cells(nb):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "claims.check":
+                yield node
+
+
+def literal_conditions(nb: nbformat.NotebookNode) -> list[str]:
+    """Calls of claims.check whose `holds` does not depend on anything computed."""
+    found = []
+    for call in checks(nb):
+        holds = next((k.value for k in call.keywords if k.arg == "holds"), ast.Constant(None))
+        names = {node.id for node in ast.walk(holds) if isinstance(node, ast.Name)}
+        if not names - set(dir(builtins)):
+            found.append(ast.unparse(call))
+    return found
+
+
+def test_there_are_notebooks() -> None:
+    assert {notebook.notebook_name(p) for p in NOTEBOOKS} == set(contents.chapters())
+
+
+def test_is_clean(path: Path, nb: nbformat.NotebookNode) -> None:
+    nbformat.validate(nb)
+    text = path.read_text(encoding="utf-8")
+    assert text == nbformat.writes(notebook.clean(nb)) + "\n", "run: cqlib store NOTEBOOK"
+    assert len(text.encode()) < MAX_BYTES
+    assert nb.metadata.kernelspec.name == "python3"
+    assert str(paths.root()) not in text and str(Path.home()) + "/" not in text
+
+
+def test_starts_with_title_and_parameters(path: Path, nb: nbformat.NotebookNode) -> None:
+    first, *_, last = nb.cells
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    assert "parameters" in code_cells(nb)[0].metadata.tags
+    assert notebook.defaults(path)
+    assert last.cell_type == "markdown", "a closing sentence on what was found"
+
+
+def test_tags_are_known(nb: nbformat.NotebookNode) -> None:
+    found = {tag for cell in nb.cells for tag in cell.metadata.get("tags", [])} - TAGS
+    allowed = [stored_numbers.tolerance([tag]) for tag in found]
+    assert all(within is not None and 0 < within <= MARGIN for within in allowed), found
+
+
+def test_every_cell_was_run_without_errors(nb: nbformat.NotebookNode) -> None:
+    counts = [cell.execution_count for cell in code_cells(nb)]
+    assert counts == list(range(1, len(counts) + 1))
+    for cell in code_cells(nb):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr", output.text
+
+
+def test_nothing_that_differs_from_machine_to_machine(nb: nbformat.NotebookNode) -> None:
+    for cell in code_cells(nb):
+        assert not [word for word in FORBIDDEN if word in cell.source]
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not node.value.startswith(("./", "../")), "relative path"
+
+
+def test_only_figures_are_not_compared(nb: nbformat.NotebookNode) -> None:
+    for cell in code_cells(nb):
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            assert cell.outputs and all("image/svg+xml" in o.get("data", {}) for o in cell.outputs)
+
+
+def test_conditions_are_computed(nb: nbformat.NotebookNode) -> None:
+    assert list(checks(nb)) and not literal_conditions(nb)
+
+
+@pytest.mark.parametrize("holds", ["True", "not False", "1 < 2", "bool(1)", "all([True])"])
+def test_a_literal_condition_would_be_found(holds: str) -> None:
+    cell = nbformat.v4.new_code_cell(f"claims.check('theorem-1', 'holds', holds={holds})")
+    assert literal_conditions(nbformat.v4.new_notebook(cells=[cell]))
+
+
+def test_a_figure_names_the_data_it_may_rest_on(nb: nbformat.NotebookNode) -> None:
+    """Where a parameter says which data to load, a stand-in must be seen in a caption."""
+    calls = [
+        n for c in code_cells(nb) for n in ast.walk(ast.parse(c.source)) if isinstance(n, ast.Call)
+    ]
+    loads = [c for c in calls if ast.unparse(c.func) == "data.load"]
+    shows = [ast.unparse(c) for c in calls if ast.unparse(c.func) == "plotting.show"]
+    if any(not isinstance(c.args[0], ast.Constant) for c in loads) and shows:
+        assert any("label" in show for show in shows)
+
+
+def test_announces_its_claims(nb: nbformat.NotebookNode) -> None:
+    """What is checked is shown: the stored outputs link every verdict to an item."""
+    shown = list(stored_verdicts(nb))
+    assert shown and all(evidence.verdict in claims.VERDICTS for evidence in shown)
+
+
+NEEDS_THE_PAPERS_DATA = {"figure-2", "table-3"}  # which the quick profile does without
+
+
+def test_every_item_has_one_verdict() -> None:
+    found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}
+    for each in NOTEBOOKS:
+        for evidence in stored_verdicts(nbformat.read(each, as_version=4)):
+            found[evidence.id].append(evidence)
+    decided = {id: claims.verdict(records) for id, records in found.items()}  # or they disagree
+    still_open = {id for id, verdict in decided.items() if verdict == claims.OPEN}
+    assert still_open == NEEDS_THE_PAPERS_DATA
+    for id, verdict in decided.items():
+        wrong = verdict not in (*ledger.AS_STATED, claims.OPEN)
+        assert not wrong or claims.ledger()[id].corrected, f"{id} needs a corrected statement"
+
+
+def test_every_statement_of_the_theory_has_a_box() -> None:
+    """Definitions to algorithms are stated in the book, each once, under the ledger's id."""
+    texts = [each.read_text(encoding="utf-8") for each in NOTEBOOKS]
+    boxes = [id for text in texts for id in ledger.stated_in(text)]
+    kinds = ("definition", "assumption", "proposition", "lemma", "theorem", "corollary")
+    wanted = {id for id, item in claims.ledger().items() if item.kind in kinds}
+    wanted |= {f"algorithm-{k}" for k in range(1, 7)}
+    assert len(boxes) == len(set(boxes)) and wanted <= set(boxes)
+
+
+PROFILES = sorted((paths.root() / "profiles").glob("*.yml"))
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.stem)
+def test_profiles_set_parameters_that_exist(profile: Path) -> None:
+    for name, parameters in yaml.safe_load(profile.read_text()).items():
+        notebook.check_parameters(paths.notebooks() / f"{name}.ipynb", parameters)
+    json.dumps(yaml.safe_load(profile.read_text()))  # plain values only
+
+
+# What an old processor would compute with: the libraries choose their loops by these.
+OLD_PROCESSOR = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_CBWR": "COMPATIBLE",
+    "OPENBLAS_CORETYPE": "Nehalem",
+}
+
+
+def test_results_are_those_of_the_reference_kernels(path: Path) -> None:
+    """The stored outputs come from the compiled kernels; nbval compares them with the reference.
+
+    The reference works as on an old processor, whose sums are rounded otherwise.
+    """
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
+    command += ["--nbval-current-env", "--nbval-cell-timeout", "600", "--nbval-sanitize-with"]
+    command += [str(paths.root() / "tests" / "nbval_sanitize.cfg"), str(path)]
+    environment = os.environ | OLD_PROCESSOR | {dispatch.VARIABLE: "reference"}
+    ran = subprocess.run(
+        command, env=environment, cwd=paths.root(), capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:]

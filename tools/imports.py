@@ -1,0 +1,148 @@
+"""Draw which folder imports which, and find circles: ``python tools/imports.py``.
+
+Two packages are looked at, ``cqlib`` and ``cqbook``. A room is a folder of a package, or a file
+that lies in the package itself. A room stands one floor above the highest room that it imports.
+Imports inside functions and for types count, too. Not counted is what the package's own door,
+``cqlib/__init__.py``, offers: it loads nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("cqlib", "cqbook")
+Graph = dict[str, set[str]]
+
+
+def files(root: Path = ROOT) -> dict[str, Path]:
+    """Return the modules of the packages by name; a package stands for its ``__init__.py``."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def by_file(root: Path = ROOT) -> Graph:
+    """Return which modules each module imports."""
+    modules = files(root)
+    doors = set(PACKAGES)
+    return {
+        name: set() if name in doors else set(_imported(path, modules)) - {name}
+        for name, path in modules.items()
+    }
+
+
+def by_folder(graph: Mapping[str, Iterable[str]], root: Path = ROOT) -> Graph:
+    """Return which rooms each room imports."""
+    modules = files(root)
+    rooms: Graph = {}
+    for name, imported in graph.items():
+        room = _room(name, modules, root)
+        others = {_room(other, modules, root) for other in imported}
+        rooms.setdefault(room, set()).update(others - {room})
+    return rooms
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Return the sets of nodes that can reach each other, by Tarjan's algorithm.
+
+    >>> circles({"a": ["b"], "b": ["c"], "c": ["b"]})
+    [['b', 'c']]
+    """
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in graph.get(node, ()):
+            if other not in index:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            circle, stack[at:] = sorted(stack[at:]), []
+            if len(circle) > 1:
+                found.append(circle)
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return sorted(found)
+
+
+def floors(graph: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Return the floor of each room of a graph without circles.
+
+    >>> floors({"roof": ["hall"], "hall": []})
+    {'hall': 0, 'roof': 1}
+    """
+    found: dict[str, int] = {}
+
+    def floor(room: str) -> int:
+        if room not in found:
+            found[room] = max((floor(other) + 1 for other in graph.get(room, ())), default=0)
+        return found[room]
+
+    for room in graph:
+        floor(room)
+    return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))
+
+
+def drawn(graph: Graph) -> str:
+    """Return the map as Markdown: rooms from the ground up, with the rooms they import."""
+    lines = ["| floor | room | imports |", "|---|---|---|"]
+    for room, floor in floors(graph).items():
+        below = ", ".join(f"`{other}`" for other in sorted(graph[room]))
+        lines.append(f"| {floor} | `{room}` | {below} |")
+    return "\n".join(lines) + "\n"
+
+
+def _room(name: str, modules: Mapping[str, Path], root: Path) -> str:
+    folder = modules[name].parent.relative_to(root)
+    return folder.as_posix() if len(folder.parts) > 1 else name.replace(".", "/")
+
+
+def _imported(path: Path, modules: Mapping[str, Path]) -> Iterable[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                if f"{node.module}.{alias.name}" in modules:
+                    yield f"{node.module}.{alias.name}"
+                elif node.module in modules:
+                    yield node.module
+
+
+def main() -> None:
+    """Print the map, or the circles if there are any."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, default=ROOT, help="another checkout")
+    root = parser.parse_args().root.resolve()
+    graph = by_file(root)
+    rooms = by_folder(graph, root)
+    arrows = sum(map(len, rooms.values()))
+    found = circles(graph), circles(rooms)
+    print(f"{len(graph)} files, {len(rooms)} rooms, {arrows} arrows")
+    for kind, several in zip(("files", "rooms"), found, strict=True):
+        print(f"{len(several)} circles of {kind}")
+        for circle in several:
+            print("  " + " <-> ".join(circle))
+    if not found[1]:
+        print(drawn(rooms))
+    sys.exit(any(found))
+
+
+if __name__ == "__main__":
+    main()
