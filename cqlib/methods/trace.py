@@ -121,7 +121,7 @@ class Trace:
             raise ValueError("no round was run, so that there is no iterate to draw")
         return int(Key(seed).uniform(Stream.OUTPUT) * self.rounds)
 
-    def columns(self, **constants: Any) -> dict[str, list[Any]]:
+    def columns(self, **constants: Any) -> dict[str, ArrayLike]:
         """Return a tidy table by columns: a row per round and member, ``constants`` in front."""
         rounds, b = self.bits.shape
         table: dict[str, Any] = {
@@ -134,7 +134,7 @@ class Trace:
         }
         there = ~np.isnan(table["bits"])
         given = {name: [value] * int(there.sum()) for name, value in constants.items()}
-        return given | {name: column[there].tolist() for name, column in table.items()}
+        return given | {name: column[there] for name, column in table.items()}
 
     def to_csv(self, path: str | Path, **constants: Any) -> None:
         """Write :meth:`columns` as CSV, whole or not at all; floats keep all their digits."""
@@ -142,5 +142,6 @@ class Trace:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(table)
-        writer.writerows(zip(*table.values(), strict=True))
+        columns = (np.asarray(column).tolist() for column in table.values())
+        writer.writerows(zip(*columns, strict=True))
         write_atomic(Path(path), text.getvalue())

@@ -366,7 +366,7 @@ def test_an_owner_is_named_and_an_orderly_end_is_known(tmp_path: Path) -> None:
 
 def test_an_owner_that_was_killed_is_known(tmp_path: Path) -> None:
     code = (
-        "import os, signal; from pathlib import Path; from cqlib import owner\n"
+        "import os, signal; from pathlib import Path; from cqbook.sweeps import owner\n"
         f"with owner.owned(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True)

@@ -191,7 +191,7 @@ def test_a_run_holds_everything_and_is_the_same_again(
 ) -> None:
     code = (
         "import os; from pathlib import Path\n"
-        "from cqlib import claims\n"
+        "from cqbook.cells import claims\n"
         "Path(os.environ['CQLIB_RESULTS'], 'x.csv').write_text(str(n))\n"
         "claims.check('theorem-1', 'holds', holds=n > 4, stated='s', measured=str(n))"
     )

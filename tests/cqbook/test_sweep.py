@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
+import cqlib
 from cqbook import cli, paths
 from cqbook.runs import notebook, provenance
 from cqbook.sweeps import batch, collect, sweep
@@ -319,7 +320,13 @@ def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
     rows = list(csv.DictReader(joined.tables["t"].splitlines()))
     key = batch.key(two, provenance.Snapshot())
     assert rows[0] == {
-        **{"n": "2", "name": "a,b", "job": two.name, "commit": "c0ffee", "cqlib": "0.1.0"},
+        **{
+            "n": "2",
+            "name": "a,b",
+            "job": two.name,
+            "commit": "c0ffee",
+            "cqlib": cqlib.__version__,
+        },
         **{"key": key, "x": "7", "z": "", "parameter_n": ""},
     }
     assert [row["x"] for row in rows] == ["7", "8", "1"]

@@ -258,8 +258,8 @@ def test_the_program_refuses_what_it_cannot_do():
         (["-o", "levels", "2"], "levels must be 1 (one bit) or at least 3"),
         (["--stepsize", "0"], "stepsize must be positive"),
         (["--stepsize", "1e308"], "the run has diverged"),
-        (["-o", "levels", "["], "the value of an option, '[', is no YAML"),
-        (["--timeout", "nan"], "--timeout must be at most 1000000 seconds, got nan"),
+        (["-o", "levels", "["], "levels must be an integer, got '['"),
+        (["--timeout", "nan"], "argument --timeout: nan is not above 0 and at most 1000000"),
     ):
         process = start(2, *options)
         _, err = finish(process)
