@@ -1,0 +1,1 @@
+"""Scripts of the repository, for those who work on it."""
