@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("cqlib", "cqbook")
+MARKS = "<!-- map -->", "<!-- end of map -->"
 Graph = dict[str, set[str]]
 
 
@@ -108,6 +109,25 @@ def drawn(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_map(page: str, rooms: Graph) -> str:
+    """Return a page with the map between its two marks.
+
+    >>> print(with_map("<!-- map -->old<!-- end of map -->", {"hall": set()}))
+    <!-- map -->
+    <BLANKLINE>
+    | floor | room | imports |
+    |---|---|---|
+    | 0 | `hall` |  |
+    <BLANKLINE>
+    <!-- end of map -->
+    """
+    before, mark, rest = page.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not (mark and end):
+        raise ValueError(f"the page must hold {MARKS[0]} and {MARKS[1]}")
+    return f"{before}{mark}\n\n{drawn(rooms)}\n{end}{after}"
+
+
 def _room(name: str, modules: Mapping[str, Path], root: Path) -> str:
     folder = modules[name].parent.relative_to(root)
     return folder.as_posix() if len(folder.parts) > 1 else name.replace(".", "/")
@@ -129,7 +149,9 @@ def main() -> None:
     """Print the map, or the circles if there are any."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="another checkout")
-    root = parser.parse_args().root.resolve()
+    parser.add_argument("--write", action="store_true", help="put the map into CONTRIBUTING.md")
+    given = parser.parse_args()
+    root = given.root.resolve()
     graph = by_file(root)
     rooms = by_folder(graph, root)
     arrows = sum(map(len, rooms.values()))
@@ -141,6 +163,9 @@ def main() -> None:
             print("  " + " <-> ".join(circle))
     if not found[1]:
         print(drawn(rooms))
+        if given.write:
+            page = root / "CONTRIBUTING.md"
+            page.write_text(with_map(page.read_text(encoding="utf-8"), rooms), encoding="utf-8")
     sys.exit(any(found))
 
 

@@ -27,6 +27,12 @@ def test_only_the_words_of_the_library_lie_flat():
     assert files == {"cqlib.files", "cqlib.keys", "cqlib.payload", "cqlib.philox"}
 
 
+def test_the_map_for_contributors_is_this_one():
+    page = (imports.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = imports.by_folder(GRAPH)
+    assert page == imports.with_map(page, rooms), "python tools/imports.py --write"
+
+
 def test_a_circle_and_a_wrong_direction_are_seen(tmp_path):
     for name, text in {
         "cqlib/__init__.py": "from cqlib import a",
