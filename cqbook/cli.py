@@ -126,7 +126,7 @@ def claims_command(profile: str) -> None:
 @click.option("--d", default=64, show_default=True, type=click.IntRange(1), help="Dimension.")
 def compressors_command(n: int, d: int) -> None:
     """List the compressors: options, bits per client per round, constants for n clients."""
-    from cqbook.book import pages
+    from cqbook.book.compressors import compressor_rows
 
     headers = ["name", "joint", "bits", "omega", "A", "B", "A equal", "A paper"]
     title = f"n = {n} clients, d = {d} coordinates"
@@ -134,7 +134,7 @@ def compressors_command(n: int, d: int) -> None:
     for header in headers:
         table.add_column(header, no_wrap=True)
     options = Table("name", "options", title="What make(name) stands for", box=box.SIMPLE_HEAD)
-    for name, given, *facts in pages.compressor_rows(n, d):
+    for name, given, *facts in compressor_rows(n, d):
         table.add_row(name, *facts)
         options.add_row(name, given)
     _out.print(table, options)

@@ -1,95 +1,87 @@
-"""The page of wins, ties and losses over all experiments, made from the tables that runs left."""
+"""The page of wins, ties and losses over all experiments, made from the tables of the runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import io
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-import nbformat
 import pandas as pd
 
+from cqbook.book.tables import table
+from cqbook.book.templates import render
 from cqbook.experiments.outcomes import OUTCOMES
+from cqbook.runs.run import Run
 
 TABLE = "outcomes.csv"  # in the results of a run
 _FACTS = ("task", "method", "against", "decades", "low", "high", "p", "outcome")
-
-
-def outcomes_page(runs: Mapping[str, Path]) -> str:
-    """Return the page: who wins in how many settings, by numbers of clients, then every setting.
-
-    Args:
-        runs: folders of the runs, by chapter; those without a table of outcomes are passed over.
-    """
-    tables = {
-        name: pd.read_csv(folder / "results" / TABLE)
-        for name, folder in runs.items()
-        if (folder / "results" / TABLE).exists()
-    }
-    lines = [
-        "# Who wins",
-        "",
-        "All experiments of this part in one place: within the same bits, each method at the "
-        "stepsize that was tuned for it, does the first method end with a smaller gradient than "
-        "the second? The runs that are compared have fresh seeds. A win or a loss is a difference "
-        "that a rank sum test finds, with all comparisons of a page taken together (5 %). A tie "
-        "is a difference whose 95 % confidence interval stays below a factor of two either way; "
-        "the rest is undecided. The last columns say by how many decades of the squared gradient "
-        "norm the first method ends below the second, with that interval.",
-        "",
-    ]
-    if not tables:
-        return "\n".join([*lines, "No run of this profile left a table.", ""])
-    everything = pd.concat(tables.values(), ignore_index=True)
-    lines += [
-        "Numbers of settings: wins, ties, undecided, losses.",
-        "",
-        "| method | against | task | " + " | ".join(_GROUPS) + " |",
-        "|" + "---|" * (3 + len(_GROUPS)),
-    ]
-    for pair, part in everything.groupby(["method", "against", "task"], sort=False):
-        cells = [*map(str, pair), *(_tally(part[belongs(part)]) for belongs in _GROUPS.values())]
-        lines.append("| " + " | ".join(cells) + " |")
-    for name, table in tables.items():
-        link = f"{{doc}}`/notebooks/{name}`"
-        lines += ["", f"## {_title(runs[name])}", "", f"Figure and tables: {link}.", ""]
-        lines += _settings(table)
-    return "\n".join([*lines, ""])
-
-
 _GROUPS: dict[str, Callable[[pd.DataFrame], pd.Series[bool]]] = {
-    "all": lambda table: table.n > 0,
-    "$n\\ge d$": lambda table: table.n >= table.d,
-    "$n<d$": lambda table: table.n < table.d,
-    "$n\\le d/4$": lambda table: 4 * table.n <= table.d,
+    "all": lambda settings: settings.n > 0,
+    "$n\\ge d$": lambda settings: settings.n >= settings.d,
+    "$n<d$": lambda settings: settings.n < settings.d,
+    "$n\\le d/4$": lambda settings: 4 * settings.n <= settings.d,
 }
 
 
-def _tally(table: pd.DataFrame) -> str:
-    """Counts in the order of the outcomes, or a dash where there is nothing to count."""
-    found = [int((table.outcome == outcome).sum()) for outcome in OUTCOMES]
-    return ", ".join(map(str, found)) if len(table) else "–"
+class Chapter(NamedTuple):
+    """The part of the page on one run."""
+
+    name: str
+    title: str
+    settings: str  # a table
 
 
-def _title(folder: Path) -> str:
+def outcomes_page(runs: Iterable[Run]) -> str:
+    """Return the page: who wins in how many settings, by numbers of clients, then every setting.
+
+    Runs without a table of outcomes are left out.
+    """
+    with_table = [run for run in runs if TABLE in run.results]
+    outcomes = [pd.read_csv(io.BytesIO(run.results[TABLE])) for run in with_table]
+    chapters = [
+        Chapter(run.name, _title(run), _settings(found))
+        for run, found in zip(with_table, outcomes, strict=True)
+    ]
+    counts = _counts(pd.concat(outcomes, ignore_index=True)) if outcomes else ""
+    return render("outcomes", chapters=chapters, counts=counts)
+
+
+def _counts(outcomes: pd.DataFrame) -> str:
+    """A table of the numbers of outcomes, a row per pair of methods and task."""
+    rows = [
+        (*pair, *(_tally(part[belongs(part)]) for belongs in _GROUPS.values()))
+        for pair, part in outcomes.groupby(["method", "against", "task"], sort=False)
+    ]
+    return table(("method", "against", "task", *_GROUPS), rows)
+
+
+def _tally(outcomes: pd.DataFrame) -> str:
+    """Numbers of wins, ties, undecided, losses; a dash if there are none at all."""
+    counts = [int((outcomes.outcome == outcome).sum()) for outcome in OUTCOMES]
+    return ", ".join(map(str, counts)) if len(outcomes) else "–"
+
+
+def _settings(outcomes: pd.DataFrame) -> str:
+    """A table of every setting and its outcome."""
+    known = [column for column in outcomes.columns if column not in _FACTS]
+    rows = [
+        (
+            *(_cell(row[column]) for column in known),
+            row["method"],
+            row["against"],
+            f"**{row['outcome']}**",
+            *(f"{row[column]:.2g}" for column in ("decades", "low", "high")),
+        )
+        for row in outcomes.to_dict("records")
+    ]
+    return table((*known, "method", "against", "outcome", "decades", "from", "to"), rows)
+
+
+def _cell(value: object) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _title(run: Run) -> str:
     """The heading of a run's notebook."""
-    (file,) = folder.glob("*.ipynb")
-    first = nbformat.read(file, as_version=4).cells[0].source
+    first = run.notebook().cells[0].source
     return str(first.splitlines()[0].removeprefix("# "))
-
-
-def _settings(table: pd.DataFrame) -> list[str]:
-    known = [column for column in table.columns if column not in _FACTS]
-    head = [*known, "method", "against", "outcome", "decades", "from", "to"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in table.to_dict("records"):
-        setting = [
-            f"{row[column]:g}" if _is_number(row[column]) else row[column] for column in known
-        ]
-        numbers = [f"{row[column]:.2g}" for column in ("decades", "low", "high")]
-        cells = [*setting, row["method"], row["against"], f"**{row['outcome']}**", *numbers]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return lines
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float))

@@ -8,20 +8,12 @@ from typing import Any
 
 from cqbook import paths
 from cqbook.book import performance_tables as tables
+from cqbook.book.tables import table
+from cqbook.book.templates import render
 
 Record = Mapping[str, Any]
 
 FOLDER = "performance-files"  # beside the page
-_RERUN = """```sh
-make bench                                  # installs into .venv, measures, prints, saves
-.venv/bin/python -m benchmarks --quick      # small sizes, to see that everything runs
-.venv/bin/python -m benchmarks --threads 1  # one thread only
-```
-
-The run takes some minutes. It writes `benchmarks/results`, from which the next `make book` makes
-this page. Other libraries are compared with as far as they are installed; what is missing is
-listed. Close other programs first: on a busy machine medians fall long before bests do. No test
-fails for a speed."""
 
 
 def saved() -> tuple[Record | None, dict[str, bytes]]:
@@ -36,72 +28,35 @@ def performance_page(results: Record | None) -> str:
     """Return the page.
 
     Args:
-        results: content of ``results.json``, or None where nothing has been measured.
+        results: content of ``results.json``, or None if nothing has been measured.
     """
-    title = "# Performance"
     if results is None:
-        return f"{title}\n\nNothing has been measured yet.\n\n## Rerun\n\n{_RERUN}\n"
+        return render("performance", machine=None)
     rows = results["rows"]
     single = [r for r in rows if r["status"] == "measured" and r["threads"] == 1]
     ours = [r for r in single if r["who"] == "cqlib"]
     others = [r for r in single if r["who"] not in ("cqlib", "triton")]
-    parts = [
-        title,
-        _where(results),
-        "Speeds count coordinates: of the vector that is read, or, for a mean of received messages "
-        "and for decoding, of the vector that is written. Each is timed in turn with memcpy, the C "
-        "library's copy of that many float32 by one thread, into memory that has been touched. "
-        "*x memcpy* is memcpy's time over the operation's: 1 is as fast as copying the "
-        "floats. The best and the median of the rounds are given.",
-        _files(),
-        "## What the project asks of itself",
-        "One thread, at d = 2^24 where nothing else is said; the best of the rounds.",
-        _bars(results["bars"]),
-        "## Against memcpy",
-        f"![Speed against the dimension]({FOLDER}/throughput.svg)",
-        "Best speed in 10⁹ coordinates a second (best ratio to memcpy; ratio of medians). "
-        "*Encode*, *decode* and *mean* are the kernels, into memory that the caller gives; a "
-        "*call* is the whole method, with checks, norm and payload. Means are of 16 messages.",
-        tables.by_dimension([r for r in ours if not r["name"].endswith("by n")]),
-        "## Against other libraries",
-        "In the same run, one thread, at the largest d up to 2^24 that both did within the "
-        "budget. *Bits* is what the result holds per coordinate in memory. A factor below 1 means "
-        "that the other one is faster.",
-        tables.others(others, ours),
-        tables.missing(rows),
-        "## A round in one process",
-        "What a simulation pays for a round of communication, all clients together. A step of "
-        "MARINA takes the differences of given gradients, compresses them and averages; the rows "
-        "that begin with *round* say where the rest of a simulated round goes on a quadratic.",
-        tables.by_call([*ours, *others]),
-        "## Number of clients",
-        "What one client pays for CQ as their number grows; all rows from one loop:",
-        tables.by_clients(ours, "cq encode by n", of_all=False),
-        f"![Speed against the number of clients]({FOLDER}/clients.svg)",
-        "The mean of n received messages with equal ranges:",
-        tables.by_clients(ours, "mean by n", of_all=True),
-        "The vectors of n clients, compressed and averaged in one process:",
-        tables.by_clients(ours, "cq simulated mean by n", of_all=True),
-        "## More threads",
-        "Reported, not compared with anything asked for; memcpy keeps one thread.",
-        tables.threads(rows),
-        "## First call",
-        "The first call in a process compiles its kernels, or loads them from Numba's cache on "
-        "disk. Imports of the library, PyTorch and Numba are apart. n = 16, d = 2^16; for the "
-        "mean, the vectors of all clients.",
-        tables.first_calls(results["first_calls"]),
-        "## Memory",
-        "One call in a process of its own, after one on a small vector: how much the peak of the "
-        "resident memory grows, and the peak of what NumPy allocates (`tracemalloc`). Kernels "
-        "write into memory that is there before; a call makes its result. "
-        "Where there is no temporary of size d, neither is far above the result.",
-        tables.memory(results["memory"]),
-        "## GPUs",
-        _gpu(results),
-        "## Rerun",
-        _RERUN,
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    on_gpu = [r for r in rows if r["status"] == "measured" and r["who"] == "triton"]
+    compiled = results["gpu_compiled"]
+    return render(
+        "performance",
+        folder=FOLDER,
+        **_where(results),
+        **_bars(results["bars"]),
+        by_dimension=tables.by_dimension([r for r in ours if not r["name"].endswith("by n")]),
+        others=tables.others(others, ours),
+        missing=tables.missing(rows),
+        by_call=tables.by_call([*ours, *others]),
+        encode_by_clients=tables.by_clients(ours, "cq encode by n", of_all=False),
+        mean_by_clients=tables.by_clients(ours, "mean by n", of_all=True),
+        simulated_by_clients=tables.by_clients(ours, "cq simulated mean by n", of_all=True),
+        threads=tables.threads(rows),
+        first_calls=tables.first_calls(results["first_calls"]),
+        memory=tables.memory(results["memory"]),
+        on_gpu=tables.by_dimension(on_gpu) if on_gpu else "",
+        compiled=tables.compiled(compiled["rows"]) if compiled["rows"] else "",
+        why_not_compiled=compiled.get("why", ""),
+    )
 
 
 def verdict(bar: Record) -> str:
@@ -117,64 +72,38 @@ def verdict(bar: Record) -> str:
     return "met" if good else "missed"
 
 
-# --- parts ---------------------------------------------------------------------------------------
-
-
-def _where(results: Record) -> str:
-    m = results["machine"]
-    caches = ", ".join(f"{name} {size}" for name, size in m["caches"].items())
-    versions = ", ".join(f"{k} {v}" for k, v in m["versions"].items() if v)
-    before, after = (f"{load[0]:.1f}" for load in (m["load"], results["load_after"]))
-    text = (
-        f"Measured on {m['date']} in {results['seconds']:.0f} s at commit `{m['commit']}` "
-        f"(cqlib {m['cqlib']}), on {m['device']} with {m['cores']} cores ({caches}) and "
-        f"{m['memory_gib']:.0f} GiB, {m['system']}, governor {m['governor']}. Load "
-        f"(processes that want a core) before: {before}, after: {after}; above 1 other programs "
-        f"took part of the machine. Versions: {versions}."
+def _where(results: Record) -> dict[str, Any]:
+    """Facts on the machine and the run."""
+    machine = results["machine"]
+    load_before, load_after = (
+        f"{load[0]:.1f}" for load in (machine["load"], results["load_after"])
     )
-    if results["quick"]:
-        text += "\n\n```{warning}\nA quick run: small sizes and few rounds, which say little.\n```"
-    return text
+    return {
+        "machine": machine,
+        "seconds": f"{results['seconds']:.0f}",
+        "quick": results["quick"],
+        "caches": ", ".join(f"{name} {size}" for name, size in machine["caches"].items()),
+        "memory_gib": f"{machine['memory_gib']:.0f}",
+        "versions": ", ".join(f"{name} {v}" for name, v in machine["versions"].items() if v),
+        "load_before": load_before,
+        "load_after": load_after,
+    }
 
 
-def _files() -> str:
-    names = ("results.csv", "results.json", "throughput.svg", "clients.svg")
-    links = " · ".join(f"{{download}}`{name} <{FOLDER}/{name}>`" for name in names)
-    return f"All rows, with quartiles, rounds and what was not measured and why: {links}"
-
-
-def _bars(bars: Sequence[Record]) -> str:
-    met = sum(verdict(bar) == "met" for bar in bars)
+def _bars(bars: Sequence[Record]) -> dict[str, Any]:
+    """How many bars are met, and a table of all."""
     lines = [
         (
-            b["name"],
-            b["quantity"],
-            f"{b['sense']} {b['limit']:g}",
-            tables.g(b["measured"]),
-            verdict(b),
+            bar["name"],
+            bar["quantity"],
+            f"{bar['sense']} {bar['limit']:g}",
+            tables.g(bar["measured"]),
+            verdict(bar),
         )
-        for b in bars
+        for bar in bars
     ]
-    table = tables.table(("what", "quantity", "asked", "measured", "verdict"), lines)
-    return f"{met} of {len(bars)} are met in this run.\n\n{table}"
-
-
-def _gpu(results: Record) -> str:
-    run = [r for r in results["rows"] if r["status"] == "measured" and r["who"] == "triton"]
-    device, compiled = results["machine"]["gpu"], results["gpu_compiled"]
-    parts = []
-    if run:
-        parts.append(f"Timed on {device} by events, against a copy on the device.")
-        parts.append(tables.by_dimension(run))
-    else:
-        parts.append("This machine has none, so nothing is said about speed on one.")
-    if compiled["rows"]:
-        parts.append(
-            "What the Triton programs are compiled to. They were compiled, **not run**, and the "
-            "limits are **estimates**, in 10⁹ coordinates a second: what the memory bandwidth of "
-            "the data sheet allows, and what issuing every instruction once allows."
-        )
-        parts.append(tables.compiled(compiled["rows"]))
-    else:
-        parts.append(f"The programs were not compiled either: {compiled['why']}")
-    return "\n\n".join(parts)
+    return {
+        "bars_met": sum(verdict(bar) == "met" for bar in bars),
+        "bars_asked": len(bars),
+        "bars": table(("what", "quantity", "asked", "measured", "verdict"), lines),
+    }

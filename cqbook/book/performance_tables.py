@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from cqbook.book.tables import table
 
 Record = Mapping[str, Any]
 
@@ -53,16 +55,15 @@ def by_call(rows: Sequence[Record]) -> str:
     return table(("case", "what", "n", "d", "best ms", "median ms"), sorted(lines))
 
 
-def missing(rows: Sequence[Record]) -> str:
-    """List what was not measured, and why."""
-    lines = []
-    for name in dict.fromkeys(r["name"] for r in rows if r["status"] != "measured"):
-        found = [r for r in rows if r["name"] == name and r["status"] != "measured"]
+def missing(rows: Sequence[Record]) -> list[dict[str, str]]:
+    """Return the cases that were not measured: name, status, reason, and ``at``, values of d."""
+    failed = [r for r in rows if r["status"] != "measured"]
+    cases = []
+    for name in dict.fromkeys(r["name"] for r in failed):
+        found = [r for r in failed if r["name"] == name]
         at = ", ".join(dict.fromkeys(power(r["d"]) for r in found if r["d"]))
-        first = found[0]
-        where = f" at d = {at}" if at else ""
-        lines.append(f"* {name}{where}: {first['status']} (`{first['why']}`)")
-    return "\n".join(["Not measured:\n", *lines]) if lines else ""
+        cases.append({"name": name, "at": at, "status": found[0]["status"], "why": found[0]["why"]})
+    return cases
 
 
 def by_clients(rows: Sequence[Record], name: str, *, of_all: bool) -> str:
@@ -134,9 +135,9 @@ def _children(
     keys: Sequence[str],
     cells: Callable[[Record], tuple[str, ...]],
 ) -> str:
-    """A table of rows that other processes measured, or failed to."""
+    """A table of rows that other processes measured, or failed to; nothing if there are none."""
     if not rows:
-        return "Not measured in this run."
+        return ""
     blank = ("",) * (len(headers) - len(keys) - 1)
     lines = []
     for r in rows:
@@ -162,9 +163,3 @@ def g(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def table(headers: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    """Return a table in Markdown."""
-    listed = [headers, ["---"] * len(headers), *lines]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in listed)

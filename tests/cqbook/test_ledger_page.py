@@ -1,37 +1,50 @@
 """The pages made from verdicts: the ledger and the errata."""
 
+from pathlib import Path
+
 import pytest
 
 from cqbook.book import ledger
+from cqbook.book.labels import claim_label, evidence_label
 from cqbook.cells import claims
+from cqbook.runs.run import Run
 
 HELD = claims.Evidence("theorem-1", "holds", "stated", "measured 1", "a note")
 CORRECTED = claims.Evidence(
     "corollary-2", "holds with corrected constant", "1/4 |a|_2", "n = 2: exactly |a|^2"
 )
+BOX = "```{prf:theorem} x\n:label: theorem-1\n:label: our-thing\n```"
 FAILED = claims.Evidence("proposition-4", "fails as stated", "rates", "32,429 floats, quoted 2")
 
 
+def runs(found: dict[str, list[claims.Evidence]], text: str = "") -> list[Run]:
+    """Runs with this evidence, whose notebooks hold this text."""
+    return [
+        Run(name, Path(name), text.encode(), {}, tuple(evidence), {})
+        for name, evidence in found.items()
+    ]
+
+
 def test_every_item_has_an_entry_and_open_ones_say_so() -> None:
-    page = ledger.ledger_page({})
+    page = ledger.ledger_page([])
     for item in claims.ledger().values():
-        assert f"({ledger.claim_label(item.id)})=" in page
+        assert f"({claim_label(item.id)})=" in page
         assert item.statement in page and item.reading in page
     assert f"{len(claims.ledger())} open." in page
     assert "Not as stated" not in page
 
 
 def test_evidence_is_shown_with_its_notebook() -> None:
-    page = ledger.ledger_page({"theory/a": [HELD], "b": [HELD]})
+    page = ledger.ledger_page(runs({"theory/a": [HELD], "b": [HELD]}))
     assert page.count("- Measured: measured 1") == 2 and "- Note: a note" in page
     for notebook in ("theory/a", "b"):
-        label = ledger.evidence_label("theorem-1", notebook)
+        label = evidence_label("theorem-1", notebook)
         assert f"{{ref}}`{notebook} <{label}>`" in page
     assert "1 holds" in page
 
 
 def test_what_is_not_as_stated_is_listed_with_a_line_of_evidence() -> None:
-    page = ledger.ledger_page({"a": [HELD, CORRECTED], "b": [FAILED]})
+    page = ledger.ledger_page(runs({"a": [HELD, CORRECTED], "b": [FAILED]}))
     listed = page.split("## Not as stated")[1].split("(claim-")[0]
     assert "Corollary 2" in listed and r"n = 2: exactly \|a\|^2" in listed
     assert "Proposition 4" in listed and "*fails as stated*" in listed
@@ -54,7 +67,7 @@ BADGES = {
 @pytest.mark.parametrize("verdict", [*claims.VERDICTS, claims.OPEN])
 def test_every_verdict_has_its_badge(verdict: str) -> None:
     found = claims.Evidence("table-3", verdict, "stated", "measured")
-    page = ledger.ledger_page({"a": [found] if verdict != claims.OPEN else []})
+    page = ledger.ledger_page(runs({"a": [found] if verdict != claims.OPEN else []}))
     badge = f"{{bdg-{BADGES[verdict]}}}`{verdict}`"
     assert page.count(f"| {badge} |") == page.count(f"\n{badge} ") >= 1
     others = len(claims.ledger()) - page.count(f"| {badge} |")
@@ -65,7 +78,7 @@ def test_every_verdict_has_its_badge(verdict: str) -> None:
 def test_what_is_not_reproduced_is_not_what_could_not_be() -> None:
     never = claims.Evidence("table-3", "not reproduced", "ahead", "behind")
     without = claims.Evidence("table-4", claims.STAND_IN, "ahead", "unknown")
-    page = ledger.ledger_page({"a": [HELD, never, without]})
+    page = ledger.ledger_page(runs({"a": [HELD, never, without]}))
     counted = f"1 holds, 1 not reproduced, 1 {claims.STAND_IN}, {len(claims.ledger()) - 3} open."
     assert counted in page
     listed = page.split("## Not as stated")[1].split("(claim-")[0]
@@ -73,9 +86,8 @@ def test_what_is_not_reproduced_is_not_what_could_not_be() -> None:
 
 
 def test_a_statement_with_a_box_is_linked() -> None:
-    boxes = ledger.stated_in("```{prf:theorem} x\n:label: theorem-1\n:label: our-thing\n```")
-    assert boxes == {"theorem-1"}
-    page = ledger.ledger_page({}, boxes)
+    assert ledger.stated_in(BOX) == {"theorem-1"}
+    page = ledger.ledger_page(runs({"a": []}, BOX))
     assert page.count("{prf:ref}") == 1 and "In this book: {prf:ref}`theorem-1`" in page
 
 
@@ -87,13 +99,13 @@ def test_disagreeing_notebooks_make_no_page() -> None:
     other = claims.Evidence("theorem-1", "fails as stated", "", "")
     for page in (ledger.ledger_page, ledger.errata_page):
         with pytest.raises(ledger.PageError, match="theorem-1: a: holds; b: fails as stated"):
-            page({"a": [HELD], "b": [other]})
+            page(runs({"a": [HELD], "b": [other]}))
 
 
 def test_errata_hold_what_has_a_correction_with_its_evidence() -> None:
-    page = ledger.errata_page({"theory/a": [CORRECTED, HELD]})
+    page = ledger.errata_page(runs({"theory/a": [CORRECTED, HELD]}))
     for item in claims.ledger().values():
         assert (f"## {item.title}: {item.name}" in page) == bool(item.corrected)
         assert item.corrected in page
-    label = ledger.evidence_label("corollary-2", "theory/a")
+    label = evidence_label("corollary-2", "theory/a")
     assert rf"- n = 2: exactly \|a\|^2 ({{ref}}`theory/a <{label}>`)" in page

@@ -10,6 +10,7 @@ import pytest
 from cqbook.book.outcomes import outcomes_page
 from cqbook.cells import results
 from cqbook.experiments.outcomes import MARGIN
+from cqbook.runs.run import Run, read
 
 
 def row(
@@ -20,8 +21,11 @@ def row(
     return {"n": n, "d": d, **known, **pair, **facts, "task": task}
 
 
+WITHOUT = Run("theory", Path("theory"), b"", {}, (), {"other.csv": b"x\n1\n"})
+
+
 @pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Two chapters with tables, saved as notebooks save them, and one without."""
     tables = {
         "experiments/a": [
@@ -41,15 +45,15 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         results.save("outcomes", pd.DataFrame(rows))
         cells = [nbformat.v4.new_markdown_cell(f"# Chapter {name[-1]}\n\nText")]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / name / f"{name[-1]}.ipynb")
-    (tmp_path / "theory" / "results").mkdir(parents=True)
-    return {name: tmp_path / name for name in ("theory", *tables)}
+        (tmp_path / name / "provenance.json").write_text("{}")
+    return [WITHOUT, *(read(name, tmp_path / name) for name in tables)]
 
 
 def test_outcomes_are_counted_by_task_over_all_chapters_and_by_numbers_of_clients(runs) -> None:
     lines = outcomes_page(runs).split("## Chapter")[0].splitlines()
     head = r"| method | against | task | all | $n\ge d$ | $n<d$ | $n\le d/4$ |"
     assert "Numbers of settings: wins, ties, undecided, losses." in lines
-    assert lines[lines.index(head) + 1] == "|---|---|---|---|---|---|---|"
+    assert set(lines[lines.index(head) + 1]) == {"|", "-"}
     assert lines[lines.index(head) + 2 :] == [
         "| MARINA + CQ | MARINA + IQ | quadratics | 2, 1, 1, 1 | 2, 0, 0, 0 | 0, 1, 1, 1 "
         "| 0, 0, 0, 1 |",
@@ -75,8 +79,8 @@ def test_every_setting_is_listed_below_its_chapter(runs) -> None:
     assert "theory" not in page
 
 
-def test_without_tables_the_page_says_so(runs) -> None:
-    assert "No run of this profile left a table." in outcomes_page({"theory": runs["theory"]})
+def test_without_tables_the_page_says_so() -> None:
+    assert "No run of this profile left a table." in outcomes_page([WITHOUT])
 
 
 def test_tables_are_saved_only_for_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from cqbook import cli, paths
-from cqbook.book import pages
+from cqbook.book.compressors import compressor_table
 from cqbook.book.wire import wire_page
 from cqbook.runs import workers
 from cqbook.sweeps import collect
@@ -108,7 +108,7 @@ def test_the_tables_take_the_compressor_of_the_how_to(monkeypatch: pytest.Monkey
     monkeypatch.setattr(compressors, "_CLASSES", registered)
     result = CliRunner().invoke(cli.app, ["compressors"])
     assert result.exit_code == 0
-    assert "| `scaled_sign` | no | 96 | – | – | – | – | – |" in pages.compressor_table()
+    assert "| `scaled_sign` | no | 96 | – | – | – | – | – |" in compressor_table()
 
 
 def test_the_wire_page_shows_every_compressor_and_stream() -> None:

@@ -1,0 +1,76 @@
+"""A chapter of the book: an executed notebook with links to its data and to the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nbformat
+
+from cqbook.book.labels import claim_label, evidence_label
+from cqbook.book.templates import render
+from cqbook.cells import claims
+from cqbook.runs.run import Run
+
+
+def chapter(run: Run, profile: str) -> dict[str, bytes]:
+    """Return the files of a chapter: the page, and the files that its links lead to.
+
+    Args:
+        run: the notebook's run.
+        profile: the run's profile.
+    """
+    nb = run.notebook()
+    anchored: set[str] = set()
+    nb.cells = [linked for cell in nb.cells for linked in _linked(cell, run, anchored)]
+    nb.cells.append(_how_made(run, profile))
+    for number, cell in enumerate(nb.cells):
+        cell.id = f"cell-{number}"
+    home = f"notebooks/{run.name}"
+    return {
+        f"{home}.ipynb": nbformat.writes(nb).encode(),
+        f"{home}-files/{run.stem}.ipynb": run.executed,
+        **{f"{home}-files/{file}": content for file, content in run.results.items()},
+    }
+
+
+def _linked(cell: Any, run: Run, anchored: set[str]) -> list[Any]:
+    """The cell, between anchors for its claims and links to the data of its figures.
+
+    Only the first cell on a claim gets an anchor. ``anchored`` are the claims that have one; it
+    grows.
+    """
+    before, after = [], []
+    for output in cell.get("outputs", []):
+        about = output.get("metadata", {}).get("cqlib", {})
+        item = claims.ledger().get(about.get("claim", ""))
+        if item and item.id not in anchored:
+            anchored.add(item.id)
+            label, target = evidence_label(item.id, run.name), claim_label(item.id)
+            before.append(_prose("evidence", label=label, title=item.title, target=target))
+        if figure := about.get("figure"):
+            after.append(
+                _prose(
+                    "figure",
+                    caption=about["caption"],
+                    figure=figure,
+                    files=f"{run.stem}-files",
+                    stem=run.stem,
+                )
+            )
+    return [*before, cell, *after]
+
+
+def _how_made(run: Run, profile: str) -> Any:
+    return _prose(
+        "how_made",
+        name=run.name,
+        stem=run.stem,
+        profile=profile,
+        seconds=f"{run.provenance['seconds']:.0f}",
+        commit=run.provenance["commit"],
+        versions=run.provenance["versions"],
+    )
+
+
+def _prose(template: str, **facts: Any) -> Any:
+    return nbformat.v4.new_markdown_cell(render(f"chapter/{template}", **facts).rstrip())

@@ -1,0 +1,54 @@
+"""Templates: the prose of the pages that are made from results.
+
+The template of ``book/made/NAME.md`` is ``book/made/NAME.md.j2``, written in Jinja2. A paragraph is
+one line there, as it is in the page.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from cqbook import paths
+
+ENDING = ".j2"
+
+
+def render(template: str, **facts: Any) -> str:
+    """Return the text of a template, with one newline at its end.
+
+    Args:
+        template: path below ``book/made/`` without ``.md.j2``.
+        facts: what the template names.
+
+    Raises:
+        jinja2.UndefinedError: if the template names something else.
+        jinja2.TemplateNotFound: if there is no such template.
+    """
+    text = _environment(paths.root() / "book" / "made").get_template(f"{template}.md{ENDING}")
+    return text.render(facts).rstrip("\n") + "\n"
+
+
+def plain(text: str) -> str:
+    r"""Return text that Markdown shows as it is; in templates the filter ``plain``.
+
+    >>> plain("|x|_2")
+    '\\|x\\|\\_2'
+    """
+    return re.sub(r"([\\`*_{}\[\]<>|$#])", r"\\\1", text)
+
+
+@cache
+def _environment(folder: Path) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plain"] = plain
+    return environment

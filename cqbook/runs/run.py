@@ -1,0 +1,72 @@
+"""A run as its folder holds it, read once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from cqbook.cells import claims
+
+
+class RunError(RuntimeError):
+    """A folder holds no complete run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """An executed notebook and its files.
+
+    Args:
+        name: the notebook's path below ``notebooks/``, without ending.
+        folder: where the run lies.
+        executed: bytes of the executed notebook.
+        provenance: content of ``provenance.json``: parameters, versions, commit, seconds, device.
+        evidence: the verdicts that the notebook recorded, in order.
+        results: bytes of the figures and tables, by file name, in order of names.
+    """
+
+    name: str
+    folder: Path
+    executed: bytes
+    provenance: Mapping[str, Any]
+    evidence: tuple[claims.Evidence, ...]
+    results: Mapping[str, bytes]
+
+    @property
+    def stem(self) -> str:
+        """The notebook's file name without ending."""
+        return Path(self.name).name
+
+    def notebook(self) -> nbformat.NotebookNode:
+        """Return the executed notebook, a new copy at every call."""
+        return nbformat.reads(self.executed.decode(), as_version=4)
+
+
+def read(name: str, folder: Path) -> Run:
+    """Read the run of a notebook.
+
+    Args:
+        name: the notebook's path below ``notebooks/``, without ending.
+        folder: where the run lies.
+
+    Raises:
+        RunError: if the folder lacks the provenance, the executed notebook or the results.
+    """
+    executed = folder / f"{Path(name).name}.ipynb"
+    provenance, results = folder / "provenance.json", folder / "results"
+    for part in (provenance, executed, results):
+        if not part.exists():
+            raise RunError(f"no complete run of {name} in {folder}: {part.name} is missing")
+    return Run(
+        name=name,
+        folder=folder,
+        executed=executed.read_bytes(),
+        provenance=json.loads(provenance.read_text(encoding="utf-8")),
+        evidence=tuple(claims.read(folder / "claims.jsonl")),
+        results={p.name: p.read_bytes() for p in sorted(results.iterdir()) if p.is_file()},
+    )
