@@ -42,7 +42,7 @@ sweep:
 # The tests read the built book, so it is built first; unchanged, that takes seconds.
 test: lint
 	@$(BIN)/cqlib book --profile $(PROFILE)
-	$(BIN)/python -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout 300 \
+	CQLIB_REQUIRE_BOOK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout 300 \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg --doctest-modules tests cqlib cqbook notebooks $(PYTEST_ARGS)
 
 lint:
