@@ -299,7 +299,7 @@ def demo_distributed(n: int, d: int, repeats: int) -> None:
     for row in found:
         share = row["sent_bytes"] / whole["sent_bytes"] if n > 1 else 0.0
         table.add_row(
-            row["way"],
+            row["scheme"],
             f"{row['sent_bytes']:,}",
             f"{share:.1%}",
             f"{row['error']:.2g}",

@@ -13,7 +13,7 @@ from cqbook.book.templates import render
 
 Record = Mapping[str, Any]
 
-FOLDER = "performance-files"  # beside the page
+FOLDER = "performance-files"  # in the folder of the page
 
 
 def saved() -> tuple[Record | None, dict[str, bytes]]:

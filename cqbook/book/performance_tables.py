@@ -26,7 +26,7 @@ def by_dimension(rows: Sequence[Record]) -> str:
 
 
 def others(theirs: Sequence[Record], ours: Sequence[Record]) -> str:
-    """Return each other library's case beside ours, at the largest d that both did."""
+    """Return each case of another library with ours, at the largest d that both measured."""
     lines = []
     for name in dict.fromkeys(r["name"] for r in theirs):
         pairs = [
@@ -67,7 +67,7 @@ def missing(rows: Sequence[Record]) -> list[dict[str, str]]:
 
 
 def by_clients(rows: Sequence[Record], name: str, *, of_all: bool) -> str:
-    """Return one case for several numbers of clients, if asked with the speed of all together."""
+    """Return one case for several numbers of clients; ``of_all`` adds the speed of all together."""
     found = [r for r in rows if r["name"] == name]
     headers = ["n", "d", "median ms", "speed"]
     lines = [[r["n"], power(r["d"]), f"{r['median'] * 1e3:.4g}", speed(r)] for r in found]
@@ -88,7 +88,7 @@ def threads(rows: Sequence[Record]) -> str:
 
 
 def first_calls(rows: Sequence[Record]) -> str:
-    """Return seconds of imports, first and second call."""
+    """Return the seconds of imports, of the first call and of the next."""
 
     def cells(r: Record) -> tuple[str, ...]:
         return f"{r['import_s']:.2f}", f"{r['first_s']:.3f}", f"{r['second_s'] * 1e3:.3g}"
@@ -98,7 +98,7 @@ def first_calls(rows: Sequence[Record]) -> str:
 
 
 def memory(rows: Sequence[Record]) -> str:
-    """Return sizes beside peaks."""
+    """Return the sizes of inputs and results with the peaks of memory."""
 
     def cells(r: Record) -> tuple[str, ...]:
         sizes = ("input", "result", "resident_growth", "traced_peak")
@@ -109,7 +109,7 @@ def memory(rows: Sequence[Record]) -> str:
 
 
 def compiled(rows: Sequence[Record]) -> str:
-    """Return what programs for GPUs are compiled to."""
+    """Return registers, memory and speed limits of the compiled GPU programs."""
     columns = {
         "architecture": "sm",
         "registers": "registers",
@@ -135,7 +135,7 @@ def _children(
     keys: Sequence[str],
     cells: Callable[[Record], tuple[str, ...]],
 ) -> str:
-    """A table of rows that other processes measured, or failed to; nothing if there are none."""
+    """A table of measurements in child processes, or of their errors; empty without rows."""
     if not rows:
         return ""
     blank = ("",) * (len(headers) - len(keys) - 1)
@@ -159,7 +159,7 @@ def power(d: int) -> str:
 
 
 def g(value: float | None) -> str:
-    """Return three digits, or all before the point, or a dash."""
+    """Return a number with three digits, an integer from 1000 on, or a dash for None."""
     if value is None:
         return "–"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -23,10 +23,10 @@ def render(template: str, **facts: Any) -> str:
 
     Args:
         template: path below ``book/made/`` without ``.md.j2``.
-        facts: what the template names.
+        facts: a value for every name in the template.
 
     Raises:
-        jinja2.UndefinedError: if the template names something else.
+        jinja2.UndefinedError: if the template has another name.
         jinja2.TemplateNotFound: if there is no such template.
     """
     text = _environment(paths.root() / "book" / "made").get_template(f"{template}.md{ENDING}")

@@ -101,7 +101,7 @@ def _message_table() -> str:
 
 
 def _symbols(c: Compressor, d: int, n: int) -> str:
-    """Say what a message of the compressor holds besides floats."""
+    """Return a description of the symbols in a message of the compressor."""
     if isinstance(c, ISCC):
         return f"of each draw: {_symbols(c.inner, d, c.tau)}"
     if isinstance(c, Composition):

@@ -1,1 +1,1 @@
-"""What a notebook imports: claims, figures, results, and how its kernel is set up."""
+"""Modules that notebooks import: claims, figures, results, setup of the kernel."""

@@ -1,8 +1,8 @@
-"""The claims ledger: what the paper states, and what the notebooks found.
+"""The claims ledger: the statements of the papers, and the findings of the notebooks.
 
-``book/claims.yml`` lists every numbered item of the paper, and what Global-QSGD's states. A
-notebook calls :func:`check` where it has evidence; the book's ledger page is made from these
-records, so no verdict is typed in.
+``book/claims.yml`` lists every numbered item of the paper, and the statements of Global-QSGD. A
+notebook calls :func:`check` where it has evidence. The ledger page of the book is made from these
+records, so nobody types a verdict into it.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Item:
         id: such as "theorem-1".
         kind: definition, assumption, theorem, table, ...
         title: the paper's own name of it, such as "Theorem 1".
-        name: what it is about.
-        section: where the paper has it.
-        statement: what it says, in our words.
-        reading: what our reading of it rests on.
-        corrected: the correct statement, where what is stated is false, unclear or too weak.
-        work: which of the two papers.
+        name: its subject.
+        section: its place in the paper.
+        statement: its content, in our words.
+        reading: the basis of our reading.
+        corrected: the correct statement, if the stated one is false, unclear or too weak.
+        work: "the paper" or "Global-QSGD".
     """
 
     id: str
@@ -69,7 +69,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A verdict on an item, with what it rests on."""
+    """A verdict on an item, with the statement and the finding behind it."""
 
     id: str
     verdict: str
@@ -119,9 +119,9 @@ def check(
         id: an id of ``book/claims.yml``.
         verdict: one of ``VERDICTS``; "implemented" is for definitions, assumptions, algorithms.
         holds: the computed condition that supports the verdict, never a literal.
-        stated: what the paper states, in a few words.
-        measured: what was found, with numbers from this run.
-        note: anything a reader should know.
+        stated: the paper's statement, in a few words.
+        measured: the finding, with numbers from this run.
+        note: a remark for the reader.
         datasets: what the finding rests on. A stand-in among them is named in the note, and a
             verdict about data becomes "not reproduced here (stand-in data)", for which ``holds``
             is not asked.
@@ -131,7 +131,7 @@ def check(
 
     Raises:
         ClaimError: if ``holds`` is false, which fails the notebook.
-        ValueError: for an unknown id or verdict, or a ``holds`` that is no boolean.
+        ValueError: if the id or verdict is unknown, or ``holds`` is not a boolean.
     """
     if id not in ledger():
         raise ValueError(f"unknown claim {id!r}; ids are those of book/claims.yml")

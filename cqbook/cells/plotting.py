@@ -49,7 +49,7 @@ def use_style() -> None:
 
 
 class Shown:
-    """A figure as a notebook shows it: the drawing, then its caption."""
+    """A figure in a notebook: the drawing, then its caption."""
 
     def __init__(self, name: str, svg: str, caption: str) -> None:
         self.name, self.svg, self.caption = name, svg, caption
@@ -60,17 +60,17 @@ class Shown:
 
 
 def show(fig: Figure, name: str, *, data: pd.DataFrame, caption: str) -> Shown:
-    """Show a figure, and save it with its data where the run keeps its results.
+    """Show a figure, and save it with its data in the results of the run.
 
     Args:
-        fig: the figure; it is closed.
+        fig: the figure; it is closed afterwards.
         name: file name without ending, unique in the notebook.
         data: the numbers that are drawn, saved as CSV with six significant digits.
-        caption: what is shown and what was found.
+        caption: description of the figure, and the finding.
 
     Returns:
-        What the cell should end with. ``cqlib run`` names the results folder in
-        ``CQLIB_RESULTS``; without it nothing is saved.
+        The last expression of the cell. ``cqlib run`` names the folder of results in
+        ``CQLIB_RESULTS``. Without it nothing is saved.
     """
     buffer = io.StringIO()
     fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})

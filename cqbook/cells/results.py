@@ -1,4 +1,4 @@
-"""Tables that a run leaves behind beside its figures."""
+"""Tables that a run saves with its figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cqlib.files import write_atomic
 
 
 def save(name: str, table: pd.DataFrame) -> None:
-    """Save a table as CSV where the run keeps its results; six significant digits.
+    """Save a table as CSV in the results of the run, with six significant digits.
 
     Args:
         name: file name without ending, unique in the notebook.
-        table: tidy: a row per observation.
+        table: a row per observation.
 
-    ``cqlib run`` names the folder in ``CQLIB_RESULTS``; without it nothing is saved.
+    ``cqlib run`` names the folder in ``CQLIB_RESULTS``. Without it nothing is saved.
     """
     if folder := os.environ.get("CQLIB_RESULTS"):
         text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")

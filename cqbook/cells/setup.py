@@ -1,4 +1,4 @@
-"""How the kernel of a notebook is set up."""
+"""Setup of a notebook's kernel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from cqbook.cells import plotting
 
 
 def ready() -> None:
-    """Make the kernel ready: one thread, for the same numbers; figure style."""
+    """Set one thread, so that numbers repeat, and the style of figures."""
     torch.set_num_threads(1)
     plotting.use_style()

@@ -21,7 +21,7 @@ FLOOR = 1e-24
 # Above this one a run has diverged; how far is of no interest.
 CEILING = 1e16
 
-_APART = 10**6  # seeds of one contender from those of the next
+_APART = 10**6  # distance between the seeds of one contender and the next
 _LEVELS = ("median", "lower_quartile", "upper_quartile", "lowest", "highest")
 
 
@@ -29,14 +29,14 @@ _LEVELS = ("median", "lower_quartile", "upper_quartile", "lowest", "highest")
 class Comparison:
     """Tuned contenders on one problem.
 
-    The stepsizes were chosen on seeds of their own: results on those would be those of a winner.
+    The stepsizes were chosen with other seeds: with the same ones, chance would favour the choice.
 
     Args:
-        setting: what tells the problem from others, by column name; leads every table.
-        bit_budget: bits that each client might send.
+        setting: facts that identify the problem, by column name; first columns of every table.
+        bit_budget: bits that each client may send.
         start: squared gradient norm at x^0.
         tuned: all candidates, by the contenders' names.
-        runs: with the chosen stepsize and fresh seeds, no two contenders sharing one.
+        runs: traces with the chosen stepsize and fresh seeds; no two contenders share a seed.
     """
 
     setting: dict[str, Any]
@@ -46,7 +46,7 @@ class Comparison:
     runs: dict[str, tuple[Trace, ...]]
 
     def curves(self, points: int = 61) -> pd.DataFrame:
-        """Median and spread over the seeds against bits, at the chosen stepsizes.
+        """Return median and spread over the seeds against bits, at the chosen stepsizes.
 
         A row per contender and number of bits: ``median``, quartiles, extremes of the squared
         gradient norm.
@@ -62,7 +62,7 @@ class Comparison:
         return pd.concat(tables, ignore_index=True)
 
     def candidates(self, points: int = 36) -> pd.DataFrame:
-        """Median over the seeds of the tuning against bits, for every candidate stepsize.
+        """Return the median over the tuning seeds against bits, for every candidate stepsize.
 
         Infinite where half of the seeds have diverged; ``chosen`` marks the choice.
         """
@@ -77,7 +77,7 @@ class Comparison:
         return pd.concat(tables, ignore_index=True)
 
     def finals(self) -> pd.DataFrame:
-        """What each seed reached at the budget, with the chosen stepsize.
+        """Return the result of each seed at the budget, with the chosen stepsize.
 
         ``log10`` is the decimal logarithm of the squared gradient norm relative to that at the
         start, cut off at ``FLOOR`` and ``CEILING``.
@@ -91,10 +91,10 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def summary(self) -> pd.DataFrame:
-        """One row per contender: theory's p and prediction, the choice, the median result.
+        """Return a row per contender: theory's p and prediction, the choice, the median result.
 
-        ``bits_of_gd`` is the share of the budget after which the median curve is at most where
-        tuned gradient descent ends; NaN if it never is.
+        ``bits_of_gd`` is the share of the budget after which the median curve has reached the final
+        value of tuned gradient descent; NaN if it never does.
         """
         curves, finals = self.curves(points=481), self.finals()
         goal = self._values("GD", np.array([self.bit_budget])).item()
@@ -134,16 +134,16 @@ def compare(
     """Tune all contenders on a problem in the same way, then run each with its choice.
 
     Args:
-        setting: what tells the problem from others, by column name.
-        problem: what to minimise.
-        contenders: with gradient descent among them.
-        powers: of two, to multiply theory's stepsizes by.
+        setting: facts that identify the problem, by column name.
+        problem: the problem to minimise.
+        contenders: gradient descent must be among them.
+        powers: exponents of two; the first candidates are 2^power times theory's stepsize.
         bit_budget: bits that each client may send.
-        seeds: how many the stepsize is chosen with.
-        fresh_seeds: how many the chosen one then runs with.
+        seeds: number of seeds of the tuning.
+        fresh_seeds: number of other seeds, which run with the chosen stepsize.
 
     Raises:
-        ValueError: for two contenders of one name, without "GD", or without seeds.
+        ValueError: if two contenders have the same name, none is "GD", or there are no seeds.
 
     >>> from cqlib import compressors, problems
     >>> from cqbook.experiments import contenders

@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator
 
 from cqbook.cells.plotting import COLORS, DASHES
 
-# A method looks the same in all figures (two that never meet may share); others take what is left.
+# A method has one style in all figures; methods that never share a figure may have the same one.
 _STYLE = {"GD": 0, "MARINA + IQ": 1, "MARINA + CQ": 2, "MARINA + DRIVE": 3, "DCGD + CQ": 4}
 _STYLE |= {"MARINA + PermK": 1, "MARINA + ISCC(DRIVE)": 2}
 
@@ -30,10 +30,10 @@ def panels(
     """Draw the median of every method, and a band between the quartiles over the seeds.
 
     Args:
-        curves: as :meth:`Comparison.curves` gives them, for one or more settings.
-        by: columns that tell the settings apart, one panel each.
-        title: of a panel, from the setting.
-        across: panels in a row.
+        curves: tables of :meth:`Comparison.curves`, for one or more settings.
+        by: columns that identify a setting; each setting has a panel.
+        title: function from a setting to the title of its panel.
+        across: number of panels in a row.
     """
     names = list(dict.fromkeys(curves.method))
     settings = curves.groupby(list(by), sort=False, dropna=False)
@@ -54,12 +54,12 @@ def panels(
 def candidates(curves: pd.DataFrame, *, across: int) -> Figure:
     """Draw the median of every candidate stepsize, a panel for every method.
 
-    The choice is drawn bold; at the end of a line stands the power of two of its stepsize. What
-    leaves the panel at the top diverges.
+    The chosen stepsize is bold. The label at the end of a line is the stepsize's power of two.
+    Lines that leave the panel at the top diverge.
 
     Args:
-        curves: as :meth:`Comparison.candidates` gives them, for one setting.
-        across: panels in a row.
+        curves: table of :meth:`Comparison.candidates`, for one setting.
+        across: number of panels in a row.
     """
     names = list(dict.fromkeys(curves.method))
     fig, axes = _grid(len(names), across, sharey=True)
@@ -90,7 +90,7 @@ def candidates(curves: pd.DataFrame, *, across: int) -> Figure:
 
 
 def _label_ends(ax: Axes, ends: list[tuple[float, float, float, bool]], ratio: float) -> None:
-    """Write powers of two where lines end, those of the same place above each other."""
+    """Label the ends of lines with powers of two; labels at the same place are stacked."""
     place = 0.0, 0.0
     for multiple, x, y, chosen in sorted(ends, key=lambda end: (end[1], end[2])):
         place = x, max(y, place[1] * ratio) if x == place[0] else y

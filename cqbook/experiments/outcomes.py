@@ -1,4 +1,4 @@
-"""Win, tie, undecided or loss: who got further with the same bits, and may it be chance?"""
+"""Win, tie, undecided or loss: which method got further, and could it be chance?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARGIN = 0.3  # decades: a factor of two
 
 
 class Gap(NamedTuple):
-    """By how much one group of runs got further than another."""
+    """The lead of one group of runs over another, in decades."""
 
     median: float  # of all differences, theirs - ours
     low: float  # confidence interval of the shift
@@ -27,20 +27,20 @@ class Gap(NamedTuple):
 
 
 def gap(ours: Array, theirs: Array, *, level: float = 0.05) -> Gap:
-    r"""Compare two groups of results, small ones being good.
+    r"""Compare two groups of results; smaller is better.
 
     The median of all pairwise differences estimates by how much the groups are shifted (Hodges and
-    Lehmann); p is that of the exact rank sum test, the interval is its inversion. Neither assumes
-    anything on the distributions beyond the runs being independent.
+    Lehmann). ``p`` is from the exact rank sum test, and the interval inverts this test. Both assume
+    only that the runs are independent.
 
     Args:
         ours: results of our runs, shape (k,).
         theirs: results of the others, shape (m,).
-        level: one minus the confidence, in (0, 1). With too few runs for it the interval is
-            unbounded; with equal results it is wider than the test asks.
+        level: one minus the confidence, in (0, 1). The interval is unbounded if there are too few
+            runs for this level, and wider than necessary if there are equal results.
 
     Raises:
-        ValueError: for fewer than two runs, or results that are not finite.
+        ValueError: if a group has fewer than two runs, or a result is not finite.
 
     >>> gap(np.array([1.0, 2.0, 3.0]), np.array([6.0, 7.0, 8.0]))
     Gap(median=5.0, low=-inf, high=inf, p=0.1)
@@ -64,27 +64,26 @@ def outcomes(
     setting: Sequence[str],
     level: float = 0.05,
 ) -> pd.DataFrame:
-    r"""Win, tie, undecided or loss of a method against others, in every setting.
+    r"""Return win, tie, undecided or loss of a method against others, in every setting.
 
-    A win or loss is a difference that the rank sum test finds with all comparisons of the table
-    taken together (Holm's correction): if no two methods differed anywhere, the table would hold a
-    win or loss with a probability of at most ``level``. A tie is an interval for the difference
-    within ``MARGIN`` of zero; the rest is undecided. The runs of different methods have to be
-    independent, so of different seeds.
+    A win or loss is significant in the rank sum test, with Holm's correction for all comparisons of
+    the table: if all methods were equal, the table would hold a win or loss with probability at
+    most ``level``. In a tie the interval for the difference lies within ``MARGIN`` of zero. The
+    rest is undecided. The runs of different methods must be independent: of different seeds.
 
     Args:
-        finals: ``log10`` of what each seed reached, as :meth:`Comparison.finals` gives it.
-        ours: the method in question, or several.
-        against: the others.
-        setting: names of the columns that tell the settings apart.
-        level: of the whole table.
+        finals: a row per seed with its result ``log10``, from :meth:`Comparison.finals`.
+        ours: one method, or several.
+        against: the methods to compare with.
+        setting: names of the columns that identify a setting.
+        level: probability of an error anywhere in the table, in (0, 1).
 
     Returns:
         A row per setting and pair of methods: ``decades`` by which ours ends below, with confidence
         interval ``low`` to ``high`` (for the row alone), ``p``, and ``outcome``.
 
     Raises:
-        ValueError: for a method that is in no setting, or if there is nothing to compare.
+        ValueError: if a method is in no setting, or no setting has two methods to compare.
     """
     pairs = [
         (a, b) for a, b in product([ours] if isinstance(ours, str) else ours, against) if a != b
@@ -126,7 +125,7 @@ def agreement(parts: Mapping[str, bool]) -> str:
     """Return the verdict on a claim of several parts: all hold, some hold, none holds.
 
     Raises:
-        ValueError: without parts.
+        ValueError: if there are no parts.
 
     >>> agreement({"faster": True, "everywhere": False})
     'partly reproduced'
@@ -139,7 +138,7 @@ def agreement(parts: Mapping[str, bool]) -> str:
 
 
 def in_words(tally: pd.DataFrame, label: str) -> str:
-    """Tell a row of :func:`counts`.
+    """Return a row of :func:`counts` in words.
 
     >>> table = pd.DataFrame({"against": ["IQ"] * 3, "outcome": ["win", "tie", "win"]})
     >>> in_words(counts(table), "IQ")
@@ -158,7 +157,7 @@ def _columns(found: Gap) -> dict[str, float]:
 
 
 def _rank_sum_p(ours: Array, theirs: Array) -> float:
-    """Exact two-sided p of the rank sum, over all ways to deal the ranks out; ties included."""
+    """Exact two-sided p of the rank sum, over all ways to deal out the ranks; ties are allowed."""
     ranks = (2 * stats.rankdata(np.concatenate([ours, theirs]))).astype(int)  # midranks, doubled
     ways, found = _ways(ranks, len(ours)), ranks[: len(ours)].sum()
     tail = min(ways[: found + 1].sum(), ways[found:].sum())
@@ -167,7 +166,7 @@ def _rank_sum_p(ours: Array, theirs: Array) -> float:
 
 def _critical(k: int, m: int, level: float) -> int:
     """Largest c with P(U <= c - 1) <= level / 2 for the rank sum statistic U of k and m runs."""
-    ways = _ways(np.arange(k + m), k)[k * (k - 1) // 2 :]  # U is the rank sum less its least value
+    ways = _ways(np.arange(k + m), k)[k * (k - 1) // 2 :]  # U is the rank sum minus its least value
     below = np.cumsum(ways) / ways.sum()
     return int(np.searchsorted(below, level / 2, side="right"))
 
@@ -183,7 +182,7 @@ def _ways(ranks: NDArray[np.int64], k: int) -> Array:
 
 
 def _holm(p: Array, level: float) -> NDArray[np.bool_]:
-    """Which hypotheses Holm's step-down procedure rejects."""
+    """Return a mask of the hypotheses that Holm's step-down procedure rejects."""
     order = np.argsort(p, kind="stable")
     passed = p[order] <= level / np.arange(len(p), 0, -1)
     rejected = np.zeros(len(p), dtype=bool)

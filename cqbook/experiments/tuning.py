@@ -18,16 +18,16 @@ from cqlib.theory.complexity import FLOAT_BITS
 
 Array = NDArray[np.float64]
 
-# Coordinates of all clients and members that are worth a batch: more would leave the caches.
+# Coordinates of a batch, over all clients and members; more would not fit in the caches.
 _BATCH = 2**18
-_LIMIT = 20  # of the powers of two
+_LIMIT = 20  # largest power of two that is tried, and its inverse
 
 
 class Budget(NamedTuple):
     """Bits that each client may send, and how far gradient descent gets with them."""
 
     bits: float
-    decades: float  # that the squared gradient norm has lost, at the best stepsize
+    decades: float  # lost by the squared gradient norm, at the best stepsize
 
 
 def gd_budget(
@@ -38,14 +38,14 @@ def gd_budget(
     powers: Sequence[int],
     fewest_rounds: int = 0,
 ) -> Budget:
-    """Find the bits with which tuned gradient descent loses so many decades.
+    """Find the bits with which tuned gradient descent loses a number of decades.
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         decades: of the squared gradient norm, positive.
-        most_rounds: of gradient descent, where it does not lose them.
-        powers: of two, to multiply the stepsize 1 / L_- by.
-        fewest_rounds: of gradient descent, where it loses them sooner.
+        most_rounds: rounds after which the search ends, even if fewer decades are lost.
+        powers: exponents of two; the candidates are 2^power / L_-.
+        fewest_rounds: rounds to count, even if the decades are lost earlier.
 
     Raises:
         ValueError: if decades is not positive, the numbers of rounds are not 0 <= fewest <= most
@@ -80,10 +80,10 @@ class Tuned:
     """All candidates of a contender and the choice among them.
 
     Args:
-        contender: whose.
-        powers: of two, by which its theoretical stepsize was multiplied, ascending, k of them.
+        contender: the contender.
+        powers: k exponents of two, ascending; a candidate is 2^power times theory's stepsize.
         bit_budget: bits that each client may send.
-        traces: of every candidate and seed, shape (k, seeds), one column each.
+        traces: one for every candidate and seed, shape (k, seeds), each of one column.
     """
 
     contender: Contender
@@ -135,18 +135,18 @@ def tune(
     """Run a contender for all seeds with powers of two times its theoretical stepsize.
 
     While the best candidate is the largest or the smallest, two more are tried beyond it, so that
-    the choice never hangs on the powers given; the search ends at 2^-20 and 2^20.
+    the choice does not depend on the powers given; the search ends at 2^-20 and 2^20.
 
     Args:
-        contender: what to run.
-        powers: of two, tried first.
+        contender: the contender to run.
+        powers: exponents of two of the first candidates.
         bit_budget: bits that each client may send.
-        seeds: of the runs; a contender that is not random runs once.
+        seeds: seeds of the runs; a deterministic contender runs once.
         coordinates: n d, which decides how many seeds share a batch; results do not depend on it
             beyond rounding.
 
     Raises:
-        ValueError: without powers or seeds.
+        ValueError: if there are no powers or no seeds.
 
     >>> from cqlib import problems
     >>> from cqbook.experiments import contenders
@@ -180,7 +180,7 @@ def runs(
     seeds: list[int],
     coordinates: int,
 ) -> dict[int, tuple[Trace, ...]]:
-    """Run all seeds with some powers, as many seeds at once as make a good batch.
+    """Run all seeds with the given powers of two, in batches of seeds.
 
     Returns:
         By power, a trace of one column for every seed.

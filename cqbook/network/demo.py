@@ -11,7 +11,7 @@ from cqbook.network.processes import on_ranks
 from cqbook.network.timing import time_mean
 from cqlib.distributed.collectives import Group
 
-WAYS = (
+SCHEMES = (
     "float32",
     "float16",
     "global_qsgd/two_shot",
@@ -19,24 +19,24 @@ WAYS = (
     "cq/all_gather",
     "cq:range=linf:rotate=true/all_gather",
 )
-NOISE = 0.1  # of a client's vector, relative to what all have in common
+NOISE = 0.1  # size of a client's own part, relative to the common part
 
 
 def demonstrate(n: int, d: int, repeats: int) -> list[dict[str, Any]]:
-    """Take the mean of n processes' vectors in several ways.
+    """Take the mean of n processes' vectors by several schemes.
 
     The vectors have a common part and noise of a tenth of its size.
 
     Args:
-        n: number of processes, started here.
-        d: coordinates.
-        repeats: how often each way is taken.
+        n: number of processes to start.
+        d: number of coordinates.
+        repeats: number of timed rounds for each scheme.
 
     Returns:
-        For each way: its name, bytes that a process sent, median seconds, and the squared error of
-        the mean over its squared norm.
+        For each scheme: its name, bytes that a process sent, median seconds, and the squared error
+        of the mean over its squared norm.
     """
-    return list(on_ranks(n, _ways, d, repeats)[0])
+    return list(on_ranks(n, _measured, d, repeats)[0])
 
 
 def vector(rank: int, d: int) -> Tensor:
@@ -45,14 +45,14 @@ def vector(rank: int, d: int) -> Tensor:
     return torch.randn(d, generator=common) + NOISE * torch.randn(d, generator=own)
 
 
-def _ways(rank: int, n: int, d: int, repeats: int) -> list[dict[str, Any]]:
+def _measured(rank: int, n: int, d: int, repeats: int) -> list[dict[str, Any]]:
     group, x = Group(), vector(rank, d)
     exact = torch.stack([vector(other, d) for other in range(n)]).double().mean(dim=0)
     found = []
-    for way in WAYS:
-        timed = time_mean(way, x.clone(), repeats=repeats, group=group)
+    for scheme in SCHEMES:
+        timed = time_mean(scheme, x.clone(), repeats=repeats, group=group)
         error = float(((timed["mean"].double() - exact) ** 2).sum() / (exact**2).sum())
         seconds = sorted(timed["seconds"])[repeats // 2]
         sent = timed["sent_bytes"]
-        found.append({"way": way, "sent_bytes": sent, "seconds": seconds, "error": error})
+        found.append({"scheme": scheme, "sent_bytes": sent, "seconds": seconds, "error": error})
     return found

@@ -27,7 +27,7 @@ from cqlib.distributed import plan
 from cqlib.files import write_atomic
 from cqlib.theory import Link
 
-WAYS = (
+SCHEMES = (
     "float32",
     "float16",
     "cq/all_gather",
@@ -39,8 +39,7 @@ WAYS = (
     "global_qsgd:levels=exponential:s=124/tree",
 )
 
-
-NETWORKS = (  # those that the profiles train
+NETWORKS = (  # that the profiles train
     ("digits", 64),
     ("digits", 256),
     ("breast_cancer", 256),
@@ -55,7 +54,7 @@ def measure_means(
     rates: Iterable[float | None],
     dimensions: Iterable[int],
     *,
-    ways: Sequence[str] = WAYS,
+    schemes: Sequence[str] = SCHEMES,
     repeats: int = 7,
 ) -> pd.DataFrame:
     """Time means over links of these bandwidths.
@@ -64,16 +63,17 @@ def measure_means(
         clients: numbers of processes, a namespace each.
         rates: bits a second; None for links without a limit.
         dimensions: numbers of coordinates.
-        ways: see ``cqbook.network.timing``.
-        repeats: how often.
+        schemes: see ``cqbook.network.timing``.
+        repeats: number of timed rounds.
 
     Returns:
-        Columns way, n, d, rate (0 without a limit), sent_bytes; seconds, the median, and least, the
-        smallest; cpu_seconds of one process, the median, and cpu_low, cpu_high, the ends, between
-        which the true median lies with probability 1 - 2^(1 - repeats); cores of this machine.
+        Columns way, the scheme; n; d; rate, 0 without a limit; sent_bytes; seconds, the median, and
+        least, the smallest; cpu_seconds of one process, the median, and cpu_low, cpu_high, the
+        extremes, between which the true median lies with probability 1 - 2^(1 - repeats); cores of
+        this machine.
 
     Raises:
-        RuntimeError: if there can be no namespaces here.
+        RuntimeError: if namespaces cannot be made.
     """
     found = []
     for n in clients:
@@ -81,8 +81,9 @@ def measure_means(
             for d in dimensions:
                 command = [sys.executable, "-m", "cqbook.network.timing", "--d", str(d)]
                 command += ["--repeats", str(repeats)]
-                command += [word for way in ways for word in ("--way", way)]
+                command += [word for scheme in schemes for word in ("--scheme", scheme)]
                 for row in _said(n, rate, command):
+                    row["way"] = row.pop("scheme")
                     wall, busy = row["seconds"], row["cpu_seconds"]
                     row |= {"seconds": float(np.median(wall)), "least": min(wall)}
                     row |= {"cpu_seconds": float(np.median(busy))}
@@ -104,13 +105,13 @@ def measure_steps(
         rates: bits a second; None for links without a limit.
         networks: data sets and units of the hidden layer.
         n: number of processes.
-        steps: how many; the median counts.
+        steps: number of steps; the result is their median.
 
     Returns:
         Columns method, dataset, n, d, rate, sent_bytes, seconds.
 
     Raises:
-        RuntimeError: if there can be no namespaces here.
+        RuntimeError: if namespaces cannot be made.
     """
     found = []
     for (dataset, hidden), rate in itertools.product(networks, rates):
@@ -122,27 +123,27 @@ def measure_steps(
     return pd.DataFrame(found)[columns]
 
 
-def wire_seconds(way: str, n: int, d: int, link: Link) -> float:
-    """Return what a way's messages take on the wire, by the model.
+def wire_seconds(scheme: str, n: int, d: int, link: Link) -> float:
+    """Return the model's seconds on the wire for the messages of a scheme.
 
     >>> wire_seconds("float32", 4, 2**20, Link(0.0, 12.5e6))  # 100 Mbit/s
     0.50331648
     """
-    if way in ("float32", "float16"):
-        return theory.ring_all_reduce_seconds(n, d * (4 if way == "float32" else 2), link)
-    compressor, strategy, second = timing.parse(way)
-    n, d = int(n), int(d)  # a table has NumPy's
+    if scheme in ("float32", "float16"):
+        return theory.ring_all_reduce_seconds(n, d * (4 if scheme == "float32" else 2), link)
+    compressor, strategy, second = timing.parse(scheme)
+    n, d = int(n), int(d)  # tables hold NumPy's integers
     return plan.wire_seconds(compressor, strategy, d=d, n=n, link=link, second=second)
 
 
 def step_wire_seconds(method: str, n: int, d: int, sent_bytes: float, link: Link) -> float:
-    """Return what the messages of a step of training take on the wire, by the model.
+    """Return the model's seconds on the wire for the messages of a training step.
 
     Args:
         method: one of ``cqbook.network.training.METHODS``.
         n: number of processes.
         d: number of weights.
-        sent_bytes: what a process sends in a step; for PowerSGD, whose numbers the model lacks.
+        sent_bytes: bytes of a process in a step; used for PowerSGD only.
         link: latency and bandwidth.
 
     >>> step_wire_seconds("none", 4, 2**20, 0, Link(0.0, 12.5e6))
@@ -158,21 +159,23 @@ def step_wire_seconds(method: str, n: int, d: int, sent_bytes: float, link: Link
 
 
 def fit_link(measured: pd.DataFrame, rate: float) -> Link:
-    """Fit latency and bandwidth to the means of whole numbers over links of one bandwidth.
+    """Fit latency and bandwidth to the means without compression over links of one bandwidth.
 
-    A mean takes what it takes over links without a limit, and what it takes on the wire. Times are
-    the quickest of the repeated ones, which other programs disturb least. Latency is at least 0,
-    no link is faster than its bandwidth, and relative errors count.
+    The time of a mean is its time over links without a limit plus its time on the wire. The fit
+    minimises the relative errors of the shortest times, which other programs disturb least. The
+    latency is at least 0, the bandwidth at most ``rate``.
 
     Args:
-        measured: what :func:`measure_means` returns.
-        rate: which bandwidth, bits a second.
+        measured: the result of :func:`measure_means`.
+        rate: the bandwidth, bits a second.
     """
-    rows = _beside_free(measured[measured.way.isin(["float32", "float16"])])
+    rows = _with_free(measured[measured.way.isin(["float32", "float16"])])
     rows = rows[rows.rate == rate]
     units = Link(1.0, np.inf), Link(0.0, 1.0)
     cases = rows[["way", "n", "d"]].to_numpy()
-    unit = np.array([[wire_seconds(way, n, d, link) for link in units] for way, n, d in cases])
+    unit = np.array(
+        [[wire_seconds(scheme, n, d, link) for link in units] for scheme, n, d in cases]
+    )
     size = rows.least.to_numpy()
     rest = (size - rows.free.to_numpy()).clip(min=0)
     bounds = [0.0, 8 / rate], [np.inf, np.inf]
@@ -181,26 +184,26 @@ def fit_link(measured: pd.DataFrame, rate: float) -> Link:
 
 
 def predict(measured: pd.DataFrame, links: dict[float, Link]) -> pd.DataFrame:
-    """Return measured times over slow links with the model's, ``predicted``, beside them.
+    """Return the measured times over slow links, with the model's in the column ``predicted``.
 
-    ``free`` is what the same mean takes over links without a limit. All times are the quickest of
-    the repeated ones.
+    The column ``free`` is the time of the same mean over links without a limit. Predictions are of
+    the shortest times, ``least``.
     """
-    both = _beside_free(measured)
+    both = _with_free(measured)
     cases = both[["way", "n", "d", "rate"]].to_numpy()
-    wire = [wire_seconds(way, n, d, links[rate]) for way, n, d, rate in cases]
+    wire = [wire_seconds(scheme, n, d, links[rate]) for scheme, n, d, rate in cases]
     return both.assign(predicted=both.free + wire)
 
 
-def _beside_free(measured: pd.DataFrame) -> pd.DataFrame:
-    """Means over slow links, with what they take over those without a limit."""
+def _with_free(measured: pd.DataFrame) -> pd.DataFrame:
+    """Means over slow links, with their times over links without a limit."""
     free = measured[measured.rate == 0].rename(columns={"least": "free"})
     free = free[["way", "n", "d", "free"]]
     return measured[measured.rate > 0].merge(free, on=["way", "n", "d"])
 
 
 def _said(n: int, rate: float | None, command: list[str]) -> list[dict[str, Any]]:
-    """What rank 0 of a job over such links prints, from JSON."""
+    """Run a command over links of this bandwidth; return the lines of rank 0, read as JSON."""
     with star(n, rate) as hosts:
         lines = hosts.run(command, seconds=1800, env={"OMP_NUM_THREADS": "1"})[0]
     return [json.loads(line) for line in lines.splitlines()]

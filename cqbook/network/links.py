@@ -2,7 +2,7 @@
 
 A bridge joins n hosts; both directions of a host's link go through a token bucket filter. It takes
 Linux, the programs ``ip`` and ``tc``, and the right to make namespaces. Nothing outside the new
-namespaces is touched, and they are removed in the end.
+namespaces is touched, and they are removed at the end.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Star:
     def run(
         self, command: Sequence[str], *, seconds: float, env: dict[str, str] | None = None
     ) -> list[str]:
-        """Run a command on all hosts as the ranks of one job, and return what each printed.
+        """Run a command on all hosts as the ranks of one job, and return the output of each.
 
         Args:
-            command: what to run; torch's environment variables are set.
-            seconds: how long it may take.
+            command: the command; it finds torch's variables in its environment.
+            seconds: time limit.
             env: more environment variables.
 
         Raises:
@@ -92,15 +92,15 @@ class Star:
 
 @contextmanager
 def star(n: int, bits_per_second: float | None) -> Iterator[Star]:
-    """Make n hosts with links of that bandwidth, and remove them in the end.
+    """Make n hosts with links of one bandwidth; they are removed at the end.
 
     Args:
         n: number of hosts, in [1, 200].
         bits_per_second: bandwidth of each link in each direction; None for no limit.
 
     Raises:
-        ValueError: for numbers outside their range.
-        RuntimeError: if namespaces cannot be made here; see :func:`why_not`.
+        ValueError: if a number is out of range.
+        RuntimeError: if namespaces cannot be made; :func:`why_not` gives the reason.
     """
     if not 1 <= n <= 200:
         raise ValueError(f"n must be in [1, 200], got {n}")
@@ -138,7 +138,7 @@ def star(n: int, bits_per_second: float | None) -> Iterator[Star]:
 
 
 def why_not() -> str:
-    """Say why links cannot be emulated here; nothing if they can."""
+    """Return the reason why links cannot be emulated here; empty if they can."""
     for program in ("ip", "tc"):
         if shutil.which(program) is None:
             return f"there is no program {program!r}"
@@ -154,7 +154,7 @@ def _address(rank: int) -> str:
 
 
 def _limit(namespace: str, device: str, bits_per_second: float) -> None:
-    # An idle link saves up a burst and sends it at once, so it holds little more than a packet.
+    # An idle link collects tokens and then sends a burst at once: allow about one packet.
     packet = _packet_bytes(bits_per_second)
     _do(
         f"tc -n {namespace} qdisc add dev {device} root tbf rate {bits_per_second:.0f}bit "
@@ -163,9 +163,10 @@ def _limit(namespace: str, device: str, bits_per_second: float) -> None:
 
 
 def _packet_bytes(bits_per_second: float) -> int:
-    """Bytes that are handed to a link at once: some tenths of a millisecond, but a packet.
+    """Bytes that are handed to a link at once: those of half a millisecond, within limits.
 
-    More are sent for free by a link that was idle, fewer cost the processor more.
+    An idle link sends the first packet for free, so it must be short. Shorter ones cost more CPU
+    time.
     """
     return min(max(_SMALLEST_PACKET, round(bits_per_second / 8 * _PACKET_SECONDS)), 65_536)
 

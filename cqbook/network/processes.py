@@ -18,19 +18,19 @@ _PRELOADED = ["torch._dynamo", "cqbook.network.training", "cqlib.kernels.cpu"]
 
 
 def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 120.0) -> list[Any]:
-    """Return what ``function(rank, n, *args)`` returns on each of n new processes, by rank.
+    """Call ``function(rank, n, *args)`` on n new processes and return the results, by rank.
 
-    Each computes with one thread. The function must be importable, and what it returns be made of
+    Each process has one thread. The function must be importable, and its result must consist of
     tensors, numbers, text, lists, tuples and dictionaries.
 
     Args:
         n: number of processes.
-        function: what to call.
-        args: what to give it after rank and number; pickled.
+        function: the function.
+        args: its arguments after rank and n; they are pickled.
         seconds: how long a process waits for another.
 
     Raises:
-        Exception: if it raises on any of them.
+        Exception: if the function raises on any process.
     """
     with tempfile.TemporaryDirectory() as folder:
         work = (n, folder, seconds, function, args)

@@ -1,11 +1,15 @@
 """Time of means between real processes: encoding, exchange and decoding.
 
-Run it on every rank: ``python -m cqbook.network.timing --d 1048576 --way float32 --way
-cq/all_gather``. Rank 0 prints a line of JSON for each way.
+Run it on every rank: ``python -m cqbook.network.timing --d 1048576 --scheme cq/all_gather``. Rank 0
+prints a line of JSON for each scheme.
 
-A way is ``float32`` or ``float16``, an all-reduce of whole numbers, or a compressor and a strategy,
-``cq/two_shot``, and a second compressor after that, ``cq/two_shot/iq``. Options of a compressor
-follow its name, ``cq:range=linf:rotate=true/all_gather``.
+A scheme is a way to average, written as text:
+
+* ``float32`` or ``float16``: an all-reduce of numbers of this type;
+* COMPRESSOR/STRATEGY, such as ``cq/two_shot``;
+* COMPRESSOR/STRATEGY/SECOND, such as ``cq/two_shot/iq``, with a compressor for the second shot.
+
+Options of a compressor follow its name: ``cq:range=linf:rotate=true/all_gather``.
 """
 
 from __future__ import annotations
@@ -26,26 +30,27 @@ from cqlib.distributed.collectives import Group
 from cqlib.distributed.mean import exchange
 from cqlib.keys import Key
 
-_WARM_UP = 2  # rounds in which functions are compiled and connections made
+_WARM_UP = 2  # rounds ahead of the timed ones: they compile functions and open connections
 
 
-def time_mean(way: str, x: Tensor, *, repeats: int, group: Group) -> dict[str, Any]:
+def time_mean(scheme: str, x: Tensor, *, repeats: int, group: Group) -> dict[str, Any]:
     """Time the mean of all processes' x, on all of them at once.
 
     Args:
-        way: see the module.
+        scheme: see the module.
         x: this process's vector, float32.
-        repeats: how often.
+        repeats: number of timed rounds.
         group: the processes.
 
     Returns:
-        The way; ``seconds``, from a common start to when the last process has the mean, for each
-        repetition; ``cpu_seconds`` of this process; ``sent_bytes`` of it in one; the last ``mean``.
+        ``scheme``, ``n``, ``d``; ``seconds`` of each repetition, from a common start until the last
+        process has the mean; ``cpu_seconds`` of this process in each; ``sent_bytes``, by this
+        process in one repetition; ``mean``, the last one.
 
     Raises:
-        ValueError: for a way that is not known.
+        ValueError: for an unknown scheme.
     """
-    run = _way(way)
+    run = _averager(scheme)
     seconds, busy, sent, own = [], [], 0, x
     for repeat in range(-_WARM_UP, repeats):
         own = x.clone()
@@ -58,15 +63,18 @@ def time_mean(way: str, x: Tensor, *, repeats: int, group: Group) -> dict[str, A
         if repeat >= 0:
             seconds.append(float(group.largest(taken)))
             busy.append(cpu_taken)
-    facts = {"way": way, "n": group.size, "d": len(x), "seconds": seconds, "sent_bytes": sent}
+    facts = {"scheme": scheme, "n": group.size, "d": len(x), "seconds": seconds, "sent_bytes": sent}
     return facts | {"cpu_seconds": busy, "mean": own}
 
 
-def _way(way: str) -> Callable[[Tensor, Key, Group], int]:
-    """Return a function of x, the round's key and the group that says how many bytes were sent."""
-    if way in ("float32", "float16"):
-        return lambda x, key, group: _all_reduce(x, getattr(torch, way), group)
-    compressor, strategy, second = parse(way)
+def _averager(scheme: str) -> Callable[[Tensor, Key, Group], int]:
+    """Return a function that replaces x by the mean and returns the number of bytes sent.
+
+    It takes x, the round's key and the group.
+    """
+    if scheme in ("float32", "float16"):
+        return lambda x, key, group: _all_reduce(x, getattr(torch, scheme), group)
+    compressor, strategy, second = parse(scheme)
 
     def run(x: Tensor, key: Key, group: Group) -> int:
         found = exchange(
@@ -83,17 +91,17 @@ def _way(way: str) -> Callable[[Tensor, Key, Group], int]:
     return run
 
 
-def parse(way: str) -> tuple[Compressor, str, Compressor | None]:
-    """Return the compressor, the strategy and the second compressor that a way names.
+def parse(scheme: str) -> tuple[Compressor, str, Compressor | None]:
+    """Return the compressor, the strategy and the compressor of the second shot of a scheme.
 
     Raises:
-        ValueError: for a way that is not of this form.
+        ValueError: for text of another form, or an unknown compressor.
     """
-    name, *rest = way.split("/")
+    name, *rest = scheme.split("/")
     if len(rest) not in (1, 2):
-        raise ValueError(f"a way is float32, float16 or COMPRESSOR/STRATEGY, got {way!r}")
-    strategy, *seconds = rest
-    return _made(name), strategy, _made(seconds[0]) if seconds else None
+        raise ValueError(f"a scheme is float32, float16 or COMPRESSOR/STRATEGY, got {scheme!r}")
+    strategy, *other = rest
+    return _made(name), strategy, _made(other[0]) if other else None
 
 
 def _made(text: str) -> Compressor:
@@ -111,17 +119,19 @@ def _all_reduce(x: Tensor, dtype: torch.dtype, group: Group) -> int:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--d", default=2**20, show_default=True, type=click.IntRange(1), help="Coordinates.")
-@click.option("--way", "ways", multiple=True, required=True, help="What to time; repeat for more.")
+@click.option(
+    "--scheme", "schemes", multiple=True, required=True, help="What to time; repeat for more."
+)
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--backend", default="gloo", show_default=True)
-def main(d: int, ways: tuple[str, ...], repeats: int, backend: str) -> None:
+def main(d: int, schemes: tuple[str, ...], repeats: int, backend: str) -> None:
     """Time means between the processes of a job."""
     torch.set_num_threads(1)
     dist.init_process_group(backend)
     group = Group()
     x = torch.randn(d, generator=torch.Generator().manual_seed(group.rank))
-    for way in ways:
-        found = time_mean(way, x, repeats=repeats, group=group)
+    for scheme in schemes:
+        found = time_mean(scheme, x, repeats=repeats, group=group)
         if group.rank == 0:
             found.pop("mean")
             print(json.dumps(found), flush=True)

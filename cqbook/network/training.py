@@ -1,4 +1,4 @@
-"""Training between real processes, with one way or another to average gradients.
+"""Training between real processes that average gradients by a chosen method.
 
 Run it on every rank: ``python -m cqbook.network.training --dataset digits --method CQ``. Rank 0
 prints a line of JSON for each method.
@@ -47,8 +47,8 @@ class Task:
         dataset: "digits" or "breast_cancer", both of scikit-learn.
         hidden: units of the hidden layer.
         batch: samples of a process in a step.
-        steps: how many.
-        evaluate_every: steps between two rows of the log; the last step has one, too.
+        steps: number of steps.
+        evaluate_every: steps between two rows of the log; the last step always has a row.
     """
 
     dataset: str = "digits"
@@ -66,8 +66,14 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One way to train it."""
+class Trial:
+    """How the network of a task is trained once.
+
+    Args:
+        method: how gradients are averaged, one of ``METHODS``.
+        stepsize: positive.
+        seed: of the weights at the start, the samples and the compressor.
+    """
 
     method: str
     stepsize: float
@@ -75,9 +81,9 @@ class Run:
 
 
 def samples(dataset: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return inputs and classes to train with, and a quarter of them apart to test with.
+    """Return inputs and classes for training, then those of a separate quarter for testing.
 
-    Columns have mean 0 and variance 1 over the former. The split is the same for all runs.
+    Columns have mean 0 and variance 1 over the training samples. The split never changes.
     """
     X, y = _LOADERS[dataset](return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))
@@ -89,37 +95,37 @@ def samples(dataset: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return Z[train], classes[train], Z[test], classes[test]
 
 
-def train_all(rank: int, n: int, task: Task, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Train once for each run, on n processes of a group; a process calls it with its rank."""
-    return [train(task, run, Group()) for run in runs]
+def train_all(rank: int, n: int, task: Task, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Train once for each trial, on n processes of a group; a process calls it with its rank."""
+    return [train(task, trial, Group()) for trial in trials]
 
 
-def train(task: Task, run: Run, group: Group) -> dict[str, Any]:
+def train(task: Task, trial: Trial, group: Group) -> dict[str, Any]:
     """Train a network with one hidden layer by SGD with momentum 0.9.
 
     Args:
-        task: what to train.
-        run: how.
+        task: the network, the data and the number of steps.
+        trial: method, stepsize and seed.
         group: the processes, each with samples of its own.
 
     Returns:
         ``rows``: step, bytes that this process has sent, training loss, test accuracy; ``d``, the
-        number of weights; ``seconds``, the median of a step, evaluations apart.
+        number of weights; ``seconds``, the median of a step without evaluation.
 
     Raises:
         ValueError: for an unknown method or a stepsize that is not positive.
     """
-    if run.method not in METHODS:
-        raise ValueError(f"method must be one of {'; '.join(METHODS)}, got {run.method!r}")
-    if not run.stepsize > 0:
-        raise ValueError(f"stepsize must be positive, got {run.stepsize}")
+    if trial.method not in METHODS:
+        raise ValueError(f"method must be one of {'; '.join(METHODS)}, got {trial.method!r}")
+    if not trial.stepsize > 0:
+        raise ValueError(f"stepsize must be positive, got {trial.stepsize}")
     X, y, test_X, test_y = samples(task.dataset)
-    network = _network(X.shape[1], task.hidden, int(y.max()) + 1, run.seed)
+    network = _network(X.shape[1], task.hidden, int(y.max()) + 1, trial.seed)
     model = DistributedDataParallel(network)
-    sent = _register(model, run)
-    optimizer = torch.optim.SGD(model.parameters(), lr=run.stepsize, momentum=0.9)
+    sent = _register(model, trial)
+    optimizer = torch.optim.SGD(model.parameters(), lr=trial.stepsize, momentum=0.9)
     own = torch.arange(group.rank, len(y), group.size)
-    generator = torch.Generator().manual_seed(run.seed * 1000 + group.rank)
+    generator = torch.Generator().manual_seed(trial.seed * 1000 + group.rank)
     rows, seconds = [], []
     for step in range(task.steps + 1):
         if step % task.evaluate_every == 0 or step == task.steps:
@@ -141,7 +147,7 @@ def train(task: Task, run: Run, group: Group) -> dict[str, Any]:
 
 
 def _network(inputs: int, hidden: int, classes: int, seed: int) -> nn.Sequential:
-    """The same weights on all processes, from a generator of its own."""
+    """A network with one hidden layer; its weights depend on the seed only."""
     first, last = nn.Linear(inputs, hidden), nn.Linear(hidden, classes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -152,30 +158,30 @@ def _network(inputs: int, hidden: int, classes: int, seed: int) -> nn.Sequential
     return nn.Sequential(first, nn.ReLU(), last)
 
 
-def _register(model: DistributedDataParallel, run: Run) -> Callable[[], int]:
-    """Register how gradients are averaged; return what tells the bytes sent so far."""
-    if run.method in COMPRESSORS:
-        hook = DDPHook(COMPRESSORS[run.method], seed=run.seed)
+def _register(model: DistributedDataParallel, trial: Trial) -> Callable[[], int]:
+    """Register the method's hook; return a function that returns the bytes sent so far."""
+    if trial.method in COMPRESSORS:
+        hook = DDPHook(COMPRESSORS[trial.method], seed=trial.seed)
         model.register_comm_hook(None, hook)
         return lambda: hook.sent_bytes
-    if run.method == "PowerSGD":
+    if trial.method == "PowerSGD":
         state = powerSGD_hook.PowerSGDState(
-            None, matrix_approximation_rank=1, start_powerSGD_iter=2, random_seed=run.seed
+            None, matrix_approximation_rank=1, start_powerSGD_iter=2, random_seed=trial.seed
         )
         model.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
         d = sum(p.numel() for p in model.parameters())
         return lambda: _power_bytes(state, d)
-    whole = _Whole({"none": torch.float32, "fp16": torch.float16}[run.method])
+    whole = _Whole({"none": torch.float32, "fp16": torch.float16}[trial.method])
     model.register_comm_hook(None, whole)
     return lambda: whole.group.sent_bytes
 
 
 class _Whole:
-    """All-reduce of whole gradients, counted."""
+    """All-reduce of uncompressed gradients that counts its bytes."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.group, self.dtype = Group(), dtype
-        self.__name__ = self.__qualname__ = type(self).__name__  # DDP asks hooks for them
+        self.__name__ = self.__qualname__ = type(self).__name__  # DDP reads them
 
     def __call__(
         self,
@@ -190,7 +196,7 @@ class _Whole:
 
 
 def _power_bytes(state: powerSGD_hook.PowerSGDState, d: int) -> int:
-    """Bytes by a ring, of the numbers that PowerSGD counts, and of whole gradients before it."""
+    """Bytes of ring all-reduces: of whole gradients in the first steps, then of the factors."""
     n = dist.get_world_size()
     whole = min(state.iter, state.start_powerSGD_iter) * d
     return round(2 * (n - 1) / n * 4 * (whole + state.total_numel_after_compression))
@@ -199,10 +205,10 @@ def _power_bytes(state: powerSGD_hook.PowerSGDState, d: int) -> int:
 def seconds_of_steps(
     methods: Sequence[str], task: Task, group: Group, stepsize: float = 0.01
 ) -> list[dict[str, Any]]:
-    """Return each method's median seconds of a step, the slowest process's, and bytes sent."""
+    """Return, for each method, the median seconds of a step on the slowest process, and bytes."""
     found = []
     for method in methods:
-        trained = train(task, Run(method, stepsize, seed=0), group)
+        trained = train(task, Trial(method, stepsize, seed=0), group)
         slowest = group.largest(torch.tensor([trained["seconds"]], dtype=torch.float64))
         sent = trained["rows"][-1][1] / task.steps
         row = {"method": method, "dataset": task.dataset, "n": group.size, "d": trained["d"]}

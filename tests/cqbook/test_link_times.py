@@ -17,14 +17,14 @@ LINK = Link(3e-4, 1.2e7)  # of 12.5 MB a second
 def made_up(noise):
     """Times that obey the model, but for noise."""
     rng, rows = np.random.default_rng(0), []
-    for way in link_times.WAYS:
+    for scheme in link_times.SCHEMES:
         for n in (2, 4, 8):
             for d in (10_000, 1_000_000):
                 own = 1e-3 + 1e-8 * d
-                wire = link_times.wire_seconds(way, n, d, LINK)
+                wire = link_times.wire_seconds(scheme, n, d, LINK)
                 slow = (own + wire) * np.exp(noise * rng.normal())
-                rows.append((way, n, d, 0.0, 0, own, own, own, own, own, 2))
-                rows.append((way, n, d, 1e8, 0, slow, slow, own, own, own, 2))
+                rows.append((scheme, n, d, 0.0, 0, own, own, own, own, own, 2))
+                rows.append((scheme, n, d, 1e8, 0, slow, slow, own, own, own, 2))
     return pd.DataFrame(rows, columns=link_times.MEANS)
 
 
@@ -37,7 +37,7 @@ def test_latency_and_bandwidth_are_found_again(noise, tolerance):
 
 def test_predictions_are_those_of_the_model():
     found = link_times.predict(made_up(0.0), {1e8: LINK})
-    assert len(found) == 6 * len(link_times.WAYS)
+    assert len(found) == 6 * len(link_times.SCHEMES)
     assert np.allclose(found.predicted, found.least, rtol=1e-12)
 
 
@@ -51,10 +51,10 @@ def test_time_on_the_wire_follows_the_bytes():
     assert steps[0] == max(steps) and min(steps) > 0
 
 
-def test_the_saved_measurement_has_all_ways_and_methods():
+def test_the_saved_measurement_has_all_schemes():
     folder = paths.root() / "benchmarks" / "results"
     means, steps = pd.read_csv(folder / "means.csv"), pd.read_csv(folder / "steps.csv")
-    assert set(means.way) == set(link_times.WAYS) and set(means.rate) == {0.0, 1e8, 1e9}
+    assert set(means.way) == set(link_times.SCHEMES) and set(means.rate) == {0.0, 1e8, 1e9}
     assert set(steps.method) == set(training.METHODS) and set(steps.rate) == {0.0, 1e8}
     assert steps.groupby(["dataset", "d"]).ngroups == len(link_times.NETWORKS)
     assert (means.seconds > 0).all() and (steps.seconds > 0).all()
@@ -75,8 +75,8 @@ def test_no_saved_mean_is_faster_than_its_bytes():
 
 @here
 def test_means_over_emulated_links_take_what_the_model_says():
-    ways = ("float32", "float16", "cq/all_gather")
-    options = {"ways": ways, "repeats": 2}
+    schemes = ("float32", "float16", "cq/all_gather")
+    options = {"schemes": schemes, "repeats": 2}
     measured = link_times.measure_means((2,), (None, 1e8), (2**19,), **options)
     assert (measured.cpu_seconds > 0).all() and (measured.cores >= 1).all()
     link = link_times.fit_link(measured, 1e8)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from cqbook.network.demo import WAYS as WAYS_SHOWN
+from cqbook.network.demo import SCHEMES as SHOWN
 from cqbook.network.links import star, why_not
 from cqbook.network.timing import time_mean
 from cqlib.distributed.collectives import Group
 
 REASON = why_not()
 here = pytest.mark.skipif(bool(REASON), reason=f"no emulated links: {REASON}")
-WAYS = (
+SCHEMES = (
     "float32",
     "float16",
     "cq/all_gather",
@@ -36,7 +36,9 @@ def test_a_link_has_the_bandwidth_that_it_is_given():
     with star(2, rate) as hosts:
         assert {hosts.host(0), hosts.host(1)} <= namespaces()
         before = hosts.counted(0)
-        said = hosts.run([*command, "--way", "float32", "--way", "cq/all_gather"], seconds=120)
+        said = hosts.run(
+            [*command, "--scheme", "float32", "--scheme", "cq/all_gather"], seconds=120
+        )
         on_the_interface = hosts.counted(0) - before
     assert not {hosts.host(0), hosts.host(1)} & namespaces()
     whole, compressed = map(json.loads, said[0].splitlines())
@@ -67,18 +69,20 @@ def test_wrong_numbers_are_refused(n, rate):
         pass
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_way_is_timed(way):
-    found = time_mean(way, torch.randn(6000), repeats=3, group=Group())
-    assert found["way"] == way and found["n"] == 1 and found["d"] == 6000
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_is_timed(scheme):
+    found = time_mean(scheme, torch.randn(6000), repeats=3, group=Group())
+    assert found["scheme"] == scheme and found["n"] == 1 and found["d"] == 6000
     assert found["mean"].shape == (6000,)
     assert len(found["seconds"]) == 3 and min(found["seconds"]) > 0 and found["sent_bytes"] == 0
 
 
-@pytest.mark.parametrize("way", ["float8", "cq", "cq/two_shot/iq/iq", "cp/all_gather", "cq/ring"])
-def test_an_unknown_way_is_refused(way):
-    with pytest.raises(ValueError, match="a way is|unknown"):
-        time_mean(way, torch.ones(5), repeats=1, group=Group())
+@pytest.mark.parametrize(
+    "scheme", ["float8", "cq", "cq/two_shot/iq/iq", "cp/all_gather", "cq/ring"]
+)
+def test_an_unknown_scheme_is_refused(scheme):
+    with pytest.raises(ValueError, match="a scheme is|unknown"):
+        time_mean(scheme, torch.ones(5), repeats=1, group=Group())
 
 
 def test_the_demonstration_tells_bytes_error_and_time():
@@ -87,7 +91,7 @@ def test_the_demonstration_tells_bytes_error_and_time():
     done = subprocess.run([*command, "--repeats", "1"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if "%" in line}
-    assert len(rows) == len(WAYS_SHOWN) and set(WAYS_SHOWN[:5]) <= set(rows)
+    assert len(rows) == len(SHOWN) and set(SHOWN[:5]) <= set(rows)
     assert rows["float32"][1:3] == ["81,920", "100.0%"]
     assert rows["cq/all_gather"][1:3] == ["2,584", "3.2%"]
     assert float(rows["float32"][3]) < 1e-12 < float(rows["drive/all_gather"][3]) < 1

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from cqbook.network.processes import on_ranks
-from cqbook.network.training import METHODS, Run, Task, samples, train_all
+from cqbook.network.training import METHODS, Task, Trial, samples, train_all
 
 TASK = Task("digits", hidden=16, batch=8, steps=6, evaluate_every=3)
-RUNS = [Run(method, 0.01, seed=3) for method in METHODS]
+TRIALS = [Trial(method, 0.01, seed=3) for method in METHODS]
 
 
 @pytest.fixture(scope="module")
 def trained():
     """What each of two processes returns for all methods, twice in a row."""
-    return on_ranks(2, train_all, TASK, RUNS + RUNS)
+    return on_ranks(2, train_all, TASK, TRIALS + TRIALS)
 
 
 def test_every_method_trains(trained):
-    for run, found in zip(RUNS, trained[0], strict=False):
+    for trial, found in zip(TRIALS, trained[0], strict=False):
         assert [row[0] for row in found["rows"]] == [0, 3, 6]
-        assert np.isfinite(np.array(found["rows"])).all(), run
+        assert np.isfinite(np.array(found["rows"])).all(), trial
         assert found["rows"][0] == trained[0][0]["rows"][0]  # the same start for all
 
 
@@ -27,7 +27,7 @@ def test_replicas_stay_together_and_runs_repeat(trained):
     first, second = trained
     for mine, other in zip(first, second, strict=True):
         assert [row[2:] for row in mine["rows"]] == [row[2:] for row in other["rows"]]
-    half = len(RUNS)
+    half = len(TRIALS)
     for once, again in zip(first[:half], first[half:], strict=True):
         assert once["rows"] == again["rows"]
 
@@ -46,7 +46,7 @@ def test_bytes_are_those_of_the_messages(trained):
 @pytest.mark.parametrize("method", ["none", "CQ, rotated", "DRIVE", "Global-QSGD, linear"])
 def test_training_gets_somewhere(method):
     task = Task("breast_cancer", hidden=16, steps=40, evaluate_every=40)
-    (start, end) = on_ranks(2, train_all, task, [Run(method, 0.03, seed=0)])[0][0]["rows"]
+    (start, end) = on_ranks(2, train_all, task, [Trial(method, 0.03, seed=0)])[0][0]["rows"]
     assert end[2] < 0.5 * start[2] and end[3] > 0.9
 
 
@@ -64,8 +64,8 @@ def test_the_split_is_fixed_and_scaled_by_what_is_trained_with():
     [
         (lambda: Task("mnist"), "dataset must be one of digits, breast_cancer, got 'mnist'"),
         (lambda: Task(steps=0), "steps must be at least 1, got 0"),
-        (lambda: train_all(0, 1, TASK, [Run("SGD", 0.1, 0)]), "method must be one of none; fp16"),
-        (lambda: train_all(0, 1, TASK, [Run("CQ", 0.0, 0)]), "stepsize must be positive, got 0"),
+        (lambda: train_all(0, 1, TASK, [Trial("SGD", 0.1, 0)]), "method must be one of none; fp16"),
+        (lambda: train_all(0, 1, TASK, [Trial("CQ", 0.0, 0)]), "stepsize must be positive, got 0"),
     ],
 )
 def test_what_does_not_exist_is_refused(make, message):
