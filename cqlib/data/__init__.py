@@ -1,25 +1,18 @@
-"""Data sets by name."""
+"""Data sets: by name, from this package or scikit-learn, or any LibSVM file by path."""
 
-from cqlib.data.load import (
-    DataError,
-    Dataset,
-    DataStatus,
-    DataWarning,
-    content_sha256,
-    load,
-    names,
-    status,
-    whereabouts,
-)
+from cqlib.data.catalogue import ENTRIES, Entry
+from cqlib.data.content import content_sha256
+from cqlib.data.dataset import Dataset
+from cqlib.data.lines import DataError
+from cqlib.data.load import is_path, load, names
 
 __all__ = [
+    "ENTRIES",
     "DataError",
-    "DataStatus",
-    "DataWarning",
     "Dataset",
+    "Entry",
     "content_sha256",
+    "is_path",
     "load",
     "names",
-    "status",
-    "whereabouts",
 ]

@@ -1,0 +1,339 @@
+"""Anybody's LibSVM file: what is read, what is refused and with which words, in bounded memory."""
+
+import bz2
+import gzip
+import io
+import lzma
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cqlib import data
+from cqlib.data import libsvm, lines
+
+TEXT = b"+1 1:1 3:2.5\n-1 2:-4 7:1\n+1 5:3\n"
+X = np.array([[1, 0, 2.5, 0, 0, 0, 0], [0, -4, 0, 0, 0, 0, 1], [0, 0, 0, 0, 3, 0, 0]])
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".bz2": bz2.compress,
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def put(content: bytes, name: str = "x.svm") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return put
+
+
+@pytest.mark.parametrize("ending", COMPRESS)
+@pytest.mark.parametrize("name", ["mine.svm", "mine.libsvm", "mine.txt", "mine", "MINE.SVM"])
+def test_a_file_of_any_compression(write: Callable[..., Path], name: str, ending: str) -> None:
+    path = write(COMPRESS[ending](TEXT), name + ending)
+    loaded = data.load(str(path))
+    np.testing.assert_array_equal(loaded.X, X)
+    np.testing.assert_array_equal(loaded.y, [1, -1, 1])
+    assert loaded.name == loaded.label == path.name.split(".")[0]
+    assert loaded.source == f"{path.name}, content {data.content_sha256(X, loaded.y)[:12]}"
+    assert data.load(path).name == loaded.name
+
+
+def test_only_the_ending_of_the_format_leaves_the_name(write: Callable[..., Path]) -> None:
+    assert data.load(write(TEXT, "w8a.t")).name == "w8a.t"
+    assert data.load(write(bz2.compress(TEXT), "w8a.t.svm.BZ2")).name == "w8a.t"
+
+
+def test_home_and_working_folder(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(TEXT).parent
+    write(TEXT, "a9a")
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.chdir(folder)
+    for name in ("~/x.svm", "x.svm", "./a9a"):
+        np.testing.assert_array_equal(data.load(name).X, X)
+    assert data.load("a9a").n_samples == 32561, "a name is a name, whatever files there are"
+
+
+def test_a_changed_file_is_read_anew(write: Callable[..., Path]) -> None:
+    path = write(TEXT)
+    assert data.load(path).X[0, 2] == 2.5
+    write(TEXT.replace(b"2.5", b"2.6"))
+    assert data.load(path).X[0, 2] == 2.6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT.replace(b"\n", b"\r\n"),
+        TEXT[:-1],
+        b"\n\n" + TEXT.replace(b"\n", b"\n  \t\n") + b"\n",
+        b"# about\n" + TEXT.replace(b"\n", b"  # 2:x\n"),
+        TEXT.replace(b" ", b" \t ").replace(b"2.5", b"+.25e+1"),
+        TEXT.replace(b"3:2.5", b"003:2.5 6:0"),
+    ],
+)
+def test_layout_does_not_matter(write: Callable[..., Path], text: bytes) -> None:
+    loaded = data.load(write(text))
+    np.testing.assert_array_equal(loaded.X, X)
+    np.testing.assert_array_equal(loaded.y, [1, -1, 1])
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [("-1", "+1"), ("0", "1"), ("1", "2"), ("2", "4"), ("-1.0", "1e0"), ("-3", "-2.5")],
+)
+def test_the_smaller_label_is_minus_one(write: Callable[..., Path], lower: str, upper: str) -> None:
+    path = write(f"{upper} 1:1\n{lower} 1:2\n{upper} 1:3\n".encode())
+    np.testing.assert_array_equal(data.load(path).y, [1, -1, 1])
+
+
+WRONG = [  # text, line, message
+    (b"+1 1:1\n-1 0:5\n", 2, "the index 0; indices of LibSVM files start at 1"),
+    (b"+1 1:1\n\n# none\n-1 2:1 00:5\n", 4, "the index 0; indices of LibSVM files start at 1"),
+    (b"+1 x:1\n", 1, "the index 'x' is not a whole number"),
+    (b"+1 -3:1\n", 1, "the index '-3' is not a whole number"),
+    (b"+1 1.5:1\n", 1, "the index '1.5' is not a whole number"),
+    (b"+1 :1\n", 1, "the index '' is not a whole number"),
+    (b"+1 qid:7 1:1\n", 1, "the index 'qid' is not a whole number"),
+    (b"+1 1:1\n-1 3:1 2:1\n", 2, "the index 2 follows 3; indices must ascend"),
+    (b"+1 1:1\n-1 3:1 3:1\n", 2, "the index 3 follows 3; indices must ascend"),
+    (b"+1 1:1\n-1 2:nan\n", 2, "the value of index 2 is 'nan'; it must be finite"),
+    (b"+1 1:1\n-1 2:-inf\n", 2, "the value of index 2 is '-inf'; it must be finite"),
+    (b"+1 1:1e999\n", 1, "the value of index 1 is '1e999'; it must be finite"),
+    (b"+1 1:\n", 1, "the value of index 1 is '', which is not a number"),
+    (b"+1 1:1:2\n", 1, "the value of index 1 is '1:2', which is not a number"),
+    (b"+1 1:1_0\n", 1, "the value of index 1 is '1_0', which is not a number"),
+    (b"+1 1:0x3\n", 1, "the value of index 1 is '0x3', which is not a number"),
+    (b"+1 7\n", 1, "'7' is not of the form index:value"),
+    (b"+1 1 :2\n", 1, "'1' is not of the form index:value"),
+    (b"+1,1,2\n", 1, "the label is '+1,1,2', which is not a number"),
+    (b"1:1 2:1\n", 1, "the label is '1:1', which is not a number"),
+    (b"nan 1:1\n", 1, "the label is 'nan'; it must be finite"),
+    (b"\xff\xfe 1:1\n", 1, "the label is '\\\\xff\\\\xfe', which is not a number"),
+    (b"1" * 99 + b"x", 1, f"the label is '{'1' * 40}...', which is not a number"),
+    (b"+1 99999999999999999999:1\n", 1, "the index '99999999999999999999' is too large"),
+]
+COUNTED = [  # from the start of the file
+    (
+        b"0 1:1\n1 1:2\n\n0 1:3\n2.5 1:4\n",
+        5,
+        "a third label, 2.5, after 0 (line 1) and 1 (line 2); a set has two",
+    ),
+    (
+        b"+1 1:1\n-1 99999999999:1\n",
+        2,
+        "2 samples with indices up to 99999999999 take 1599999999984 bytes as a dense matrix; the "
+        "limit is 1073741824",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "message"), WRONG + COUNTED)
+def test_a_wrong_line_is_named(
+    write: Callable[..., Path], text: bytes, line: int, message: str
+) -> None:
+    path = write(text)
+    with pytest.raises(data.DataError) as caught:
+        data.load(path)
+    assert str(caught.value) == f"{path}, line {line}: {message}"
+
+
+@pytest.mark.parametrize(("text", "line", "message"), WRONG)
+def test_a_wrong_line_of_a_later_block_is_named(
+    write: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    text: bytes,
+    line: int,
+    message: str,
+) -> None:
+    monkeypatch.setattr(lines, "BLOCK", 64)
+    path = write(b"+1 1:1 2:1\n" * 50 + text)
+    with pytest.raises(data.DataError) as caught:
+        data.load(path)
+    assert str(caught.value) == f"{path}, line {50 + line}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "no samples"),
+        (b"\n# nothing\n", "no samples"),
+        (b"+1\n-1\n", "2 samples without a single feature"),
+        (b"3 1:1\n3 2:1\n", "all labels are 3; two different ones are needed"),
+    ],
+)
+def test_a_set_needs_samples_features_and_two_labels(
+    write: Callable[..., Path], text: bytes, message: str
+) -> None:
+    path = write(text)
+    with pytest.raises(data.DataError) as caught:
+        data.load(path)
+    assert str(caught.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize("ending", [".bz2", ".gz", ".xz"])
+def test_damaged_compression(write: Callable[..., Path], ending: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{1 - 2 * (i % 2)} 1:{x}" for i, x in enumerate(rng.random(80_000))]
+    whole = COMPRESS[ending]("\n".join(rows).encode())
+    path = write(whole[: len(whole) // 2], f"x.svm{ending}")
+    with pytest.raises(data.DataError, match=r"x.svm.*, line \d+: the compressed file ends too"):
+        data.load(path)
+    write(whole[:5000] + bytes(200) + whole[5200:], path.name)
+    with pytest.raises(data.DataError, match=r", line \d+: (not a valid compressed file|the)"):
+        data.load(path)
+    write(TEXT, path.name)
+    with pytest.raises(data.DataError, match=", line 1: not a valid compressed file: "):
+        data.load(path)
+    write(whole, "x.svm")
+    with pytest.raises(data.DataError, match=r"x.svm, line 1: the label is .*, which is not a"):
+        data.load(path.with_name("x.svm"))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("none.svm", "No such file"), ("folder.svm", "Is a directory")]
+)
+@pytest.mark.parametrize("ending", COMPRESS)
+def test_a_file_that_cannot_be_opened(tmp_path: Path, name: str, reason: str, ending: str) -> None:
+    (tmp_path / f"folder.svm{ending}").mkdir()
+    path = tmp_path / f"{name}{ending}"
+    with pytest.raises(data.DataError) as caught:
+        data.load(path)
+    assert str(caught.value).startswith(f"{path} cannot be read: {reason}")
+
+
+# Memory
+
+
+def test_many_lines_are_read_in_blocks(write: Callable[..., Path]) -> None:
+    """30 MB of text, most of it comments: never in memory at once, compressed or not."""
+    line = b"+1 1:1 2:0.5  # " + b"x" * 1000 + b"\n"
+    text = line * 15_000 + line.replace(b"+1", b"-1") * 15_000
+    for path in (write(text), write(gzip.compress(text), "x.svm.gz")):
+        tracemalloc.start()
+        read, y = libsvm.read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert read.shape == (30_000, 2) and y.sum() == 0
+        assert peak < 12e6 < len(text) / 2
+
+
+@pytest.mark.parametrize("index", [b"134217729", b"99999999999999", b"9" * 30])
+def test_a_huge_index_is_refused_before_anything_is_allocated(
+    write: Callable[..., Path], index: bytes
+) -> None:
+    path = write(b"+1 1:1 " + index + b":1\n-1 1:1\n")
+    tracemalloc.start()
+    with pytest.raises(data.DataError, match="line 1: .*(take .* bytes|too large)"):
+        data.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_the_limit_is_exact(write: Callable[..., Path]) -> None:
+    path = write(b"+1 10:1\n-1 1:1\n\n+1 1:1\n")
+    assert libsvm.read(path, largest=240)[0].shape == (3, 10)
+    with pytest.raises(data.DataError, match="line 4: 3 samples .* to 10 take 240 bytes .* is 239"):
+        libsvm.read(path, largest=239)
+    path = write(b"+1 1:1\n-1 1:1\n+1 11:1\n")
+    with pytest.raises(data.DataError, match="line 3: 3 samples with indices up to 11 take 264"):
+        libsvm.read(path, largest=240)
+
+
+def test_a_line_without_end_is_refused(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "LONGEST", 2**22)
+    path = write(lzma.compress(TEXT + b"+1 1:1" + bytes(2**26)), "x.svm.xz")
+    tracemalloc.start()
+    with pytest.raises(data.DataError, match="line 4: longer than 4194304 bytes"):
+        data.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 40e6
+    tracemalloc.stop()
+
+
+# Against another reader, and against the slow one
+
+numbers = st.one_of(
+    st.integers(-(10**6), 10**6).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.sampled_from(["0", "-0", "+1", "1.", ".5", "1E3", "0003", "5e-324"]),
+)
+entries = st.dictionaries(st.integers(1, 40), numbers, max_size=8).map(lambda e: sorted(e.items()))
+gaps = st.sampled_from([" ", "  ", "\t"])
+ends = st.sampled_from(["\n", " \n", "\r\n", " # 1:2 # x\n", "\n\n", "\n# x\n"])
+rows = st.tuples(st.sampled_from(["-1", "+1", "1", "1.0"]), entries, gaps, ends)
+
+
+def texts(found: list[tuple[str, list[tuple[int, str]], str, str]]) -> bytes:
+    lines = (
+        gap.join([label, *(f"{index}:{value}" for index, value in pairs)]) + end
+        for label, pairs, gap, end in found
+    )
+    return ("-1 1:1\n1 1:1\n" + "".join(lines)).encode()
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.lists(rows, max_size=12).map(texts))
+def test_random_files_are_read_as_scikit_learn_reads_them(text: bytes) -> None:
+    from sklearn.datasets import load_svmlight_file
+
+    theirs, labels = load_svmlight_file(io.BytesIO(text), zero_based=False)
+    places, samples = libsvm._samples(1, text.split(b"\n"))
+    for found in (
+        libsvm._all_at_once(samples),
+        libsvm._one_by_one(Path("x"), places, samples),
+    ):
+        assert found is not None
+        dense = libsvm._dense([found], len(samples), int(found.columns.max()))
+        np.testing.assert_array_equal(dense, theirs.toarray())
+        np.testing.assert_array_equal(found.labels, labels)
+
+
+pieces = st.binary(max_size=40) | st.text("+-1 :0239.eqidn#_\n\t", max_size=60).map(str.encode)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@given(pieces)
+@example(b"1 1:1 2")
+@example(b"1 1:\xc2\xa01")
+@example("1 1:٣".encode())
+def test_both_ways_of_reading_agree_on_any_bytes(text: bytes) -> None:
+    """What is read at once is what is read one by one; only the latter raises."""
+    places, samples = libsvm._samples(1, text.split(b"\n"))
+    quick = libsvm._all_at_once(samples) if samples else None
+    try:
+        slow = libsvm._one_by_one(Path("x"), places, samples)
+    except data.DataError as error:
+        assert quick is None and str(error).startswith("x, line ")
+        return
+    if samples:
+        assert quick is not None
+        for name in ("labels", "counts", "columns", "values"):
+            np.testing.assert_array_equal(getattr(quick, name), getattr(slow, name))
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(raw=pieces, ending=st.sampled_from(list(COMPRESS)), packed=st.booleans())
+def test_any_file_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes, ending: str, packed: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any.svm{ending}"
+    path.write_bytes(COMPRESS[ending](raw) if packed else raw)
+    try:
+        loaded = data.load(path)
+    except data.DataError as error:
+        assert str(path) in str(error)
+    else:
+        assert loaded.n_samples >= 2 and loaded.d >= 1
