@@ -18,7 +18,7 @@ from rich.table import Table
 from cqbook import paths
 from cqbook.book import contents
 from cqbook.cells import claims
-from cqbook.runs import notebook, workers
+from cqbook.runs import data_files, notebook, workers
 from cqbook.sweeps import batch, collect, sweep
 from cqlib import __version__, data
 
@@ -77,7 +77,8 @@ def run(
         workers.end_with(parent)
     if output is not None and len(notebooks) > 1:
         raise notebook.ParameterError("--output goes with one notebook")
-    overrides = {name: _value(name, text) for name, text in parameter}
+    given = {name: _value(name, text) for name, text in parameter}
+    overrides = data_files.located(given, Path.cwd())
     jobs = [
         notebook.job(source, profile=profile, overrides=overrides, folder=output)
         for source in dict.fromkeys(map(_find, notebooks))
@@ -89,19 +90,28 @@ def run(
 
 @app.command("data")
 def data_command() -> None:
-    """List the data sets: what is here, from where, and whether it is what it should be."""
-    table = Table("name", "samples", "features", "where", "state", "file")
-    statuses = data.status()
-    for s in statuses:
-        table.add_row(s.name, str(s.N), str(s.d), s.where, s.state, str(s.path or ""))
+    """List the data sets that have a name, and compare their content with what it should be."""
+    table = Table("name", "samples", "features", "from", "content", "source and licence")
+    states = [_state(entry) for entry in data.ENTRIES]
+    for entry, state in zip(data.ENTRIES, states, strict=True):
+        size = f"{entry.N:,}", str(entry.d)
+        about = f"{entry.source}; {entry.licence}"
+        table.add_row(entry.name, *size, entry.package, state, about)
     _out.print(table)
-    if any(s.where == "absent" for s in statuses):
-        click.echo(
-            "Absent sets are downloaded when they are first used, or replaced by a labelled "
-            "stand-in. CQLIB_DATA names a folder of files to use instead."
-        )
-    if any(s.state.startswith("refused") for s in statuses):
+    click.echo("Any LibSVM file will do, too: give its path in place of a name.")
+    if any(state.startswith("refused") for state in states):
         raise SystemExit(1)
+
+
+def _state(entry: data.Entry) -> str:
+    """Say whether the content of a set is the known one."""
+    try:
+        data.load(entry.name)
+    except data.DataError as error:
+        return f"refused: {error}"
+    except ImportError as error:
+        return f"not installed: {error}"
+    return "as known"
 
 
 @app.command("claims")

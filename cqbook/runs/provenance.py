@@ -9,15 +9,16 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 import cqlib
-from cqlib import data
 from cqbook import paths
+from cqbook.runs import data_files
+from cqbook.runs.parameters import defaults
 
 _BOOK = Path(__file__).parents[1]
 
@@ -31,30 +32,17 @@ class Snapshot:
     def __init__(self) -> None:
         self._notebook = functools.cache(_notebook)
         self._package = functools.cache(_package)
-        self._data = functools.cache(_data)
-
-    def code_key(self, notebook: Path, parameters: Mapping[str, Any]) -> str:
-        """Return the digest of what decides results: notebook, parameters, code, versions."""
-        given = json.dumps(parameters, sort_keys=True)
-        return digest("\0".join([self._notebook(notebook), given, self._package()]))
+        self._file = functools.cache(file_digest)
 
     def key(self, notebook: Path, parameters: Mapping[str, Any]) -> str:
-        """Return the digest that tells a run up to date."""
-        return digest(self.code_key(notebook, parameters) + self._data())
+        """Return the digest of what decides results: notebook, parameters, data, code, versions.
 
-
-def code_key(notebook: Path, parameters: Mapping[str, Any]) -> str:
-    """Return the digest of what decides results, read now."""
-    return Snapshot().code_key(notebook, parameters)
-
-
-def key(code: str) -> str:
-    """Return the digest that tells a run up to date: of its code key and of the data at hand.
-
-    Data count as they are when the run ends, since it may have fetched them; real data must
-    replace a stand-in.
-    """
-    return digest(code + _data())
+        Data are the files that parameters name; sets with a name are part of the code, which has
+        the digests of their content.
+        """
+        given = json.dumps(parameters, sort_keys=True)
+        data = json.dumps(data_files.digests({**defaults(notebook), **parameters}, self._file))
+        return digest("\0".join([self._notebook(notebook), given, data, self._package()]))
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -65,7 +53,8 @@ def files(folder: Path) -> dict[str, str]:
 
 def file_digest(file: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _notebook(file: Path) -> str:
@@ -96,10 +85,6 @@ def _place(file: Path) -> str:
     return (Path(base.name) / file.relative_to(base)).as_posix()
 
 
-def _data() -> str:
-    return digest(json.dumps(data.whereabouts()))
-
-
 def digest(text: str) -> str:
     """Return the SHA-256 of a text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -108,7 +93,14 @@ def digest(text: str) -> str:
 def versions() -> dict[str, str]:
     """Return the versions that results may depend on."""
     names = ("numpy", "scipy", "numba", "pandas", "matplotlib", "scikit-learn", "torch")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def machine() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A sweep file is YAML: a notebook, the profile that supplies what is not said, fixed parameters, and
 a grid of values for others. Every combination of the grid is one job, a run like any other, in
-``runs/sweeps/NAME/JOB``.
+``runs/sweeps/NAME/JOB``. Relative paths of data files start at the sweep file's folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import yaml
 
 from cqbook import paths
 from cqbook.book import contents
-from cqbook.runs import notebook, provenance
+from cqbook.runs import data_files, notebook, provenance
 from cqlib.files import write_atomic
 
 _KEYS = ("notebook", "profile", "parameters", "grid")
@@ -101,6 +101,7 @@ def _batch(file: Path, told: Any) -> Batch:
     fixed = _mapping("parameters", found.get("parameters", {}))
     for name, value in fixed.items():
         _check_plain(name, value)
+    fixed = data_files.located(fixed, file.parent)
     grid = _mapping("grid", found.get("grid"))
     if not grid:
         raise SweepError("grid needs at least one parameter with a list of values")
@@ -111,7 +112,7 @@ def _batch(file: Path, told: Any) -> Batch:
         raise SweepError(f"profile must be a name, got {profile!r}")
     base = notebook.job(source, profile=profile, overrides=fixed)
     known = notebook.defaults(source)
-    axes = [_axis(source, known, str(name), values) for name, values in grid.items()]
+    axes = [_axis(source, known, str(name), values, file.parent) for name, values in grid.items()]
     folder = paths.runs("sweeps").resolve() / file.stem
     _check_folder(folder, file)
     tasks: dict[str, Task] = {}
@@ -160,15 +161,16 @@ def _notebook(name: Any) -> Path:
     return folder / f"{name}.ipynb"
 
 
-def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any) -> list[Any]:
-    """Values of one parameter of the grid, each as the notebook has it."""
+def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: Path) -> list[Any]:
+    """Values of one parameter of the grid, each as the notebook has it; files start at ``base``."""
     if not isinstance(values, list):
         raise SweepError(f"grid: {name!r} needs a list of values, got {values!r}")
     if not values:
         raise SweepError(f"grid: the list of {name!r} is empty")
     for value in values:
         _check_plain(name, value)
-    found = [notebook.checked(source, known, {name: value})[name] for value in values]
+    whole = [data_files.located({name: value}, base) for value in values]
+    found = [notebook.checked(source, known, each)[name] for each in whole]
     texts = [_text(value) for value in found]
     if twice := [value for place, value in enumerate(values) if texts[place] in texts[:place]]:
         raise SweepError(f"grid: {name!r} has {twice[0]!r} twice")

@@ -188,23 +188,12 @@ def test_the_ledger_shows_every_item_and_links_to_its_evidence() -> None:
         for evidence in stored_verdicts(stored):
             if claims.ledger()[evidence.id].kind == "figure":  # its verdict is that of the settings
                 continue
-            assert evident[evidence.id] in (evidence.verdict, claims.STAND_IN), evidence.id
+            assert evident[evidence.id] == evidence.verdict, evidence.id
     links = {a["href"] for a in soup(page).find_all("a", href=True)}
     for name, evidence in found:
         label = evidence_label(evidence.id, name)
         assert f"../../notebooks/{name}.html#{label}" in links
         assert label in anchors(HTML / "notebooks" / f"{name}.html")
-
-
-def test_stand_ins_are_named_where_they_are_used() -> None:
-    for name, path in zip(contents.chapters(), chapter_pages(), strict=True):
-        nb = nbformat.read(paths.runs(PROFILE) / name / f"{Path(name).name}.ipynb", as_version=4)
-        text = json.dumps([cell.get("outputs", []) for cell in nb.cells])
-        for evidence in claims.read(paths.runs(PROFILE) / name / "claims.jsonl"):
-            assert (evidence.verdict == claims.STAND_IN) <= ("stand-in" in soup(path).get_text())
-        if "(stand-in)" in text:
-            captions = [e.get_text() for e in soup(path).select("em")]
-            assert any("(stand-in)" in caption for caption in captions)
 
 
 # Drawn

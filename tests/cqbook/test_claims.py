@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cqbook.cells import claims
-from cqlib.data import Dataset
 
 NUMBERED = {
     **{kind: range(1, last + 1) for kind, last in (("definition", 7), ("assumption", 8))},
@@ -27,10 +26,6 @@ GLOBAL = (
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CQLIB_CLAIMS", str(tmp_path / "claims.jsonl"))
     return tmp_path / "claims.jsonl"
-
-
-def tiny(real: bool) -> Dataset:
-    return Dataset(np.eye(2), np.array([1, -1]), "a9a", real, "test")
 
 
 def test_every_numbered_item_of_the_paper_is_listed() -> None:
@@ -89,44 +84,6 @@ def test_wrong_use_is_refused(arguments: dict, message: str) -> None:
     given = {"id": "theorem-1", "verdict": "holds", "holds": True, **arguments}
     with pytest.raises(ValueError, match=message):
         claims.check(**given, stated="", measured="")
-
-
-on_data = pytest.mark.parametrize("verdict", ["reproduced", "partly reproduced", "not reproduced"])
-
-
-@on_data
-@pytest.mark.parametrize("holds", [True, False])
-def test_a_stand_in_never_counts_as_a_reproduction_or_its_failure(
-    file: Path, verdict: str, holds: bool
-) -> None:
-    evidence = claims.check(
-        "table-3", verdict, holds=holds, stated="", measured="", datasets=[tiny(real=False)]
-    )
-    assert evidence.verdict == claims.STAND_IN
-    assert evidence.note == "Data: a9a (stand-in)."
-    assert claims.read(file) == [evidence]
-
-
-def test_a_stand_in_is_named_in_any_verdict() -> None:
-    evidence = claims.check(
-        "definition-6", "implemented", holds=True, stated="", measured="", note="A note.",
-        datasets=[tiny(real=False)],
-    )  # fmt: skip
-    assert evidence.verdict == "implemented" and evidence.note == "A note. Data: a9a (stand-in)."
-    with pytest.raises(claims.ClaimError):
-        claims.check(
-            "definition-6", "implemented", holds=False, stated="", measured="",
-            datasets=[tiny(real=False)],
-        )  # fmt: skip
-
-
-@on_data
-def test_real_data_keep_the_verdict_and_its_condition(verdict: str) -> None:
-    real = [tiny(real=True)]
-    kept = claims.check("table-3", verdict, holds=True, stated="", measured="", datasets=real)
-    assert kept.verdict == verdict and kept.note == ""
-    with pytest.raises(claims.ClaimError):
-        claims.check("table-3", verdict, holds=False, stated="", measured="", datasets=real)
 
 
 def test_what_a_notebook_shows_is_escaped_and_linked() -> None:

@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
 
 from cqbook import cli, paths
 from cqbook.cells import claims
 from cqbook.runs.notebook import notebook_name
-from cqlib import compressors
+from cqlib import compressors, data
 
 
 def call(
@@ -58,18 +59,31 @@ def test_wrong_use(arguments: list[str], code: int, message: str, capsys, monkey
     assert message in err and "Traceback" not in err
 
 
-def test_data(capsys, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("CQLIB_DATA", raising=False)
-    monkeypatch.setenv("CQLIB_CACHE", str(tmp_path))
+def test_data(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = call(capsys, monkeypatch, "data")
-    assert code == 0 and "absent" in out and "stand-in" in out and "breast_cancer" in out
-    (tmp_path / "splice").write_text("+1 1:1\n")
+    assert code == 0 and out.count("as known") == len(data.names())
+    for entry in data.ENTRIES:
+        row = next(line for line in out.splitlines() if f" {entry.name} " in line)
+        assert f" {entry.N:,} " in row and f" {entry.d} " in row and f" {entry.package} " in row
+    assert out.count("CC BY 4.0") == 5
+
+
+def test_data_that_are_not_as_known(capsys, monkeypatch) -> None:
+    def load(name: str) -> None:
+        if name == "digits":
+            raise ImportError("pip install cqlib[data]")
+
+    monkeypatch.setattr(data, "load", load)
+    code, out, _ = call(capsys, monkeypatch, "data")
+    assert code == 0 and "not installed" in " ".join(out.split())
+
+    def refuse(name: str) -> None:
+        raise data.DataError("another content")
+
+    monkeypatch.setattr(data, "load", refuse)
     code, out, _ = call(capsys, monkeypatch, "data")
     assert code == 1 and "refused" in out
-    assert (tmp_path / "splice").exists(), "listing deletes nothing"
-    monkeypatch.setenv("CQLIB_DATA", str(tmp_path / "none"))
-    code, out, _ = call(capsys, monkeypatch, "data")
-    assert code == 1 and "not a readable folder" in " ".join(out.split())
 
 
 def test_compressors(capsys, monkeypatch) -> None:
@@ -103,22 +117,39 @@ def test_names_below_the_notebooks_folder() -> None:
     assert notebook_name(path) == "experiments/logistic_regression"
 
 
-def test_a_stand_in_is_named_wherever_it_is_used(tmp_path: Path) -> None:
-    """Tables, figure and every verdict that rests on the data say so."""
-    nowhere = {"CQLIB_CACHE": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
-    env = {k: v for k, v in os.environ.items() if k != "CQLIB_DATA"} | nowhere
+def test_a_data_file_is_named_wherever_it_is_used(tmp_path: Path) -> None:
+    """By a path from the user's folder; a changed file makes the run out of date."""
+    rng = np.random.default_rng(0)
+    rows = [f"{i % 2} 1:{x} 2:{y:.3f}" for i, (x, y) in enumerate(rng.standard_normal((40, 2)))]
+    (tmp_path / "mine.svm").write_text("\n".join(rows))
     command = [str(Path(sys.executable).with_name("cqlib")), "run", "quickstart", "-o", "run"]
-    options = ["-p", "dataset", "splice", "-p", "n_clients", "5", "-p", "n_rounds", "20"]
-    subprocess.run([*command, *options], cwd=tmp_path, env=env, capture_output=True, check=True)
-    found = {e.id: e for e in claims.read(tmp_path / "run" / "claims.jsonl")}
-    for id in ("definition-6", "definition-7"):
-        assert found[id].note.endswith("Data: splice (stand-in).")
+    options = ["-p", "dataset", "mine.svm", "-p", "n_clients", "5", "-p", "n_rounds", "20"]
+
+    def run() -> float:
+        subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, check=True)
+        return (tmp_path / "run" / "provenance.json").stat().st_mtime
+
+    made = run()
     nb = nbformat.read(tmp_path / "run" / "quickstart.ipynb", as_version=4)
     outputs = [o for cell in nb.cells for o in cell.get("outputs", [])]
     printed = [o.text for o in outputs if o.get("name") == "stdout"]
-    assert sum("splice (stand-in)" in text for text in printed) == 3
+    assert sum("mine" in text for text in printed) == 3
     (figure,) = [o for o in outputs if "figure" in o.get("metadata", {}).get("cqlib", {})]
-    assert "splice (stand-in)" in figure.metadata.cqlib.caption
+    assert "mine" in figure.metadata.cqlib.caption
+    assert run() == made
+    (tmp_path / "mine.svm").write_text("\n".join(rows[1:]))
+    assert run() > made
+
+
+def test_a_missing_data_file_is_told_before_anything_runs(
+    capsys, monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ("run", "quickstart", "-o", "run", "-p", "dataset", "mine.svm.xz")
+    code, out, err = call(capsys, monkeypatch, *given)
+    path = tmp_path / "mine.svm.xz"
+    told = f"parameter 'dataset' names the data file {path}, which is not there"
+    assert code == 2 and out == "" and told in err
 
 
 def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
             row(3, 8, "undecided", "quadratics", s=0),
         ],
         "experiments/b": [
-            row(8, 4, "win", "quadratics", data="a9a (stand-in)"),
-            row(8, 4, "undecided", "logistic", data="a9a (stand-in)"),
+            row(8, 4, "win", "quadratics", data="a9a, unit rows"),
+            row(8, 4, "undecided", "logistic", data="a9a, unit rows"),
             row(8, 4, "win", "logistic", data="w8a", against="MARINA + DRIVE"),
         ],
     }
@@ -74,7 +74,7 @@ def test_every_setting_is_listed_below_its_chapter(runs) -> None:
     assert page.index("## Chapter a") < first < page.index("## Chapter b") < second
     assert first < page.index("| 2 | 8 | 1 | MARINA + CQ | MARINA + IQ | **loss** |") < second
     assert first < page.index("| MARINA + IQ | **undecided** | 1.3 | 0.5 | inf |") < second
-    assert page.count("a9a (stand-in)") == 2 and page.index("a9a (stand-in)") > second
+    assert page.count("a9a, unit rows") == 2 and page.index("a9a, unit rows") > second
     assert page.count("| 1.3 | 0.5 | inf |") == 7
     assert "theory" not in page
 

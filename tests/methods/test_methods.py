@@ -500,7 +500,7 @@ def test_guarantee_of_cq_for_equal_clients(c):
     # d / n^2 is allowed, and CQ's mean is better than IQ's by far.
     source = data.load("breast_cancer")
     X, y = np.tile(source.X[:18], (30, 1)), np.tile(source.y[:18], 30)
-    problem = logistic(Dataset(X, y, "repeated", True, "breast_cancer"), 30, 0.1)
+    problem = logistic(Dataset(X, y, "repeated", "breast_cancer"), 30, 0.1)
     descent = gd(problem, stepsize=theory.gd_stepsize(problem.smoothness().L_minus), rounds=500)
     assert_guarantee(problem, c, descent.value.min(), homogeneous=True)
 

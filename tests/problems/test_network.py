@@ -20,7 +20,7 @@ SIZES = [(1, 5, 3, 2, 0.0), (4, 3, 2, 3, 0.1), (3, 1, 1, 1, 0.5), (5, 7, 6, 4, 1
 def dataset(N, D, seed=0):
     rng = np.random.default_rng(seed)
     y = np.where(rng.random(N) < 0.5, -1.0, 1.0)
-    return Dataset(rng.standard_normal((N, D)), y, "made up", True, "generated")
+    return Dataset(rng.standard_normal((N, D)), y, "made up", "generated")
 
 
 @functools.cache
@@ -218,7 +218,7 @@ def test_constants_are_lower_bounds_only():
 
 def test_clients_with_the_same_samples_have_no_variance():
     one = dataset(6, 3)
-    same = Dataset(np.tile(one.X, (4, 1)), np.tile(one.y, 4), "same", True, "generated")
+    same = Dataset(np.tile(one.X, (4, 1)), np.tile(one.y, 4), "same", "generated")
     problem = network(same, 4, hidden=3)
     s = problem.smoothness()
     assert s.L_pm <= 1e-6 * s.L_plus

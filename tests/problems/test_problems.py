@@ -1,7 +1,6 @@
 """Logistic regression: its gradients, and constants that really bound what they say."""
 
 import math
-import os
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from cqlib.problems import Logistic, logistic
 def dataset(N, d, seed=0, scale=1.0):
     rng = np.random.default_rng(seed)
     X = scale * rng.standard_normal((N, d))
-    return Dataset(X, np.where(rng.random(N) < 0.5, -1.0, 1.0), "made up", True, "generated")
+    return Dataset(X, np.where(rng.random(N) < 0.5, -1.0, 1.0), "made up", "generated")
 
 
 def client_loss(Z, y, x, reg):
@@ -122,14 +121,13 @@ def test_samples_are_split_in_order_and_the_rest_dropped():
     # The dropped rows play no part.
     X = np.array(source.X)
     X[20:] = 1e6
-    other = logistic(Dataset(X, source.y, "other", True, "generated"), 5, 0.1)
+    other = logistic(Dataset(X, source.y, "other", "generated"), 5, 0.1)
     assert torch.equal(other.signed, problem.signed)
 
 
 @pytest.mark.parametrize(
     ("name", "n", "m"), [("a9a", 123, 264), ("madelon", 500, 4), ("splice", 60, 16)]
 )
-@pytest.mark.skipif(not os.environ.get("CQLIB_DATA"), reason="CQLIB_DATA is not set")
 def test_table_3(name, n, m):
     problem = logistic(data.load(name), n, 0.1)
     assert (problem.n, problem.m, problem.d) == (n, m, n)
@@ -251,7 +249,7 @@ def test_constants_are_reached_at_the_origin():
 
 def test_constants_of_one_sample():
     # One row z: H = z z^T / 4 + 2 reg I.
-    made = Dataset(np.array([[3.0, 4.0]]), np.array([-1.0]), "one", True, "generated")
+    made = Dataset(np.array([[3.0, 4.0]]), np.array([-1.0]), "one", "generated")
     bounds = logistic(made, 1, 0.5).smoothness()
     assert bounds.L_i == pytest.approx((25 / 4 + 1,))
     assert bounds.L_minus == pytest.approx(25 / 4 + 1)

@@ -122,7 +122,7 @@ def test_a_literal_condition_would_be_found(holds: str) -> None:
 
 
 def test_a_figure_names_the_data_it_may_rest_on(nb: nbformat.NotebookNode) -> None:
-    """Where a parameter says which data to load, a stand-in must be seen in a caption."""
+    """Where a parameter says which data to load, a caption must name them."""
     calls = [
         n for c in code_cells(nb) for n in ast.walk(ast.parse(c.source)) if isinstance(n, ast.Call)
     ]

@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--dataset", default="breast_cancer", help="name of a data set")
+    add("--dataset", default="breast_cancer", help="name of a data set, or path of a LibSVM file")
     add("--unit-rows", action="store_true", help="scale its rows to length 1")
     add("--reg", type=float, default=0.1, help="weight of the regulariser")
     add("--compressor", default="cq", help="name of a compressor")
