@@ -91,13 +91,14 @@ def run(
 @app.command("data")
 def data_command() -> None:
     """List the data sets that have a name, and compare their content with what it should be."""
-    table = Table("name", "samples", "features", "from", "content", "source and licence")
+    table = Table("name", "samples", "features", "from", "content", "licence")
     states = [_state(entry) for entry in data.ENTRIES]
     for entry, state in zip(data.ENTRIES, states, strict=True):
         size = f"{entry.N:,}", str(entry.d)
-        about = f"{entry.source}; {entry.licence}"
-        table.add_row(entry.name, *size, entry.package, state, about)
+        table.add_row(entry.name, *size, entry.package, state, entry.licence)
     _out.print(table)
+    for entry in data.ENTRIES:
+        click.echo(f"{entry.name}: {entry.source}")
     click.echo("Any LibSVM file will do, too: give its path in place of a name.")
     if any(state.startswith("refused") for state in states):
         raise SystemExit(1)

@@ -252,6 +252,22 @@ def test_survivors_report_a_peer_that_is_gone_for_good(tmp_path):
     assert time.monotonic() - began < 60
 
 
+def test_a_data_file_by_its_path(tmp_path):
+    """Its content belongs to the run: a checkpoint made on another content is refused."""
+    path = tmp_path / "mine.svm"
+    path.write_text("".join(f"{i % 2} 1:{i / 8} 2:1\n" for i in range(8)))
+    options = ("--dataset", str(path), "--folder", str(tmp_path / "run"))
+    process = start(2, *options)
+    out, err = finish(process)
+    assert process.returncode == 0 and "400 rounds of 2 clients" in out, err
+    path.write_text(path.read_text() + "1 2:3\n")
+    process = start(2, *options)
+    assert "is of a run with data mine: mine.svm, content" in finish(process)[1]
+    path.write_text("1 1:1\n0 2:x\n")
+    process = start(2, *options)
+    assert f"{path}, line 2: the value of index 2 is 'x', which is not" in finish(process)[1]
+
+
 def test_the_program_refuses_what_it_cannot_do():
     for options, message in (
         (["--compressor", "cp"], "unknown compressor 'cp'; known: identity"),

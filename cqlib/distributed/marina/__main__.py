@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             given.log_every,
             given.save_every,
         )
-        facts = _facts(problem, plan, source.label, given.reg)
+        about = f"{source.label}: {source.source}"
+        facts = _facts(problem, plan, about, given.reg)
         may_differ = ("rounds", "log_every", "save_every")
         agree(group, facts | {name: getattr(plan, name) for name in may_differ})
         start = _start(given.folder, group, facts, plan.rounds)
@@ -173,11 +174,11 @@ def _joined(backend: str, timeout: float) -> Group:
     return Group()
 
 
-def _facts(problem: Problem, plan: Plan, label: str, reg: float) -> dict[str, str]:
+def _facts(problem: Problem, plan: Plan, about: str, reg: float) -> dict[str, str]:
     """What makes a run the same run: a checkpoint of any other is refused."""
     return {
         "version": __version__,
-        "data": label,
+        "data": about,
         "n": str(problem.n),
         "d": str(problem.d),
         "reg": repr(reg),
