@@ -1,0 +1,1 @@
+"""Figures of the theory pages: from a table of numbers to a figure."""
