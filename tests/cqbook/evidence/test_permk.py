@@ -1,0 +1,86 @@
+"""PermK and Algorithm 3 in fractions, by hand and against the library; sampled messages."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from cqbook.evidence import exact, permk, permk_samples, small_cases
+from cqbook.evidence.vectors import ab_bound, as_floats, integer_vectors, vector
+from cqlib import theory
+from tests.helpers import Z
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 3), (3, 3), (3, 7), (5, 2), (6, 4), (7, 3)])
+def test_omega_of_perm_k(n, d):
+    assert float(permk.omega(n, d)) == pytest.approx(theory.perm_k_omega(d, n), abs=1e-12)
+
+
+def test_moments_of_factors():
+    law = [(Fraction(1, 4), ((2, 0),)), (Fraction(3, 4), ((0, 4),))]
+    assert permk.factor_moments(law, 1, 2, 1) == vector("1/2", 3)
+    assert permk.factor_moments(law, 1, 2, 2) == vector(1, 12)
+
+
+def test_blocks_by_hand():
+    assert permk.block_numbers(7, 3) == [0, 0, 0, 1, 1, 2, 2]
+    # Two clients, three coordinates, two blocks of sizes (1, 1) and (2, 1): one half is kept.
+    assert permk.blocks(2, 3, 2) == (6, 12, 1, 0)
+    # Three clients, two coordinates: blocks of 2 and 1 clients, so factors 4/3 and 2/3.
+    assert permk.blocks(3, 2, 2) == (6, 12, 1, Fraction(1, 9))
+    assert permk.blocks(3, 3, 2) == (20, 36, Fraction(10, 9), Fraction(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("a", "n", "b"), [(vector(3, 4, 0, 0), 4, 2), (vector(2, 3, 6), 2, 1), (vector(1, 2), 4, 2)]
+)
+def test_formula_for_equal_inputs(a, n, b):
+    assert permk.subset_formula(a, n, b) == exact.permk_cq_error([a] * n, b)
+
+
+@pytest.mark.parametrize(("n", "d", "b"), [(4, 4, 2), (4, 5, 2), (3, 5, 3), (2, 3, 1)])
+def test_error_with_iq_is_the_bound(n, d, b):
+    X = integer_vectors(np.random.default_rng(n * d), n, d)
+    A, B = permk.constants(n, d, b)
+    assert permk.error_with_iq(X, b) == ab_bound(A, B, X)
+    assert (float(A), float(B)) == pytest.approx(theory.permk_cq_constants(n, d, b)[:2])
+    if d % b == 0:
+        assert float(permk.error_with_iq(X, b)) == pytest.approx(
+            theory.permk_iq_mse(as_floats(X), b), rel=1e-12
+        )
+
+
+@pytest.fixture(scope="module")
+def decoded():
+    X = np.random.default_rng(0).standard_normal((4, 8))
+    return X, permk_samples.sample(X, 2, rounds=400, seed=5)
+
+
+def test_messages_have_blocks(decoded):
+    X, messages = decoded
+    assert messages.shape == (400, 4, 8)
+    assert permk_samples.has_blocks(messages, X, 2)
+    assert not permk_samples.has_blocks(messages, X, 4)  # other sizes
+    assert not permk_samples.has_blocks(1.001 * messages, X, 2)  # another range
+    moved = messages.copy()
+    moved[3, 0] = np.roll(moved[3, 0], 1)
+    assert not permk_samples.has_blocks(moved, X, 2)
+
+
+def test_samples_agree_with_exact_errors_and_not_with_others(decoded):
+    X, messages = decoded
+    expected = float(small_cases.permk_cq_mse(X[None], 2)[0])
+    found = permk_samples.compare(messages, X, expected)
+    assert abs(found.error) < Z and 0 < found.bias < Z
+    assert permk_samples.compare(messages, X, 2 * expected).error < -Z
+    assert permk_samples.compare(messages + 1, X, expected).bias > Z
+
+
+@pytest.mark.parametrize("ranks", ["shift", "permutation"])
+def test_one_block(ranks, monkeypatch):
+    X = np.random.default_rng(1).standard_normal((6, 7))
+    assert permk_samples.one_block_is_cq(X, seed=2, rounds=3, ranks=ranks)
+    make = permk_samples.make
+    one = lambda name, **options: make("iq") if name == "cq" else make(name, **options)  # noqa: E731
+    monkeypatch.setattr(permk_samples, "make", one)
+    assert not permk_samples.one_block_is_cq(X, seed=2, rounds=3, ranks=ranks)
