@@ -53,7 +53,7 @@ def orders(n: int, d: int) -> list[Order]:
     Source: the two propositions on composition in the chapter on the AB-inequality.
 
     >>> [(order.A, order.B) for order in orders(2, 4)]
-    [(2.0, 1.0), (4.0, 1.0), (1.5, 0.0), (3.0, 0.0)]
+    [(2.0, 1.0), (4.0, 1.0), (1.5, 0.0), (3.5, 0.0)]
     """
     perm_k, rand_2 = exact.perm_k(n, d), rand_k_factors(n, d, 2, together=False)
     A_rand = (d / 2 - 1) / n

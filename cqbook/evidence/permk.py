@@ -118,7 +118,7 @@ def constants(n: int, d: int, b: int) -> tuple[Fraction, Fraction]:
     Source: the theorem on Algorithm 3 in the chapter on PermK+CQ.
 
     >>> constants(4, 5, 2)
-    (Fraction(77, 60), Fraction(1, 3))
+    (Fraction(17, 15), Fraction(1, 3))
     """
     columns = block_numbers(d, b)
     widths = [columns.count(k) for k in range(b)]
