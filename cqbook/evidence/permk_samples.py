@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cqbook.evidence.sampling import scores, standard_error
-from cqlib import Key
+from cqbook.evidence.sampling import normal_scores, scores, squared_errors, standard_error
+from cqlib import Key, theory
 from cqlib.compressors import make
 
 Array = NDArray[np.float64]
@@ -88,3 +88,98 @@ def one_block_is_cq(X: Array, *, seed: int, rounds: int = 1, ranks: str = "shift
     return all(
         torch.equal(one.compress(tensor, key=k), plain.compress(tensor, key=k)) for k in keys
     )
+
+
+def bias_scores(decoded: Array, X: Array) -> Array:
+    """Return the deviations of all sampled means from the inputs, as normal scores.
+
+    Of each coordinate of each client, then of each client's inner product with its input.
+
+    Args:
+        decoded: shape (rounds, n, d).
+        X: the clients' vectors, shape (n, d).
+
+    Returns:
+        Shape (n d + n,).
+    """
+    deviations = decoded - X
+    along = (deviations * X).sum(axis=2)
+    return np.concatenate(
+        [
+            normal_scores(each.mean(axis=0), standard_error(each), len(each)).ravel()
+            for each in (deviations, along)
+        ]
+    )
+
+
+def refuses(n: int, b: int) -> bool:
+    """Return whether n clients with b blocks are refused.
+
+    >>> refuses(3, 2), refuses(4, 2)
+    (True, False)
+    """
+    try:
+        make("permk_cq", b=b).compress(torch.ones(n, 6), key=Key(0))
+    except ValueError:
+        return True
+    return False
+
+
+def error_of_partition(a: Array, n: int, b: int, order: NDArray[np.int64]) -> float:
+    r"""Return the exact error of PermK+CQ for n equal clients, given the blocks of coordinates.
+
+    $\frac1{b^2}\sum_J\mathrm{MSE}_{n/b}(b\,a_J)$.
+
+    Args:
+        a: the vector of all clients, shape (d,).
+        n: number of clients, a multiple of b.
+        b: number of blocks, a divisor of d.
+        order: of the coordinates, cut into b blocks.
+
+    Source: Corollary 3, with CQ's exact error.
+
+    >>> error_of_partition(np.ones(8), 4, 2, np.arange(8))
+    8.0
+    """
+    blocks = np.split(a[order], b)
+    return float(sum(theory.cq_mse(np.tile(b * v, (n // b, 1))) for v in blocks) / b**2)
+
+
+def corollary_3(
+    n: int, d: int, b: int, *, rounds: int, seed: int, rng: np.random.Generator
+) -> dict[str, float]:
+    r"""Return bits and errors of equal clients, in units of $\frac{bd}{n^2}\|a\|^2$.
+
+    Args:
+        n: number of clients, a multiple of b.
+        d: number of coordinates, a multiple of b.
+        b: number of blocks.
+        rounds: number of rounds that are sampled.
+        seed: of the keys.
+        rng: of the signs, and of 200 vectors and partitions for the worst one.
+
+    Source: Corollary 3.
+    """
+    unit = b * d / n**2
+    signs = rng.choice([-1.0, 1.0], d)
+    flat = error_of_partition(signs, n, b, np.arange(d)) / d
+    shares = []
+    for _ in range(200):
+        a = rng.standard_normal(d) * np.exp(rng.standard_normal(d))
+        error = error_of_partition(a, n, b, rng.permutation(d))
+        shares.append(error / float(a @ a) / unit)
+    compressor, X = make("permk_cq", b=b), torch.from_numpy(np.tile(signs, (n, 1)))
+    errors = squared_errors(compressor, X, rounds=rounds, seed=seed) / d
+    spread = max(standard_error(errors), 1e-12)
+    z = float(normal_scores(errors.mean() - flat, spread, rounds)) if flat > 1e-9 else 0.0
+    return {
+        "n": n,
+        "d": d,
+        "b": b,
+        "bits": compressor.bits(d, n),
+        "d / b + 32": d / b + 32,
+        "signs, exact": flat / unit,
+        "signs, sampled": float(errors.mean()) / unit,
+        "z": z,
+        "worst partition": max(shares),
+    }
