@@ -84,3 +84,29 @@ def test_one_block(ranks, monkeypatch):
     one = lambda name, **options: make("iq") if name == "cq" else make(name, **options)  # noqa: E731
     monkeypatch.setattr(permk_samples, "make", one)
     assert not permk_samples.one_block_is_cq(X, seed=2, rounds=3, ranks=ranks)
+
+
+def test_bias_is_scored(decoded):
+    X, messages = decoded
+    scores = permk_samples.bias_scores(messages, X)
+    assert scores.shape == (4 * 8 + 4,) and np.abs(scores).max() < Z
+    assert np.abs(permk_samples.bias_scores(1.5 * messages, X)).max() > Z
+
+
+def test_blocks_that_do_not_fit_are_refused():
+    assert [b for b in range(1, 7) if not permk_samples.refuses(6, b)] == [1, 2, 3, 6]
+
+
+def test_errors_of_partitions():
+    # Two blocks of two coordinates, two clients each: CQ's error for n = 2, once per block.
+    a = vector(3, 4, 0, 5)
+    found = permk_samples.error_of_partition(as_floats([a])[0], 4, 2, np.array([0, 1, 3, 2]))
+    parts = [exact.quantization_error([part] * 2, exact.cq_bits) for part in (a[:2], a[2:])]
+    assert found == pytest.approx(float(sum(parts)))
+
+
+def test_corollary_3():
+    row = permk_samples.corollary_3(4, 8, 2, rounds=60, seed=0, rng=np.random.default_rng(0))
+    assert row["bits"] == row["d / b + 32"] == 36
+    assert row["signs, exact"] == pytest.approx(1)  # attained: n / b = 2 clients, d / b = 4
+    assert abs(row["z"]) < Z and 0 < row["worst partition"] <= 1 + 1e-9
