@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import hadamard
 from scipy.special import erfcx
 
-from cqbook.evidence import small_cases
+from cqbook.evidence import batch_errors
 from cqbook.evidence.laws import mean_and_error
 from cqbook.evidence.vectors import Vector, as_floats, same, squared_norm
 from cqlib import Key
@@ -120,7 +120,7 @@ def two_coordinates(D: int, i: int, k: int, t: Fraction) -> TwoCoordinates:
     """
     x, expected = [Fraction(0)] * D, [Fraction(0)] * D
     x[i], x[k], expected[i] = Fraction(1), t, 1 + t**2
-    mean, error = small_cases.drive_hadamard(as_floats([x]))
+    mean, error = batch_errors.drive_hadamard(as_floats([x]))
     agree = np.allclose(mean[0], as_floats([expected])[0], rtol=0, atol=1e-12)
     return TwoCoordinates(
         all(z == expected for z in hadamard_outcomes(x)),

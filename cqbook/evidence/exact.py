@@ -1,8 +1,8 @@
 """Exact laws and errors in rational arithmetic, by writing down every outcome.
 
 For a few clients and coordinates the randomness of a compressor takes finitely many values that
-matter. A law is a list of (probability, outcome) with fractions for probabilities, so that what
-comes out is exact: two numbers are equal or they are not.
+matter. A law is a list of (probability, outcome) with fractions for probabilities, so that results
+are exact: two numbers are equal or they are not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from fractions import Fraction
 from itertools import combinations, permutations, product
 from math import factorial, isqrt
 from typing import Any
+
+from cqbook.evidence.vectors import average, squared_norm
 
 Bits = tuple[int, ...]
 Law = list[tuple[Fraction, Any]]
@@ -99,7 +101,7 @@ def norm(a: Iterable[Fraction]) -> Fraction:
     >>> norm([Fraction(3), Fraction(4)])
     Fraction(5, 1)
     """
-    square = sum((Fraction(v) ** 2 for v in a), Fraction(0))
+    square = squared_norm([Fraction(v) for v in a])
     top, bottom = isqrt(square.numerator), isqrt(square.denominator)
     if Fraction(top**2, bottom**2) != square:
         raise ValueError(f"the norm of this vector is not rational: its square is {square}")
@@ -133,7 +135,7 @@ def _rounding(X: Matrix, clients: Iterable[int], places: Iterable[int], bits: Bi
 
 
 def perm_k(n: int, d: int) -> Law:
-    """Return the law of PermK: outcomes are n x d matrices of factors, 0 where nothing is sent.
+    """Return the law of PermK: outcomes are n x d matrices of factors, 0 for coordinates not sent.
 
     Fewer clients than coordinates: a random permutation of the coordinates is cut into n blocks
     whose sizes differ by at most one, and dealt to the clients at random. Otherwise the clients are
@@ -188,17 +190,13 @@ def sparsified_error(X: Matrix, law: Law, bits: BitLaw | None = None) -> Fractio
     >>> sparsified_error(X, perm_k(2, 2))  # mean of the squared norms less that of the mean
     Fraction(1, 2)
     """
-    n, d = len(X), len(X[0])
-    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
+    n, d, means = len(X), len(X[0]), average(X)
 
     def error(rows: Sequence[Sequence[Fraction]]) -> Fraction:
         kept = [
             [f * v for f, v in zip(fs, row, strict=True)] for fs, row in zip(rows, X, strict=True)
         ]
-        choice = sum(
-            ((sum((row[j] for row in kept), Fraction(0)) / n - means[j]) ** 2 for j in range(d)),
-            Fraction(0),
-        )
+        choice = squared_norm([u - v for u, v in zip(average(kept), means, strict=True)])
         if bits is None:
             return choice
         sent = [[j for j in range(d) if rows[i][j]] for i in range(n)]
@@ -227,7 +225,7 @@ def permk_cq_error(X: Matrix, b: int, bits: BitLaw = cq_bits) -> Fraction:
     n, d = len(X), len(X[0])
     if n % b or d % b:
         raise ValueError(f"b = {b} must divide n = {n} and d = {d}")
-    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
+    means = average(X)
     total, count = Fraction(0), 0
     for rows in _blocks(tuple(range(n)), b):
         for columns in _blocks(tuple(range(d)), b):
@@ -268,12 +266,11 @@ def sampling_error(
     >>> sampling_error(X, [Fraction(1, 2)] * 2)
     Fraction(5, 2)
     """
-    n, d = len(X), len(X[0])
-    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
+    n, d, means = len(X), len(X[0]), average(X)
     one = Fraction(0)
     for q, row in zip(probabilities, X, strict=True):
         sent = [v / (n * q) for v in row]
-        one += q * sum(((s - m) ** 2 for s, m in zip(sent, means, strict=True)), Fraction(0))
+        one += q * squared_norm([s - m for s, m in zip(sent, means, strict=True)])
         if bits is not None:
             one += q * _rounding([sent], [0], range(d), bits)
     return one / tau

@@ -106,7 +106,7 @@ _MANY = [
                partial(_logistic_quotient, variance=True)),
     Inequality("Lemma 1", "lemma-1", 8, marina.descent),
     Inequality("Lemma 2", "lemma-2", 2, marina.stepsize_lemma),
-    Inequality("Lemma 2, factor 2", "lemma-2", 2, marina.stepsize_lemma_factor_2),
+    Inequality("Lemma 2, factor 2", "lemma-2", 2, marina.largest_stepsize_within_factor_2),
     Inequality("Lemma 3, PermK, second round", "lemma-3", 9,
                partial(marina.recursion, kind="perm_k")),
     Inequality("Lemma 3, importance sampling, second round", "lemma-3", 9,

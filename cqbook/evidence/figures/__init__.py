@@ -1,1 +1,1 @@
-"""Figures of the theory pages: from a table of numbers to a figure."""
+"""How the notebooks' figures are drawn: each function takes the numbers and returns a figure."""

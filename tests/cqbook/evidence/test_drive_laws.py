@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cqbook.evidence import drive_laws, small_cases
+from cqbook.evidence import batch_errors, drive_laws
 from cqbook.evidence.vectors import as_floats, vector
 from cqlib import theory
 from tests.helpers import Z
@@ -35,7 +35,7 @@ def test_four_equal_entries_by_hand():
 def test_fractions_agree_with_floats(x):
     bias, error = drive_laws.bias_and_error(x)
     floats = as_floats([x])
-    mean, errors = small_cases.drive_hadamard(floats)
+    mean, errors = batch_errors.drive_hadamard(floats)
     size = float((floats**2).sum())
     assert float(error) == pytest.approx(errors[0] / size, rel=1e-12)
     assert float(bias) == pytest.approx(((mean - floats) ** 2).sum() / size, rel=1e-12)

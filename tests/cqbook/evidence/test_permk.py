@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cqbook.evidence import exact, permk, permk_samples, small_cases
+from cqbook.evidence import batch_errors, exact, permk, permk_samples
 from cqbook.evidence.vectors import ab_bound, as_floats, integer_vectors, vector
 from cqlib import theory
 from tests.helpers import Z
@@ -69,7 +69,7 @@ def test_messages_have_blocks(decoded):
 
 def test_samples_agree_with_exact_errors_and_not_with_others(decoded):
     X, messages = decoded
-    expected = float(small_cases.permk_cq_mse(X[None], 2)[0])
+    expected = float(batch_errors.permk_cq_mse(X[None], 2)[0])
     found = permk_samples.compare(messages, X, expected)
     assert abs(found.error) < Z and 0 < found.bias < Z
     assert permk_samples.compare(messages, X, 2 * expected).error < -Z
