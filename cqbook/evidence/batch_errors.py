@@ -94,7 +94,7 @@ def drive_hadamard(X: Array) -> tuple[Array, Array]:
         X: shape (k, D), D a small power of two.
 
     Returns:
-        The mean of what is decoded, (k, D), and E|C(x) - x|^2, (k,).
+        The mean of the decoded vectors, (k, D), and E|C(x) - x|^2, (k,).
     """
     D = X.shape[1]
     H = hadamard(D) / np.sqrt(D)

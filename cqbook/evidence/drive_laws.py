@@ -63,7 +63,7 @@ def lemma_share(t: Array) -> Array:
 
 
 def hadamard_outcomes(x: Sequence[Fraction]) -> list[Vector]:
-    r"""Return what DRIVE with a Hadamard rotation decodes x to, for each choice of signs.
+    r"""Return the decoded vectors of DRIVE with a Hadamard rotation, for each choice of signs.
 
     $\mathcal C(x)=\frac{\|z\|^2}{D\|z\|_1}\mathrm{diag}(s)H\,\mathrm{sign}(z)$ with
     $z=H\,\mathrm{diag}(s)x$; all $2^D$ choices are equally likely.
@@ -147,7 +147,7 @@ def sampled_uniform_errors(x: Array, *, clients: int, rounds: int, seed: int) ->
 
 
 def spike(d: int, t: float) -> tuple[Array, Array]:
-    """Return (1, t, 0, ..., 0) and what a Hadamard rotation decodes it to, (1 + t^2, 0, ..., 0).
+    """Return (1, t, 0, ..., 0) and its decoded vector with Hadamard rotation, (1 + t^2, 0, ..., 0).
 
     >>> spike(2, 0.5)[1].tolist()
     [1.25, 0.0]

@@ -95,7 +95,7 @@ def sends_neighbouring_levels(
         q: index of the norm.
         s: number of levels.
         seed: of the key.
-        clients: number of clients, whose outputs are looked at.
+        clients: number of clients, each with its own randomness.
 
     >>> sends_neighbouring_levels("natural_dithering", np.array([0.5, -1.0, 0.0]), 2, 3, seed=0)
     True

@@ -46,14 +46,14 @@ def every_rank_once(kind: str, n: int, d: int, *, seed: int) -> bool:
 
 
 class Decoded(NamedTuple):
-    """What a one-bit quantizer decodes in a number of rounds."""
+    """Decoded vectors of a one-bit quantizer in a number of rounds."""
 
     two_values: bool  # plus and minus the client's norm, and nothing else
     errors: Array  # squared error of the clients' mean in each round
 
 
 def decode(quantizer: Compressor, X: Array, *, rounds: int, seed: int) -> Decoded:
-    """Compress in a number of rounds and look at the values and at the error of the mean.
+    """Compress in a number of rounds; check the values and compute the error of the mean.
 
     Args:
         quantizer: IQ or CQ of one bit.

@@ -8,7 +8,7 @@ from itertools import combinations, permutations, product
 from typing import NamedTuple
 
 from cqbook.evidence import exact
-from cqbook.evidence.exact import Law
+from cqbook.evidence.exact import BitLaw, Law
 from cqbook.evidence.vectors import Rows, average, squared_norm
 
 
@@ -55,7 +55,7 @@ def block_numbers(size: int, b: int) -> list[int]:
 
 
 class Blocks(NamedTuple):
-    """What b blocks of any sizes do to a coordinate of a client, and to equal inputs."""
+    """Effect of b blocks of any sizes on a coordinate of a client, and on equal inputs."""
 
     kept: int  # permutations of clients and coordinates that put both into blocks of one number
     permutations: int  # of clients, times those of coordinates
@@ -64,7 +64,7 @@ class Blocks(NamedTuple):
 
 
 def blocks(n: int, d: int, b: int) -> Blocks:
-    r"""Return what b blocks of any sizes do, by all permutations of clients and coordinates.
+    r"""Return the effect of b blocks of any sizes, by all permutations of clients and coordinates.
 
     Equal inputs come out as $\frac{bn_k}n$ times their value where the coordinate's block has
     $n_k$ clients.
@@ -83,6 +83,48 @@ def blocks(n: int, d: int, b: int) -> Blocks:
     deviations = [(Fraction(b * by_client.count(k), n) - 1) ** 2 for k in by_place]
     spread = sum(deviations, Fraction(0)) / d
     return Blocks(kept, len(pairs), b * Fraction(kept, len(pairs)), spread)
+
+
+def permk_cq_error(X: Rows, b: int, bits: BitLaw = exact.cq_bits) -> Fraction:
+    """Return the error of the mean of PermK+CQ with b blocks (Algorithm 3), over all permutations.
+
+    Args:
+        X: rows $a_i$, shape (n, d); the norms over d / b coordinates must be rational.
+        b: number of blocks, a divisor of n and d.
+        bits: :func:`exact.iq_bits` gives PermK+IQ.
+
+    Raises:
+        ValueError: if b does not divide n and d, or a norm is irrational.
+
+    >>> permk_cq_error([[Fraction(1), Fraction(2)]] * 2, b=2)  # one coordinate each: no rounding
+    Fraction(0, 1)
+    """
+    n, d = len(X), len(X[0])
+    if n % b or d % b:
+        raise ValueError(f"b = {b} must divide n = {n} and d = {d}")
+    means = average(X)
+    total, count = Fraction(0), 0
+    for rows in _blocks(tuple(range(n)), b):
+        for columns in _blocks(tuple(range(d)), b):
+            count += 1
+            for clients, places in zip(rows, columns, strict=True):
+                kept = [[b * v for v in row] for row in X]
+                total += exact.rounding_variance(kept, clients, places, bits) / n**2
+                for j in places:
+                    mean = sum((kept[i][j] for i in clients), Fraction(0)) / n
+                    total += (mean - means[j]) ** 2
+    return total / count
+
+
+def _blocks(things: tuple[int, ...], b: int) -> list[list[tuple[int, ...]]]:
+    """All ways to deal things into b blocks of equal size, in order."""
+    if b == 1:
+        return [[things]]
+    found = []
+    for first in combinations(things, len(things) // b):
+        rest = tuple(i for i in things if i not in first)
+        found += [[first, *others] for others in _blocks(rest, b - 1)]
+    return found
 
 
 def subset_formula(a: Sequence[Fraction], n: int, b: int) -> Fraction:

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def sample(X: Array, b: int, *, rounds: int, seed: int) -> Array:
-    """Return what PermK+CQ decodes in a number of rounds.
+    """Return the decoded vectors of PermK+CQ in a number of rounds.
 
     Args:
         X: the clients' vectors, shape (n, d).

@@ -1,4 +1,4 @@
-"""Ratios of errors to what bounds them: of single compressors, and of averages of clients.
+"""Ratios of errors to their bounds: of single compressors, and of averages of clients.
 
 Each maps points of the cube $[-1,1]^{size}$, shape (k, size), to left side over right side, (k,).
 """
@@ -63,7 +63,7 @@ def any_dependence_sharper(z: Array) -> Array:
 def _any_law(z: Array) -> tuple[Array, Array, Array]:
     """Three clients, three equally likely outcomes of any joint law, one coordinate.
 
-    Returns the error of the average, omega, and what the clients are unbiased for.
+    Returns the error of the average, omega, and the clients' inputs, their means.
     """
     outcomes = z.reshape(-1, 3, 3)
     a = outcomes.mean(axis=1)
@@ -133,7 +133,7 @@ class Clients:
         A: constant of Assumption 5.
         B: constant of Assumption 5.
         error: exact error of the average, X of shape (k, n, d) to (k,).
-        kind: which constants; what is not "valid constants" is too small.
+        kind: of constants; all others than "valid constants" are too small.
         claim: id of the ledger's item.
     """
 
@@ -244,7 +244,7 @@ def _iscc_of_iq(X: Array, q: tuple[float, ...]) -> Array:
 
 
 def _powers(X: Array, kept: Error) -> Array:
-    """PermK, n <= d, then natural compression of what is kept, n times the coordinate."""
+    """PermK, n <= d, then natural compression of the kept values, n times the coordinate."""
     k, n, d = X.shape
     rounding = theory.natural_compression_variance(n * X.reshape(k * n, d)) / n  # kept: 1 in n
     return kept(X) + rounding.reshape(k, n).sum(axis=1) / n**2

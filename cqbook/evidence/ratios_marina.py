@@ -1,4 +1,4 @@
-"""Ratios of what MARINA's guarantee rests on: smoothness, lemmas, the guarantee, and its cost.
+"""Ratios for MARINA: smoothness, the lemmas of its guarantee, the guarantee, and its cost.
 
 Each maps points of the cube $[-1,1]^{size}$, shape (k, size), to left side over right side, (k,).
 """

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 def one_bit_means(rows: Rows, bits: BitLaw) -> list[Vector]:
-    """Return the exact mean of what clients decode from bits that they draw together.
+    """Return the exact mean of each client's decoded vector, for bits that are drawn together.
 
     Args:
         rows: the clients' vectors, with rational norms; zero vectors are decoded to zero.
@@ -45,7 +45,7 @@ def one_bit_means(rows: Rows, bits: BitLaw) -> list[Vector]:
 
 
 def perm_k_means(X: Rows) -> list[Vector]:
-    """Return the exact mean of what each client of PermK sends.
+    """Return the exact mean of each client's message under PermK.
 
     >>> perm_k_means([[Fraction(1), Fraction(2)], [Fraction(3), Fraction(4)]])[1]
     [Fraction(3, 1), Fraction(4, 1)]
@@ -101,7 +101,7 @@ def iscc_means(X: Rows, probabilities: Sequence[Fraction]) -> list[Vector]:
 
 
 def rounded_rand_k_mean(x: Sequence[Fraction], K: int) -> Vector:
-    """Return the exact mean of one-bit rounding of what RandK keeps.
+    """Return the exact mean of RandK followed by one-bit rounding.
 
     Args:
         x: parts of K coordinates have rational norms.
@@ -146,10 +146,10 @@ def value_ranges(X: Array) -> dict[str, Array]:
         "cq": 2 * norm,
         "drive": 2 * np.sqrt(d) * norm,
         "drive_plus": 2 * np.sqrt(d) * norm,  # by its error, which is not larger
-        "permk_cq": 2 * 2 * norm,  # the norm of what is kept is not larger
+        "permk_cq": 2 * 2 * norm,  # the norm of the kept part is not larger
         "iscc": 2 * n * norm,
         "global_qsgd": size.max() * sent,
-        "compose": d / 4 * 2 * size,  # the power of two above what RandK keeps
+        "compose": d / 4 * 2 * size,  # the power of two above a kept value
     }
 
 

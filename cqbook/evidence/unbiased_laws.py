@@ -27,7 +27,7 @@ def checks(
     Args:
         law: of C(x).
         x: the vector.
-        formula: what the error should be, in fractions.
+        formula: the error that is expected, in fractions.
         closed_form: the same from the library.
         omega: the error should be at most omega times the squared norm.
 

@@ -33,7 +33,8 @@ def draw(points: pd.DataFrame, *, n_clients: list[int], title: str) -> Figure:
         points: a row for each compressor, n and kind of inputs, with the columns of
             :func:`cqbook.evidence.zoo.measure` and ``n``, ``inputs``, ``compressor`` (short name),
             ``family`` and ``what`` (the name).
-        n_clients: numbers of clients; the legend is in the empty panel below n = 1, or beside.
+        n_clients: numbers of clients; the legend is in the empty panel below n = 1, or in one at
+            the right.
         title: of the figure.
     """
     columns = [*n_clients, *([] if 1 in n_clients else [None])]

@@ -141,7 +141,7 @@ def _set_axes(ax: Axes, shown: pd.DataFrame) -> None:
 
 
 def in_words(curve: pd.DataFrame, n: int, d: int) -> str:
-    """Return the caption: what the curves say for this n and d."""
+    """Return the caption, in words that fit the curves."""
     blocks = curve[curve.blocks > 0]
     equal, unequal = (blocks[blocks.inputs == kind] for kind in ("equal", "unequal"))
     sentences = [f"n = {n}, d = {d}, Gaussian vectors.", *_equal_in_words(equal, n)]

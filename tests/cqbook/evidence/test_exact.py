@@ -138,60 +138,6 @@ def test_rounding_what_perm_k_keeps():
     assert exact.sparsified_error(X, law, iq_bits) == exact.sparsified_error(X, law) + rounding
 
 
-@pytest.mark.parametrize(
-    ("rows", "b"),
-    [
-        (PARTS[:2], 2),
-        (PARTS[:4], 2),
-        (PARTS[2:], 2),
-        (PARTS[:4], 4),
-        ([row[:3] for row in ROWS[:3]], 3),
-        (ROWS[:3], 1),
-        (ROWS[2:], 1),
-    ],
-)
-def test_errors_of_permk_iq(rows, b):
-    error = float(exact.permk_cq_error(fractions(rows), b, iq_bits))
-    assert theory.permk_iq_mse(floats(rows), b) == pytest.approx(error, rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("rows", "b"),
-    [
-        (PARTS[:2], 2),
-        ([(3, 4, 0, 0)] * 4, 2),
-        ([(5, 0, -12, 0)] * 6, 2),
-        (PARTS[:4], 4),
-        ([row[:3] for row in ROWS[:3]], 3),
-        (ROWS[:3], 1),
-        (ROWS[2:5], 1),
-    ],
-)
-def test_errors_of_permk_cq(rows, b):
-    error = float(exact.permk_cq_error(fractions(rows), b))
-    assert batch_errors.permk_cq_mse(floats(rows)[None], b)[0] == pytest.approx(error, rel=1e-12)
-    if len(set(rows)) == 1:
-        found = float(theory.permk_cq_mse_equal(floats(rows[0]), len(rows), b))
-        assert found == pytest.approx(error, rel=1e-12)
-
-
-def test_permk_cq_in_batches_is_between_its_special_cases():
-    X = np.random.default_rng(0).standard_normal((5, 4, 4))
-    np.testing.assert_allclose(batch_errors.permk_cq_mse(X, 1), batch_errors.cq_mse(X), rtol=1e-12)
-    # With as many blocks as clients and coordinates nothing is rounded: it is PermK.
-    expected = [theory.perm_k_mse(x) for x in X]
-    np.testing.assert_allclose(batch_errors.permk_cq_mse(X, 4), expected, rtol=1e-12)
-    for x, found in zip(X, batch_errors.permk_cq_mse(X, 2), strict=True):
-        assert 0 < found <= theory.permk_iq_mse(x, 2)
-        assert found == pytest.approx(batch_errors.permk_cq_mse(x[None], 2)[0], rel=1e-13)
-
-
-@pytest.mark.parametrize(("n", "d", "b"), [(4, 4, 3), (3, 4, 2), (4, 3, 2)])
-def test_blocks_divide_clients_and_coordinates(n, d, b):
-    with pytest.raises(ValueError, match=f"b = {b} must divide n = {n} and d = {d}"):
-        exact.permk_cq_error([[Fraction(1)] * d] * n, b)
-
-
 @pytest.mark.parametrize("tau", [1, 2, 3])
 @pytest.mark.parametrize("bits", [None, iq_bits])
 def test_errors_of_sampling(tau, bits):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from cqbook.evidence import batch_errors, exact, permk, permk_samples
+from cqbook.evidence.exact import iq_bits
 from cqbook.evidence.vectors import ab_bound, as_floats, integer_vectors, vector
 from cqlib import theory
+from tests.cqbook.evidence.inputs import PARTS, ROWS, floats, fractions
 from tests.helpers import Z
 
 
@@ -32,10 +34,64 @@ def test_blocks_by_hand():
 
 
 @pytest.mark.parametrize(
+    ("rows", "b"),
+    [
+        (PARTS[:2], 2),
+        (PARTS[:4], 2),
+        (PARTS[2:], 2),
+        (PARTS[:4], 4),
+        ([row[:3] for row in ROWS[:3]], 3),
+        (ROWS[:3], 1),
+        (ROWS[2:], 1),
+    ],
+)
+def test_errors_of_permk_iq(rows, b):
+    error = float(permk.permk_cq_error(fractions(rows), b, iq_bits))
+    assert theory.permk_iq_mse(floats(rows), b) == pytest.approx(error, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "b"),
+    [
+        (PARTS[:2], 2),
+        ([(3, 4, 0, 0)] * 4, 2),
+        ([(5, 0, -12, 0)] * 6, 2),
+        (PARTS[:4], 4),
+        ([row[:3] for row in ROWS[:3]], 3),
+        (ROWS[:3], 1),
+        (ROWS[2:5], 1),
+    ],
+)
+def test_errors_of_permk_cq(rows, b):
+    error = float(permk.permk_cq_error(fractions(rows), b))
+    assert batch_errors.permk_cq_mse(floats(rows)[None], b)[0] == pytest.approx(error, rel=1e-12)
+    if len(set(rows)) == 1:
+        found = float(theory.permk_cq_mse_equal(floats(rows[0]), len(rows), b))
+        assert found == pytest.approx(error, rel=1e-12)
+
+
+def test_permk_cq_in_batches_is_between_its_special_cases():
+    X = np.random.default_rng(0).standard_normal((5, 4, 4))
+    np.testing.assert_allclose(batch_errors.permk_cq_mse(X, 1), batch_errors.cq_mse(X), rtol=1e-12)
+    # With as many blocks as clients and coordinates nothing is rounded: it is PermK.
+    expected = [theory.perm_k_mse(x) for x in X]
+    np.testing.assert_allclose(batch_errors.permk_cq_mse(X, 4), expected, rtol=1e-12)
+    for x, found in zip(X, batch_errors.permk_cq_mse(X, 2), strict=True):
+        assert 0 < found <= theory.permk_iq_mse(x, 2)
+        assert found == pytest.approx(batch_errors.permk_cq_mse(x[None], 2)[0], rel=1e-13)
+
+
+@pytest.mark.parametrize(("n", "d", "b"), [(4, 4, 3), (3, 4, 2), (4, 3, 2)])
+def test_blocks_divide_clients_and_coordinates(n, d, b):
+    with pytest.raises(ValueError, match=f"b = {b} must divide n = {n} and d = {d}"):
+        permk.permk_cq_error([[Fraction(1)] * d] * n, b)
+
+
+@pytest.mark.parametrize(
     ("a", "n", "b"), [(vector(3, 4, 0, 0), 4, 2), (vector(2, 3, 6), 2, 1), (vector(1, 2), 4, 2)]
 )
 def test_formula_for_equal_inputs(a, n, b):
-    assert permk.subset_formula(a, n, b) == exact.permk_cq_error([a] * n, b)
+    assert permk.subset_formula(a, n, b) == permk.permk_cq_error([a] * n, b)
 
 
 @pytest.mark.parametrize(("n", "d", "b"), [(4, 4, 2), (4, 5, 2), (3, 5, 3), (2, 3, 1)])
