@@ -37,13 +37,13 @@ def attack(
 ) -> Worst:
     """Maximise a ratio over the cube $[-1,1]^{size}$ by differential evolution, several times.
 
-    The inequality's own function maps the cube to its inputs. What comes out depends on the seed,
+    The inequality's own function maps the cube to its inputs. The result depends on the seed,
     and on rounding: a page should print whether a bound was exceeded, not every digit found.
 
     Args:
         ratio: from shape (k, size) to (k,): left side over right side; NaN counts as 0.
         size: number of entries of an input.
-        evaluations: at least so many inputs are tried, over all restarts.
+        evaluations: least number of inputs to try, over all restarts.
         restarts: number of starts, each from its own random population.
         seed: of the search.
 

@@ -1,17 +1,19 @@
 """Exact laws and errors in rational arithmetic, by writing down every outcome.
 
 For a few clients and coordinates the randomness of a compressor takes finitely many values that
-matter. A law is a list of (probability, outcome) with fractions for probabilities, so that what
-comes out is exact: two numbers are equal or they are not.
+matter. A law is a list of (probability, outcome) with fractions for probabilities, so that results
+are exact: two numbers are equal or they are not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from itertools import combinations, permutations, product
+from itertools import permutations, product
 from math import factorial, isqrt
 from typing import Any
+
+from cqbook.evidence.vectors import average, squared_norm
 
 Bits = tuple[int, ...]
 Law = list[tuple[Fraction, Any]]
@@ -99,7 +101,7 @@ def norm(a: Iterable[Fraction]) -> Fraction:
     >>> norm([Fraction(3), Fraction(4)])
     Fraction(5, 1)
     """
-    square = sum((Fraction(v) ** 2 for v in a), Fraction(0))
+    square = squared_norm([Fraction(v) for v in a])
     top, bottom = isqrt(square.numerator), isqrt(square.denominator)
     if Fraction(top**2, bottom**2) != square:
         raise ValueError(f"the norm of this vector is not rational: its square is {square}")
@@ -118,11 +120,23 @@ def quantization_error(X: Matrix, bits: BitLaw) -> Fraction:
     (Fraction(6, 1), Fraction(4, 1))
     """
     n = len(X)
-    return _rounding(X, range(n), range(len(X[0])), bits) / n**2
+    return rounding_variance(X, range(n), range(len(X[0])), bits) / n**2
 
 
-def _rounding(X: Matrix, clients: Iterable[int], places: Iterable[int], bits: BitLaw) -> Fraction:
-    """Variance of the sum of what clients decode to, each with its norm over the places."""
+def rounding_variance(
+    X: Matrix, clients: Iterable[int], places: Iterable[int], bits: BitLaw
+) -> Fraction:
+    """Return the variance of the sum of vectors that are rounded to one bit a coordinate.
+
+    Args:
+        X: rows of all clients.
+        clients: those that round, with one law of their bits.
+        places: coordinates that are rounded; each client's norm over them must be rational.
+        bits: :func:`iq_bits` or :func:`cq_bits`.
+
+    >>> rounding_variance([[Fraction(3), Fraction(4), Fraction(9)]], [0], [0, 1], iq_bits)
+    Fraction(25, 1)
+    """
     clients, places = list(clients), list(places)
     norms = {i: norm(X[i][j] for j in places) for i in clients}
     error = Fraction(0)
@@ -133,7 +147,7 @@ def _rounding(X: Matrix, clients: Iterable[int], places: Iterable[int], bits: Bi
 
 
 def perm_k(n: int, d: int) -> Law:
-    """Return the law of PermK: outcomes are n x d matrices of factors, 0 where nothing is sent.
+    """Return the law of PermK: outcomes are n x d matrices of factors, 0 for coordinates not sent.
 
     Fewer clients than coordinates: a random permutation of the coordinates is cut into n blocks
     whose sizes differ by at most one, and dealt to the clients at random. Otherwise the clients are
@@ -181,75 +195,30 @@ def sparsified_error(X: Matrix, law: Law, bits: BitLaw | None = None) -> Fractio
     Args:
         X: rows $a_i$, shape (n, d).
         law: of the factors, as :func:`perm_k` gives it.
-        bits: with :func:`iq_bits`, each client then rounds what it keeps to one bit; the norms of
-            the kept parts must be rational.
+        bits: with :func:`iq_bits`, each client then rounds the coordinates it keeps to one bit;
+            the norms of the kept parts must be rational.
 
     >>> X = [[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]
     >>> sparsified_error(X, perm_k(2, 2))  # mean of the squared norms less that of the mean
     Fraction(1, 2)
     """
-    n, d = len(X), len(X[0])
-    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
+    n, d, means = len(X), len(X[0]), average(X)
 
     def error(rows: Sequence[Sequence[Fraction]]) -> Fraction:
         kept = [
             [f * v for f, v in zip(fs, row, strict=True)] for fs, row in zip(rows, X, strict=True)
         ]
-        choice = sum(
-            ((sum((row[j] for row in kept), Fraction(0)) / n - means[j]) ** 2 for j in range(d)),
-            Fraction(0),
-        )
+        choice = squared_norm([u - v for u, v in zip(average(kept), means, strict=True)])
         if bits is None:
             return choice
         sent = [[j for j in range(d) if rows[i][j]] for i in range(n)]
         return (
             choice
-            + sum((_rounding(kept, [i], sent[i], bits) for i in range(n)), Fraction(0)) / n**2
+            + sum((rounding_variance(kept, [i], sent[i], bits) for i in range(n)), Fraction(0))
+            / n**2
         )
 
     return expectation(law, error)
-
-
-def permk_cq_error(X: Matrix, b: int, bits: BitLaw = cq_bits) -> Fraction:
-    """Return the error of the mean of PermK+CQ with b blocks (Algorithm 3), over all permutations.
-
-    Args:
-        X: rows $a_i$, shape (n, d); the norms over d / b coordinates must be rational.
-        b: number of blocks, a divisor of n and d.
-        bits: :func:`iq_bits` gives PermK+IQ.
-
-    Raises:
-        ValueError: if b does not divide n and d, or a norm is irrational.
-
-    >>> permk_cq_error([[Fraction(1), Fraction(2)]] * 2, b=2)  # one coordinate each: no rounding
-    Fraction(0, 1)
-    """
-    n, d = len(X), len(X[0])
-    if n % b or d % b:
-        raise ValueError(f"b = {b} must divide n = {n} and d = {d}")
-    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
-    total, count = Fraction(0), 0
-    for rows in _blocks(tuple(range(n)), b):
-        for columns in _blocks(tuple(range(d)), b):
-            count += 1
-            for clients, places in zip(rows, columns, strict=True):
-                kept = [[b * v for v in row] for row in X]
-                total += _rounding(kept, clients, places, bits) / n**2
-                for j in places:
-                    mean = sum((kept[i][j] for i in clients), Fraction(0)) / n
-                    total += (mean - means[j]) ** 2
-    return total / count
-
-
-def _blocks(things: tuple[int, ...], b: int) -> list[list[tuple[int, ...]]]:
-    """All ways to deal things into b blocks of equal size, in order."""
-    if b == 1:
-        return [[things]]
-    found = []
-    for first in combinations(things, len(things) // b):
-        rest = tuple(i for i in things if i not in first)
-        found += [[first, *others] for others in _blocks(rest, b - 1)]
-    return found
 
 
 def sampling_error(
@@ -268,12 +237,11 @@ def sampling_error(
     >>> sampling_error(X, [Fraction(1, 2)] * 2)
     Fraction(5, 2)
     """
-    n, d = len(X), len(X[0])
-    means = [sum((row[j] for row in X), Fraction(0)) / n for j in range(d)]
+    n, d, means = len(X), len(X[0]), average(X)
     one = Fraction(0)
     for q, row in zip(probabilities, X, strict=True):
         sent = [v / (n * q) for v in row]
-        one += q * sum(((s - m) ** 2 for s, m in zip(sent, means, strict=True)), Fraction(0))
+        one += q * squared_norm([s - m for s, m in zip(sent, means, strict=True)])
         if bits is not None:
-            one += q * _rounding([sent], [0], range(d), bits)
+            one += q * rounding_variance([sent], [0], range(d), bits)
     return one / tau

@@ -1,8 +1,8 @@
 """The inequalities of the paper, each as a ratio that a search can push towards its limit.
 
-An input is a point of the cube $[-1,1]^{size}$; each ratio maps it to what the statement is about,
+An input is a point of the cube $[-1,1]^{size}$; each ratio maps it to vectors, matrices or numbers,
 and returns left side over right side. A true statement keeps it at most 1, up to rounding; one that
-reaches 1 is tight. The ratios stand beside this module, by subject.
+reaches 1 is tight. The ratios are in ``ratios_ab`` and ``ratios_marina``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Inequality:
     """A statement, left side at most right side.
 
     Args:
-        name: what is compared, with sizes.
+        name: of the statement, with sizes.
         claim: id of the ledger's item that it belongs to.
         size: number of entries of an input.
         ratio: from shape (k, size), entries in [-1, 1], to (k,): left side over right side.
@@ -106,7 +106,7 @@ _MANY = [
                partial(_logistic_quotient, variance=True)),
     Inequality("Lemma 1", "lemma-1", 8, marina.descent),
     Inequality("Lemma 2", "lemma-2", 2, marina.stepsize_lemma),
-    Inequality("Lemma 2, factor 2", "lemma-2", 2, marina.stepsize_lemma_factor_2),
+    Inequality("Lemma 2, factor 2", "lemma-2", 2, marina.largest_stepsize_within_factor_2),
     Inequality("Lemma 3, PermK, second round", "lemma-3", 9,
                partial(marina.recursion, kind="perm_k")),
     Inequality("Lemma 3, importance sampling, second round", "lemma-3", 9,

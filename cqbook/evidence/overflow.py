@@ -1,4 +1,4 @@
-"""What becomes of sums that leave their integers: the choices in Global-QSGD's public code.
+"""Sums that overflow their integers: the choices in Global-QSGD's public code.
 
 All clients have the largest value M at a coordinate, where the sum is the largest that there is.
 """
@@ -17,14 +17,14 @@ _LARGEST = 127  # of eight bits, and of seven bits of exponent
 
 
 class Outcome(NamedTuple):
-    """What is decoded where the mean is M."""
+    """The decoded sum where the mean is M."""
 
     lost: float  # probability that the sum leaves its integers
     mean: float  # expected value, over M
 
 
 def linear_in_eight_bits(n: int, levels: Fraction | None = None) -> Outcome:
-    """Return what becomes of the sum of n clients' rounded levels in signed eight bits.
+    """Return the outcome of adding n clients' rounded levels in signed eight bits.
 
     A client rounds its level without bias. The sum wraps around beyond 127.
 
@@ -51,14 +51,14 @@ def linear_in_eight_bits(n: int, levels: Fraction | None = None) -> Outcome:
 
 
 def exponents_in_seven_bits(n: int, reduction: Reduction, headroom: float | None = None) -> Outcome:
-    r"""Return what becomes of a rounded sum of powers of two whose exponents are $2^{-1},\dots$.
+    r"""Return the outcome of a rounded sum of powers of two, of which the largest is $2^{-1}$.
 
     A sum that reaches $2^0$ stands for the number zero.
 
     Args:
         n: number of clients.
         reduction: "tree" or "fold".
-        headroom: what M is divided by; without it, as in the public code, 2 n.
+        headroom: divisor of M; without it, as in the public code, 2 n.
 
     Source: the public code's choice; the law of the sum is exact.
 

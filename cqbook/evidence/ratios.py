@@ -1,4 +1,4 @@
-"""What all ratios share: when two sides can be compared, and how the cube is mapped to sizes."""
+"""Common to all ratios: when two sides can be compared, and the map from the cube to sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-SMALLEST = 1e-5  # right sides below are not looked at: their ratio would be one of roundings
+SMALLEST = 1e-5  # smaller right sides are ignored: their ratio would be one of rounding errors
 
 
 def over(left: Array, right: Array) -> Array:

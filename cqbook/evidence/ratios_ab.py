@@ -1,4 +1,4 @@
-"""Ratios of errors to what bounds them: of single compressors, and of averages of clients.
+"""Ratios of errors to their bounds: of single compressors, and of averages of clients.
 
 Each maps points of the cube $[-1,1]^{size}$, shape (k, size), to left side over right side, (k,).
 """
@@ -13,7 +13,7 @@ from itertools import combinations, product
 
 import numpy as np
 
-from cqbook.evidence import exact, small_cases
+from cqbook.evidence import batch_errors, exact
 from cqbook.evidence.ratios import Array, over, squares
 from cqlib import theory
 from cqlib.compressors import Compressor, make
@@ -40,7 +40,7 @@ def natural_compression(z: Array) -> Array:
 
 def drive_hadamard(z: Array) -> Array:
     """DRIVE's error against the constant that a uniform rotation would give."""
-    _, error = small_cases.drive_hadamard(z)
+    _, error = batch_errors.drive_hadamard(z)
     return over(error, (np.pi / 2 - 1) * squares(z))
 
 
@@ -63,7 +63,7 @@ def any_dependence_sharper(z: Array) -> Array:
 def _any_law(z: Array) -> tuple[Array, Array, Array]:
     """Three clients, three equally likely outcomes of any joint law, one coordinate.
 
-    Returns the error of the average, omega, and what the clients are unbiased for.
+    Returns the error of the average, omega, and the clients' inputs, their means.
     """
     outcomes = z.reshape(-1, 3, 3)
     a = outcomes.mean(axis=1)
@@ -85,7 +85,7 @@ def covariance(z: Array) -> Array:
 def never_worse(z: Array, n: int) -> Array:
     """Error of CQ over that of IQ, n clients."""
     X = z.reshape(len(z), n, -1)
-    return over(small_cases.cq_mse(X), small_cases.iq_mse(X))
+    return over(batch_errors.cq_mse(X), batch_errors.iq_mse(X))
 
 
 def corollary_2(z: Array, n: int, kappa: float) -> Array:
@@ -106,7 +106,7 @@ def suresh(z: Array, slope: float, floor: float) -> Array:
     y = (z + 1) / 2
     n = z.shape[1]
     deviation = np.abs(y - y.mean(axis=1, keepdims=True)).mean(axis=1)
-    variance = small_cases.cq_variance(y[:, :, None])[:, 0] / n**2
+    variance = batch_errors.cq_variance(y[:, :, None])[:, 0] / n**2
     return over(variance, slope * deviation / n + floor / n**2)
 
 
@@ -133,7 +133,7 @@ class Clients:
         A: constant of Assumption 5.
         B: constant of Assumption 5.
         error: exact error of the average, X of shape (k, n, d) to (k,).
-        kind: which constants; what is not "valid constants" is too small.
+        kind: of constants; all others than "valid constants" are too small.
         claim: id of the ledger's item.
     """
 
@@ -177,12 +177,12 @@ def clients() -> tuple[Clients, ...]:
     few_coordinates = _all_outcomes(exact.perm_k(4, 3))
     composed = make("compose", sparsifier=make("perm_k"), quantizer=make("natural_compression"))
     pairs: list[tuple[str, Compressor, int, int, Error]] = [
-        ("iq", make("iq"), 3, 4, small_cases.iq_mse),
-        ("cq", make("cq"), 3, 4, small_cases.cq_mse),
+        ("iq", make("iq"), 3, 4, batch_errors.iq_mse),
+        ("cq", make("cq"), 3, 4, batch_errors.cq_mse),
         ("rand_k, k = 2", make("rand_k", k=2), 3, 4, _all_outcomes(_rand_k(3, 4, 2))),
         ("perm_k", make("perm_k"), 3, 4, perm_k),
         ("perm_k", make("perm_k"), 4, 3, few_coordinates),
-        ("permk_cq, b = 2", make("permk_cq", b=2), 4, 4, partial(small_cases.permk_cq_mse, b=2)),
+        ("permk_cq, b = 2", make("permk_cq", b=2), 4, 4, partial(batch_errors.permk_cq_mse, b=2)),
         ("iscc of iq, unequal chances", make("iscc", inner=make("iq"), probabilities=q), 3, 4,
          partial(_iscc_of_iq, q=q)),
         ("natural_compression of perm_k", composed, 3, 4, partial(_powers, kept=perm_k)),
@@ -198,11 +198,11 @@ def clients() -> tuple[Clients, ...]:
     iq, cq = found[0].compressor, found[1].compressor
     A = iq.ab(3, 4, constants="paper").A
     found.append(
-        Clients("iq", iq, 3, 4, A, 0.0, small_cases.iq_mse, "constant as read", "corollary-1")
+        Clients("iq", iq, 3, 4, A, 0.0, batch_errors.iq_mse, "constant as read", "corollary-1")
     )
     A = cq.ab(3, 4, constants="homogeneous").A
     kind = "constant for equal inputs"
-    found.append(Clients("cq", cq, 3, 4, A, 0.0, small_cases.cq_mse, kind, "corollary-2"))
+    found.append(Clients("cq", cq, 3, 4, A, 0.0, batch_errors.cq_mse, kind, "corollary-2"))
     return tuple(found)
 
 
@@ -244,7 +244,7 @@ def _iscc_of_iq(X: Array, q: tuple[float, ...]) -> Array:
 
 
 def _powers(X: Array, kept: Error) -> Array:
-    """PermK, n <= d, then natural compression of what is kept, n times the coordinate."""
+    """PermK, n <= d, then natural compression of the kept values, n times the coordinate."""
     k, n, d = X.shape
     rounding = theory.natural_compression_variance(n * X.reshape(k * n, d)) / n  # kept: 1 in n
     return kept(X) + rounding.reshape(k, n).sum(axis=1) / n**2

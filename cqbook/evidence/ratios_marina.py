@@ -1,4 +1,4 @@
-"""Ratios of what MARINA's guarantee rests on: smoothness, lemmas, the guarantee, and its cost.
+"""Ratios for MARINA: smoothness, the lemmas of its guarantee, the guarantee, and its cost.
 
 Each maps points of the cube $[-1,1]^{size}$, shape (k, size), to left side over right side, (k,).
 """
@@ -66,14 +66,14 @@ def descent(z: Array) -> Array:
 
 
 def stepsize_lemma(z: Array) -> Array:
-    """Lemma 2 at its largest stepsize."""
+    r"""Lemma 2 at its largest stepsize, $\gamma=1/(\sqrt a+b)$: $a\gamma^2+b\gamma$ over 1."""
     a, b = log_uniform(z, 1e-6, 1e6).T
     gamma = 1 / (np.sqrt(a) + b)
     return np.asarray(a * gamma**2 + b * gamma)
 
 
-def stepsize_lemma_factor_2(z: Array) -> Array:
-    """Lemma 2: what nobody can gain more than."""
+def largest_stepsize_within_factor_2(z: Array) -> Array:
+    """Lemma 2: no stepsize is more than twice as large, since both terms must be at most 1."""
     a, b = log_uniform(z, 1e-6, 1e6).T
     return np.asarray(np.minimum(1 / np.sqrt(a), 1 / b) * (np.sqrt(a) + b) / 2)
 

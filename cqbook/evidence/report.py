@@ -1,4 +1,4 @@
-"""What a page says of its inequalities: searched now, and replayed at the worst input known."""
+"""Results on a page's inequalities: searched now, and replayed at the worst input known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def report(
 
     Args:
         names: of ``INEQUALITIES``.
-        evaluations: at least so many inputs are tried for each.
+        evaluations: least number of inputs to try for each.
         restarts: number of starts of each search.
         seed: of the search.
 

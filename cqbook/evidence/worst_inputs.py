@@ -1,6 +1,6 @@
 """The worst inputs found so far: stored, so that anybody can look at them again.
 
-``python -m cqbook.evidence`` searches anew, and replaces what it finds worse inputs for.
+``python -m cqbook.evidence`` searches anew, and replaces an input where it finds a worse one.
 """
 
 from __future__ import annotations

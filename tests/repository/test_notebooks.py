@@ -25,6 +25,7 @@ from tests.helpers import stored_verdicts
 NOTEBOOKS = sorted(paths.notebooks().rglob("*.ipynb"))
 TAGS = {"parameters", "nbval-ignore-output", "hide-input", "remove-stderr"}
 MAX_BYTES = 300_000
+MAX_LINES = 40  # of a cell: what is longer belongs in cqbook, typed and tested
 FORBIDDEN = ("tqdm", "time.time", "perf_counter", "getcwd", "np.random.seed", "torch.manual_seed")
 
 
@@ -80,6 +81,33 @@ def test_starts_with_title_and_parameters(path: Path, nb: nbformat.NotebookNode)
     assert "parameters" in code_cells(nb)[0].metadata.tags
     assert notebook.defaults(path)
     assert last.cell_type == "markdown", "a closing sentence on what was found"
+
+
+def definitions(nb: nbformat.NotebookNode) -> Iterator[str]:
+    """Names of the functions and classes that a notebook defines, not those inside of others."""
+    for cell in code_cells(nb):
+        for node in ast.parse(cell.source).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                yield node.name
+
+
+def test_cells_are_short(nb: nbformat.NotebookNode) -> None:
+    lines = [len(cell.source.splitlines()) for cell in code_cells(nb)]
+    assert max(lines) <= MAX_LINES, f"cell {lines.index(max(lines))}: {max(lines)} lines"
+
+
+def test_nothing_is_defined_in_two_notebooks() -> None:
+    """What two notebooks need is in cqbook, once."""
+    homes: dict[str, set[str]] = {}
+    for each in NOTEBOOKS:
+        for name in definitions(nbformat.read(each, as_version=4)):
+            homes.setdefault(name, set()).add(notebook.notebook_name(each))
+    assert not {name: found for name, found in homes.items() if len(found) > 1}
+
+
+def test_definitions_are_found() -> None:
+    cell = nbformat.v4.new_code_cell("def f():\n    def g(): ...\nclass C: ...")
+    assert list(definitions(nbformat.v4.new_notebook(cells=[cell]))) == ["f", "C"]
 
 
 def test_tags_are_known(nb: nbformat.NotebookNode) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cqbook.evidence import exact
+from cqbook.evidence import exact, permk
 from cqlib import theory
 from cqlib.theory import Smoothness
 from cqlib.theory.rates import best_factors
@@ -367,7 +367,7 @@ def test_equal_clients_in_batches():
     ],
 )
 def test_equal_clients_of_permk_cq_against_enumeration(a, n, b):
-    error = exact.permk_cq_error([[Fraction(v) for v in a]] * n, b)
+    error = permk.permk_cq_error([[Fraction(v) for v in a]] * n, b)
     found = float(theory.permk_cq_mse_equal(np.array(a), n, b))
     assert found == pytest.approx(float(error), rel=1e-12, abs=1e-12)
     assert (error == 0) == (len(a) == b)
