@@ -40,7 +40,7 @@ def _mean(device: str, *, equal: bool) -> Setup:
         messages = torch.from_numpy(codes(n, d)).to(device)
         scales = torch.full((n,), 3.0) if equal else torch.arange(1.0, n + 1)
         scales, out = scales.to(device), torch.ones(d, device=device)
-        return lambda: triton.mean_one_bit(messages, scales, d=d, out=out)
+        return lambda: triton.average_one_bit(messages, scales, d=d, out=out)
 
     return setup
 

@@ -1,9 +1,9 @@
 """What the Triton programs become on GPUs, found without one.
 
-``python -m benchmarks.gpu_report`` compiles all of ``programs``, in the variants that are listed
-here, for sm_80, sm_90 and sm_100 down to machine code, and prints the registers, the shared memory
-and the spills of each, and an **estimate** of its speed: the smaller of what the memory bandwidth
-allows, each byte moved once, and what the schedulers allow, every machine instruction issued once.
+``python -m benchmarks.gpu_report`` compiles all of ``kernels.gpu.compiled``, in the variants that
+are listed here, for sm_80, sm_90 and sm_100 down to machine code, and prints the registers, the
+shared memory and the spills of each, and an **estimate** of its speed: the smaller of what the
+memory bandwidth allows, each byte moved once, and what the schedulers allow, every machine instruction issued once.
 Nothing here is measured on a GPU; ``benchmarks/`` does that where there is one.
 """
 
@@ -51,7 +51,7 @@ _SCHEDULERS = 4  # of a processor, each issues one instruction for 32 lanes a cy
 class Program(NamedTuple):
     """One program with fixed options, and how its cost is counted."""
 
-    name: str  # module of ``programs``, and function without "_kernel"
+    name: str  # module of ``kernels.gpu.compiled``, and function without "_kernel"
     options: dict[str, Any]
     types: dict[str, str]
     coordinates: float  # that a thread serves
@@ -91,7 +91,7 @@ def programs() -> list[Program]:
     signs = {"y_ptr": x, "out_ptr": codes, "total_ptr": "*i64", "D": i32}
     spread = {"codes_ptr": codes, "out_ptr": "*i32", "D": i32}
     values = {"h_ptr": "*i32", "words_ptr": "*i32", "factor_ptr": "*fp64", "out_ptr": x, "d": i32}
-    tile = {"SIZE": 2048, "LEVELS": 11}
+    tile = {"SIZE": 2048, "STAGES": 11}
     fold = {"x_ptr": x, "out_ptr": "*fp64", "size": i32, "count": i32, "step": i32}
     places = {"out_ptr": "*i64", "tiles": i32, "client": i32, **keys}
     levels = {"x_ptr": x, "scale_ptr": scale, "s": i32, "first": i32, "count": i32, **keys}
@@ -115,11 +115,11 @@ def programs() -> list[Program]:
         Program("levels.unpack", {"WIDTH": 4, "BLOCK": 128}, unpack, 1, 4 + 1 / 2),
         Program("hadamard.sign_words", {"BLOCK": 128}, words, 128, 1 / 8),
         Program("hadamard.rotate", tile, rotate, 16, 8 + 1 / 8),
-        Program("hadamard.levels", {"COLUMNS": 16, "SIZE": 2048, "LEVELS": 7}, far, 16, 8),
+        Program("hadamard.stages", {"COLUMNS": 16, "SIZE": 2048, "STAGES": 7}, far, 16, 8),
         Program("hadamard.signs", {"BLOCK": 128}, signs, 8, 4 + 1 / 8),
         Program("hadamard.spread", tile, spread, 16, 4 + 1 / 8),
         Program("hadamard.values", {"BLOCK": 128}, values, 1, 8 + 1 / 8),
-        Program("hadamard.levels", {"COLUMNS": 1, **tile}, far, 16, 8),
+        Program("hadamard.stages", {"COLUMNS": 1, **tile}, far, 16, 8),
         Program("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold, 16, 4 + 1),
         Program("sums.fold", {"SQUARE": False, "FAR": False, "BLOCK": 256}, fold | wide, 16, 8 + 1),
         Program("sums.fold", {"SQUARE": False, "FAR": True, "BLOCK": 8}, fold | wide, 8, 8 + 1),
@@ -157,10 +157,10 @@ def _compiled(program: Program, architecture: int) -> Compiled:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from cqlib.kernels.gpu import OPTIONS
+    from cqlib.kernels.gpu.launch import OPTIONS
 
     module, name = program.name.split(".")
-    function = getattr(import_module(f"cqlib.kernels.gpu.programs.{module}"), f"{name}_kernel")
+    function = getattr(import_module(f"cqlib.kernels.gpu.compiled.{module}"), f"{name}_kernel")
     names = function.arg_names
     signature = {name: program.types.get(name, "constexpr") for name in names}
     aligned = {

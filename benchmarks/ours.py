@@ -111,7 +111,7 @@ def _mean_kernel(*, equal: bool) -> Setup:
     def setup(n: int, d: int) -> Operation:
         messages, out = codes(n, d), target(d)
         scales = np.full(n, 3.0, np.float32) if equal else np.arange(1, n + 1, dtype=np.float32)
-        return lambda: cpu.mean_one_bit(messages, scales, d=d, out=out)
+        return lambda: cpu.average_one_bit(messages, scales, d=d, out=out)
 
     return setup
 

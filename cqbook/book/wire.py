@@ -12,7 +12,7 @@ from cqbook.book.tables import table
 from cqbook.book.templates import render
 from cqlib import compressors
 from cqlib.compressors import CQ, ISCC, Composition, Compressor, composition, iscc
-from cqlib.kernels import reference
+from cqlib.kernels.api import HostKernels
 from cqlib.kernels.derived import rotation, subsets
 from cqlib.kernels.reference import hadamard, norms, packing, rounding, words
 from cqlib.keys import Key, Stream
@@ -22,8 +22,8 @@ _N, _D = 16, 1000  # of the table
 _EXAMPLE_D = 19  # of the bytes shown
 _DECISIONS = (
     norms.tree_sum,
-    reference.l2_scale,
-    reference.norm_scale,
+    HostKernels.l2_scale,
+    HostKernels.norm_scale,
     rounding.grid,
     rounding.round_independent,
     rounding.round_correlated,
@@ -31,7 +31,7 @@ _DECISIONS = (
     rounding.round_exponential,
     rounding.k_level_grid,
 )
-_RANKS = (reference.shift_ranks, reference.permutation_ranks, reference.sigma)
+_RANKS = (HostKernels.shift_ranks, HostKernels.permutation_ranks, HostKernels.sigma)
 
 
 def wire_page() -> str:
@@ -59,8 +59,8 @@ def wire_page() -> str:
         subsets=_docs(subsets),
         rotation=_docs(rotation),
         hadamard=_docs(hadamard),
-        encode_drive=_first_part(reference.encode_drive),
-        decode_drive=_first_part(reference.decode_drive),
+        encode_drive=_first_part(HostKernels.encode_drive),
+        decode_drive=_first_part(HostKernels.decode_drive),
     )
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,8 +48,8 @@ class Dithering(Compressor):
         """Whether levels are the multiples of 1 / s, or else the powers of two from 2^(1 - s)."""
         return False
 
-    def divisors(self, norms: Any, ctx: Context) -> Any:
-        """Return what vectors of these norms, shape (..., c), are divided by; by default these."""
+    def divisors(self, norms: Array, ctx: Context) -> Array:
+        """Return the R that vectors of these norms are divided by, shape (..., c)."""
         return norms
 
     def factors(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
@@ -63,12 +61,10 @@ class Dithering(Compressor):
         check_norms(symbols, SMALLEST_RANGE)
         return symbols.scales
 
-    def factor(self, message: Message, ctx: Context) -> Any:
+    def factor(self, message: Message, ctx: Context) -> Tensor | float:
         """Return the same for one message, as the kernels take it."""
-        kernels = self._kernels_for(message.codes)
-        codes, scales = (dispatch.native(part, kernels) for part in message)
-        check_norm(message.scales, codes)
-        return scales[0]
+        check_norm(message.scales, message.codes)
+        return message.scales[0]
 
     @property
     def can_be_cut(self) -> bool:
@@ -76,36 +72,22 @@ class Dithering(Compressor):
 
     def write(self, x: Tensor, ctx: Context) -> Message | None:
         """Round and pack at once."""
-        kernels = self._kernels_for(x)
-        row = dispatch.native(x, kernels)
-        norms = finite_norms(row[None], ctx, self.norm_index, kernels)
-        encode = kernels.encode_levels if self.linear else kernels.encode_powers
-        codes = encode(
-            row,
-            self.divisors(norms, ctx)[0],
-            key=ctx.key,
-            client=int(ctx.clients[0]),
-            **self._levels(),
-        )
-        scales = norms[: self.n_scales(ctx.d)]
-        return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scales)))
+        kernels, s, client = dispatch.kernels_for(x), self.n_levels, int(ctx.clients[0])
+        norms = finite_norms(x[None], ctx, self.norm_index, kernels)
+        R = float(self.divisors(norms.cpu().numpy(), ctx)[0])
+        if self.linear:
+            codes = kernels.encode_levels(x, R, levels=s, key=ctx.key, client=client)
+        else:
+            codes = kernels.encode_powers(x, R, lowest=1 - s, levels=s, key=ctx.key, client=client)
+        return Message(codes, norms[: self.n_scales(ctx.d)])
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack levels at once."""
-        kernels = self._kernels_for(message.codes)
-        codes, R = dispatch.native(message.codes, kernels), self.factor(message, ctx)
-        decode = kernels.decode_levels if self.linear else kernels.decode_powers
-        values = decode(codes, R, d=ctx.d, **self._levels())
-        return torch.as_tensor(values, device=message.codes.device)
-
-    def _kernels_for(self, x: Tensor) -> ModuleType:
-        """Return the kernels; those of powers of two are the host's, wherever x is."""
-        return dispatch.kernels_for(x) if self.linear else dispatch.host()
-
-    def _levels(self) -> dict[str, int]:
-        """Return the levels, as the kernels take them."""
-        levels = {"levels": self.n_levels}
-        return levels if self.linear else levels | {"lowest": 1 - self.n_levels}
+        codes, R, s = message.codes, self.factor(message, ctx), self.n_levels
+        kernels = dispatch.kernels_for(codes)
+        if self.linear:
+            return kernels.decode_levels(codes, R, d=ctx.d, levels=s)
+        return kernels.decode_powers(codes, R, d=ctx.d, lowest=1 - s, levels=s)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values over the norm to levels (Definitions 2 and 3)."""

@@ -118,8 +118,7 @@ class GlobalQSGD(Dithering):
         check_tensor(x, ndim=(1,), what="x must have shape (d,)")
         kernels = dispatch.kernels_for(x)
         ctx = Context(len(x), np.zeros(1, dtype=np.int64), 1, Key(0))
-        rows = dispatch.native(x.detach(), kernels)[None]
-        return float(finite_norms(rows, ctx, self.norm, kernels)[0])
+        return float(finite_norms(x.detach()[None], ctx, self.norm, kernels)[0])
 
     def merge_stats(self, stats: Sequence[float]) -> float:
         r"""Return the norm of all clients' coordinates, $(\sum_i\|x_i\|_q^q)^{1/q}$, rounded up.
@@ -142,11 +141,10 @@ class GlobalQSGD(Dithering):
         check_scales(merged[..., None, None], clients)
         return merged
 
-    def divisors(self, norms: Any, ctx: Context) -> Any:
+    def divisors(self, norms: Array, ctx: Context) -> Array:
         """Return the norm of all clients' coordinates, once it is seen to cover these."""
-        _check_covered(np.asarray(torch.as_tensor(norms).cpu()), ctx)
-        shared = np.broadcast_to(_norm(ctx)[..., 0], norms.shape)
-        return torch.tensor(shared, device=norms.device) if isinstance(norms, Tensor) else shared
+        _check_covered(norms, ctx)
+        return np.broadcast_to(_norm(ctx)[..., 0], norms.shape)
 
     def factors(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return the norm of all clients' coordinates."""
@@ -155,13 +153,12 @@ class GlobalQSGD(Dithering):
             raise ValueError(_NOT_ZERO)
         return R
 
-    def factor(self, message: Message, ctx: Context) -> Any:
+    def factor(self, message: Message, ctx: Context) -> float:
         """Return the same for one message."""
         R = _one_norm(ctx)
         if R == 0 and bool(message.codes.any()):
             raise ValueError(_NOT_ZERO)
-        like = torch.tensor([R], device=message.codes.device)
-        return dispatch.native(like, self._kernels_for(message.codes))[0]
+        return R
 
     def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Add up what the clients send, and decode the sum."""

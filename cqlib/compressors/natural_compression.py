@@ -22,7 +22,6 @@ from cqlib.theory.vectors import Vectors
 
 _LARGEST_POWER = 127  # of two among the 32-bit floats
 _N_POWERS = _LARGEST_POWER - SMALLEST_POWER + 1
-_LEVELS = {"lowest": SMALLEST_POWER, "levels": _N_POWERS}
 
 
 @dataclass(frozen=True)
@@ -48,19 +47,24 @@ class NaturalCompression(Compressor):
 
     def write(self, x: Tensor, ctx: Context) -> Message | None:
         """Round and pack at once."""
-        kernels = dispatch.host()
-        row = dispatch.native(x, kernels)
+        row = x.cpu().numpy()
         check_finite(row[None], ctx.clients)
         _check_powers(row[None], ctx)
-        key, client = ctx.key, int(ctx.clients[0])
-        codes = kernels.encode_powers(row, np.float32(1.0), key=key, client=client, **_LEVELS)
-        return Message(torch.from_numpy(codes).to(x.device), x.new_zeros(0, dtype=torch.float32))
+        codes = dispatch.kernels_for(x).encode_powers(
+            x,
+            1.0,
+            lowest=SMALLEST_POWER,
+            levels=_N_POWERS,
+            key=ctx.key,
+            client=int(ctx.clients[0]),
+        )
+        return Message(codes, x.new_zeros(0, dtype=torch.float32))
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack powers at once."""
-        codes = message.codes.cpu().numpy()
-        values = dispatch.host().decode_powers(codes, np.float32(1.0), d=ctx.d, **_LEVELS)
-        return torch.from_numpy(values).to(message.codes.device)
+        return dispatch.kernels_for(message.codes).decode_powers(
+            message.codes, 1.0, d=ctx.d, lowest=SMALLEST_POWER, levels=_N_POWERS
+        )
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values to powers of two."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from cqlib.compressors.base import Compressor
 from cqlib.compressors.checks import check_finite, check_norms, check_scales
 from cqlib.compressors.types import Array, Context, Message, Symbols
 from cqlib.kernels import dispatch
+from cqlib.kernels.api import Kernels
 from cqlib.kernels.reference import packing, rounding
 from cqlib.keys import Stream
 
@@ -53,27 +53,24 @@ class OneBit(Compressor):
         if self.fused is None:
             return super().write(x, ctx)
         kernels = dispatch.kernels_for(x)
-        row = dispatch.native(x, kernels)
-        scale = finite_norms(row[None], ctx, self.fused.norm, kernels)
+        scale = finite_norms(x[None], ctx, self.fused.norm, kernels)
         codes = kernels.encode_one_bit(
-            row,
+            x,
             scale[0],
             key=ctx.key,
             client=int(ctx.clients[0]),
             n_clients=ctx.n,
             correlated=self.fused.correlated,
         )
-        return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scale)))
+        return Message(codes, scale)
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack plus and minus the range at once."""
         if self.fused is None:
             return super().read(message, ctx)
-        kernels = dispatch.kernels_for(message.codes)
-        codes, scales = (dispatch.native(part, kernels) for part in message)
-        check_norm(message.scales, codes)
-        values = kernels.decode_one_bit(codes, scales[0], d=ctx.d)
-        return torch.as_tensor(values, device=message.codes.device)
+        codes, scales = message
+        check_norm(scales, codes)
+        return dispatch.kernels_for(codes).decode_one_bit(codes, scales[0], d=ctx.d)
 
     def read_mean(
         self,
@@ -89,30 +86,22 @@ class OneBit(Compressor):
         for (codes, scales), _ in received:
             packing.check_length(codes, packing.code_bytes(d, 2))
             check_norm(scales, codes)
-        kernels = dispatch.kernels_for(received[0][0].codes)
         codes, scales = (
-            dispatch.native(torch.stack(parts), kernels)
-            for parts in zip(*(message for message, _ in received), strict=True)
+            torch.stack(parts) for parts in zip(*(message for message, _ in received), strict=True)
         )
-        device = devices.pop()
+        kernels = dispatch.kernels_for(codes)
         if dtype not in (torch.float32, torch.float64):
-            mean = kernels.mean_one_bit(codes, scales[:, 0], d=d)
-            return torch.as_tensor(mean, device=device).to(dtype)
-        out = torch.empty(d, dtype=dtype, device=device)
-        mean = kernels.mean_one_bit(codes, scales[:, 0], d=d, out=dispatch.native(out, kernels))
-        return torch.as_tensor(mean, device=device)
+            return kernels.average_one_bit(codes, scales[:, 0], d=d).to(dtype)
+        out = codes.new_empty(d, dtype=dtype)
+        return kernels.average_one_bit(codes, scales[:, 0], d=d, out=out)
 
     def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
         """Round and add up all clients' vectors in one pass."""
         if self.fused is None:
             return super().joint_mean(X, ctx)
         kernels = dispatch.kernels_for(X)
-        rows = dispatch.native(X, kernels)
-        scales = finite_norms(rows, ctx, self.fused.norm, kernels)
-        mean = kernels.joint_mean_one_bit(
-            rows, scales, key=ctx.key, correlated=self.fused.correlated
-        )
-        return torch.as_tensor(mean, device=X.device)
+        scales = finite_norms(X, ctx, self.fused.norm, kernels)
+        return kernels.simulate_one_bit(X, scales, key=ctx.key, correlated=self.fused.correlated)
 
     def bits(self, d: int, n: int) -> float:
         """Return d + 32 (Table 4); on the wire the d bits fill whole bytes."""
@@ -123,7 +112,7 @@ class OneBit(Compressor):
         return d - 1.0
 
 
-def check_norm(scales: Tensor, codes: Any, smallest: float = SMALLEST_RANGE) -> None:
+def check_norm(scales: Tensor, codes: Tensor, smallest: float = SMALLEST_RANGE) -> None:
     """Refuse a single float that is no norm, and codes beside a norm of zero."""
     scale = scales.cpu().numpy()
     check_norms(Symbols(np.zeros((1, 1)), scale[None]), smallest)
@@ -133,7 +122,7 @@ def check_norm(scales: Tensor, codes: Any, smallest: float = SMALLEST_RANGE) -> 
         raise ValueError("the norm is zero but the codes are not")
 
 
-def finite_norms(x: Any, ctx: Context, norm: float, kernels: ModuleType) -> Any:
+def finite_norms(x: Tensor, ctx: Context, norm: float, kernels: Kernels[Tensor]) -> Tensor:
     """Return the ranges of vectors of shape (..., c, d), shape (..., c).
 
     Raises:
@@ -141,9 +130,9 @@ def finite_norms(x: Any, ctx: Context, norm: float, kernels: ModuleType) -> Any:
     """
     with np.errstate(invalid="ignore"):
         scales = kernels.norm_scale(x, norm)
-    on_host = scales.cpu().numpy() if isinstance(scales, Tensor) else scales
+    on_host = scales.cpu().numpy()
     if not np.isfinite(on_host).all():  # the norm of what is not finite is not finite
-        check_finite(np.asarray(torch.as_tensor(x).cpu()), ctx.clients)
+        check_finite(x.cpu().numpy(), ctx.clients)
         check_scales(on_host[..., None], ctx.clients)
     return scales
 

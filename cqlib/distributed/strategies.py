@@ -66,16 +66,11 @@ def all_reduce(round: Round) -> Tensor:
     """Add up the integers of linear Global-QSGD on their way."""
     c = round.compressor
     assert isinstance(c, GlobalQSGD) and round.shared is not None
-    kernels = dispatch.kernels_for(round.x)
-    levels = kernels.quantize_levels(
-        dispatch.native(round.x, kernels),
-        dispatch.native(torch.tensor([float(round.shared)], device=round.x.device), kernels)[0],
-        levels=c.s,
-        key=round.key,
-        client=round.group.rank,
+    levels = dispatch.kernels_for(round.x).quantize_levels(
+        round.x, float(round.shared), levels=c.s, key=round.key, client=round.group.rank
     )
     kind = torch.int8 if round.n * c.s <= 127 else torch.int32  # gloo adds up no 16 bits
-    total = round.group.add(torch.as_tensor(levels, device=round.x.device).to(kind))
+    total = round.group.add(levels.to(kind))
     return decoded_sum(round, c, total)
 
 

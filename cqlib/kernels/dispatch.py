@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from cqlib.kernels import reference
+from cqlib.kernels.api import HostKernels, Kernels
+from cqlib.kernels.on_tensors import OnTensors
 
 VARIABLE = "CQLIB_BACKEND"
 BACKENDS = ("reference", "cpu", "triton")
@@ -56,19 +57,27 @@ def available() -> list[str]:
     return [name for name in BACKENDS if name != "triton" or not _no_triton("cpu")]
 
 
-def host() -> ModuleType:
+def host() -> HostKernels:
     """Return the kernels for NumPy arrays: ``cpu``, or ``reference`` where that is forced."""
-    return _module("reference" if _forced() == "reference" else "cpu")
+    return _in_main_memory("reference" if _forced() == "reference" else "cpu")
 
 
-def kernels_for(x: Tensor) -> ModuleType:
-    """Return the kernels for tensors like x."""
-    return _module(choose(x.device.type).backend)
+def kernels_for(x: Tensor) -> Kernels[Tensor]:
+    """Return the kernels for tensors on the device of x; they take and return such tensors."""
+    name = choose(x.device.type).backend
+    if name == "triton":
+        from cqlib.kernels import gpu  # Triton need not be installed
+
+        return gpu
+    return OnTensors(_in_main_memory(name))
 
 
-def native(x: Tensor, kernels: ModuleType) -> Any:
-    """Return x as the kernels take it: a tensor for ``triton``, else a NumPy array."""
-    return x if kernels.__name__.endswith("gpu") else x.cpu().numpy()
+def _in_main_memory(name: str) -> HostKernels:
+    if name == "reference":
+        return reference
+    from cqlib.kernels import cpu  # Numba takes a while to import
+
+    return cpu
 
 
 def _forced() -> str:
@@ -78,20 +87,8 @@ def _forced() -> str:
     return name
 
 
-def _module(name: str) -> ModuleType:
-    if name == "reference":
-        return reference
-    if name == "cpu":
-        from cqlib.kernels import cpu  # Numba takes a while to import
-
-        return cpu
-    from cqlib.kernels import gpu
-
-    return gpu
-
-
 def _no_triton(device: str) -> str:
-    """Return what keeps Triton from serving tensors on a device; nothing if it does."""
+    """Return the reason why Triton cannot serve tensors on a device; empty if it can."""
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed (pip install 'cqlib[gpu]')"
     if device == "cuda" and not torch.cuda.is_available():

@@ -15,7 +15,7 @@ from numba import njit
 from cqlib import Key, compressors
 from cqlib.kernels import cpu, dispatch, reference
 from cqlib.kernels.cpu import threads
-from cqlib.kernels.cpu.loops import one_bit, one_bit_encode, words
+from cqlib.kernels.cpu.compiled import one_bit, one_bit_encode, words
 from cqlib.kernels.derived import rotation
 from cqlib.kernels.reference import packing, rounding
 from cqlib.keys import Stream
@@ -220,8 +220,8 @@ def test_mean_of_messages(n, d, same_scale):
     order = rng.permutation(n)
     for dtype in (np.float32, np.float64):
         a, b = np.empty(d, dtype), np.empty(d, dtype)
-        cpu.mean_one_bit(codes[order], scales[order], d=d, out=a)
-        reference.mean_one_bit(codes[order], scales[order], d=d, out=b)
+        cpu.average_one_bit(codes[order], scales[order], d=d, out=a)
+        reference.average_one_bit(codes[order], scales[order], d=d, out=b)
         assert same(a, b)
 
 
@@ -233,8 +233,8 @@ def test_mean_of_all_at_once(b, n, d, dtype, correlated):
     X[0, 0] = 0
     scales = reference.l2_scale(X)
     how = {"key": Key(d, 6), "correlated": correlated}
-    expected = reference.joint_mean_one_bit(X, scales, **how)
-    assert same(cpu.joint_mean_one_bit(X, scales, **how), expected)
+    expected = reference.simulate_one_bit(X, scales, **how)
+    assert same(cpu.simulate_one_bit(X, scales, **how), expected)
     for i in range(b):  # it is the mean of the messages
         codes = np.stack(
             [
@@ -242,7 +242,7 @@ def test_mean_of_all_at_once(b, n, d, dtype, correlated):
                 for j in range(n)
             ]
         )
-        assert same(cpu.mean_one_bit(codes, scales[i], d=d), expected[i])
+        assert same(cpu.average_one_bit(codes, scales[i], d=d), expected[i])
 
 
 @pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
@@ -263,10 +263,10 @@ def test_vectors_and_messages_that_there_are_not(kernels):
         kernels.encode_one_bit(np.ones(3), one, **who | {"client": 2})
     codes = np.zeros((3, 2), np.uint8)
     for scales in (np.ones(2, np.float32), np.ones(4, np.float32)):
-        with pytest.raises(ValueError, match="a float for each of at least one messages, got 3"):
-            kernels.mean_one_bit(codes, scales, d=16)
-    with pytest.raises(ValueError, match="a float for each of at least one messages, got 0"):
-        kernels.mean_one_bit(codes[:0], np.ones(0, np.float32), d=16)
+        with pytest.raises(ValueError, match="one or more messages and a scale for each, got 3"):
+            kernels.average_one_bit(codes, scales, d=16)
+    with pytest.raises(ValueError, match="one or more messages and a scale for each, got 0"):
+        kernels.average_one_bit(codes[:0], np.ones(0, np.float32), d=16)
     with pytest.raises(ValueError, match=r"levels must be in \[1, 65536\], got 0"):
         kernels.decode_levels(codes[0], one, d=16, levels=0)
     locked = np.empty(16, np.float32)
@@ -274,8 +274,8 @@ def test_vectors_and_messages_that_there_are_not(kernels):
     with pytest.raises(ValueError, match="out must be"):
         kernels.decode_one_bit(codes[0], one, d=16, out=locked)
     scales = np.array([0.1, 0.2, 0.3])
-    expected = kernels.mean_one_bit(codes, scales.astype(np.float32), d=16)
-    assert same(kernels.mean_one_bit(codes, scales, d=16), expected)
+    expected = kernels.average_one_bit(codes, scales.astype(np.float32), d=16)
+    assert same(kernels.average_one_bit(codes, scales, d=16), expected)
 
 
 @iq_or_cq
@@ -289,8 +289,8 @@ def test_what_exceeds_the_range_is_taken_to_its_end(d, correlated):
         assert (packing.unpack_bits(expected, d) == (x > 0)).all()
         X, ones = np.stack([x] * 3), np.ones(3, np.float32)
         how = {"key": Key(1), "correlated": correlated}
-        joint = reference.joint_mean_one_bit(X, ones, **how)
-        assert same(cpu.joint_mean_one_bit(X, ones, **how), joint)
+        joint = reference.simulate_one_bit(X, ones, **how)
+        assert same(cpu.simulate_one_bit(X, ones, **how), joint)
 
 
 @iq_or_cq
@@ -384,13 +384,13 @@ def test_what_does_not_fit_is_refused(kernels):
         with pytest.raises(ValueError, match="out must be a contiguous float32 or float64"):
             kernels.decode_one_bit(codes, np.float32(4), d=12, out=bad)
         with pytest.raises(ValueError, match="out must be a contiguous float32 or float64"):
-            kernels.mean_one_bit(codes[None], np.ones(1, np.float32), d=12, out=bad)
+            kernels.average_one_bit(codes[None], np.ones(1, np.float32), d=12, out=bad)
     with pytest.raises(ValueError, match="expected 2 code bytes, got 3"):
         kernels.decode_one_bit(np.zeros(3, np.uint8), np.float32(4), d=12)
     with pytest.raises(ValueError, match="padding bits"):
         kernels.decode_one_bit(np.full(2, 255, np.uint8), np.float32(4), d=12)
     with pytest.raises(ValueError, match="padding bits"):
-        kernels.mean_one_bit(np.full((1, 2), 255, np.uint8), np.ones(1, np.float32), d=12)
+        kernels.average_one_bit(np.full((1, 2), 255, np.uint8), np.ones(1, np.float32), d=12)
 
 
 # --- the Walsh-Hadamard transform, and DRIVE -----------------------------------------------------
@@ -472,9 +472,9 @@ def test_threads_do_not_change_the_bits(monkeypatch):
         return (
             codes,
             cpu.decode_one_bit(codes, scales[1], d=d),
-            cpu.mean_one_bit(rows, scales, d=d),
-            cpu.mean_one_bit(rows, scales[:1].repeat(n), d=d),
-            cpu.joint_mean_one_bit(X, scales, key=Key(2), correlated=True),
+            cpu.average_one_bit(rows, scales, d=d),
+            cpu.average_one_bit(rows, scales[:1].repeat(n), d=d),
+            cpu.simulate_one_bit(X, scales, key=Key(2), correlated=True),
         )
 
     big = X.reshape(-1)[: 2**20 + 1]

@@ -12,11 +12,13 @@ import torch
 from benchmarks import gpu_report
 from cqlib import Key, compressors
 from cqlib.kernels import cpu, dispatch, reference
+from cqlib.kernels.reference import packing
 from tests.helpers import same_bits
 
 pytest.importorskip("triton")
 from cqlib.kernels import gpu
-from cqlib.kernels.gpu import programs
+from cqlib.kernels.gpu import compiled
+from cqlib.kernels.gpu.one_bit import places_of
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SIZES = [1, 7, 123, 1024, 1500, 2050]
@@ -65,7 +67,7 @@ def test_encode(d, n, dtype, correlated):
 @pytest.mark.parametrize("n", [1, 129, 2**32 - 1])
 def test_places(n):
     tiles = 100
-    found = gpu._places(Key(2, 9), tiles, n - 1, n, DEVICE).cpu().numpy()
+    found = places_of(Key(2, 9), tiles, n - 1, n, torch.device(DEVICE)).cpu().numpy()
     expected = cpu.sigma(Key(2, 9), tiles=tiles, clients=np.array([n - 1]), n_clients=n)
     assert (found == expected[:, 0]).all()
 
@@ -82,7 +84,7 @@ def test_a_zero_vector():
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 9), (5, 1100), (17, 1030)])
 def test_decode_and_mean(n, d, same_scale):
     rng = np.random.default_rng(d)
-    codes = np.stack([reference.pack_bits(rng.random(d) < 0.5) for _ in range(n)])
+    codes = np.stack([packing.pack_bits(rng.random(d) < 0.5) for _ in range(n)])
     scales = rng.uniform(0.1, 10, n).astype(np.float32)
     if same_scale:
         scales[:] = scales[0]
@@ -92,8 +94,8 @@ def test_decode_and_mean(n, d, same_scale):
     for dtype in (torch.float32, torch.float64):
         out = torch.empty(d, dtype=dtype, device=DEVICE)
         expected = np.empty(d, str(dtype).removeprefix("torch."))
-        gpu.mean_one_bit(*on_gpu(codes, scales), d=d, out=out)
-        reference.mean_one_bit(codes, scales, d=d, out=expected)
+        gpu.average_one_bit(*on_gpu(codes, scales), d=d, out=out)
+        reference.average_one_bit(codes, scales, d=d, out=expected)
         assert (out.cpu().numpy() == expected).all()
 
 
@@ -177,7 +179,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="expected 2 code bytes, got 3"):
         gpu.decode_one_bit(torch.zeros(3, dtype=torch.uint8), scale, d=12)
     with pytest.raises(ValueError, match="padding bits"):
-        gpu.mean_one_bit(codes[None] + 255, scale[None], d=12)
+        gpu.average_one_bit(codes[None] + 255, scale[None], d=12)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_programs_compile_for_gpus_without_spills_or_contractions():
     kernels = {
         f"{group}.{name.removesuffix('_kernel')}"
         for group in ("hadamard", "levels", "one_bit", "sums")
-        for name in vars(getattr(programs, group))
+        for name in vars(getattr(compiled, group))
         if name.endswith("_kernel")
     }
     assert {(r["kernel"], r["architecture"]) for r in rows} == {

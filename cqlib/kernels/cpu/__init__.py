@@ -1,36 +1,21 @@
-"""The kernels on a CPU: the functions of ``reference`` by compiled loops, with the same bits.
+"""The kernels on a CPU: compiled loops with the bits of ``reference``.
 
 Large vectors are cut into stretches of tiles for as many threads as torch uses
 (``torch.set_num_threads``); the bits do not depend on it. The first call of a function compiles it,
-or loads it from Numba's cache.
+or loads it from Numba's cache. Contracts: :mod:`cqlib.kernels.api`.
 """
 
-from cqlib.kernels.cpu.levels import (
-    add_powers,
-    decode_levels,
-    decode_powers,
-    encode_levels,
-    encode_powers,
-    pack_integers,
-    quantize_levels,
-    unpack_integers,
-    unpack_levels,
-)
+from cqlib.kernels.cpu.levels import decode_levels, encode_levels, quantize_levels, unpack_levels
+from cqlib.kernels.cpu.norms import l2_scale, norm_scale, sums_of_squares
 from cqlib.kernels.cpu.one_bit import (
+    average_one_bit,
     decode_one_bit,
     encode_one_bit,
-    joint_mean_one_bit,
-    l2_scale,
-    mean_one_bit,
-    norm_scale,
-    permuted_clients,
-    philox4x32,
-    private_keys,
-    shift_ranks,
-    sigma,
-    stream_words,
-    sums_of_squares,
+    simulate_one_bit,
 )
+from cqlib.kernels.cpu.packing import pack_integers, unpack_integers
+from cqlib.kernels.cpu.powers import add_powers, decode_powers, encode_powers
+from cqlib.kernels.cpu.ranks import permutation_ranks, permuted_clients, shift_ranks, sigma
 from cqlib.kernels.cpu.rotation import (
     decode_drive,
     encode_drive,
@@ -39,10 +24,11 @@ from cqlib.kernels.cpu.rotation import (
     signs,
     transform,
 )
-from cqlib.kernels.reference.ranks import permutation_ranks
+from cqlib.kernels.cpu.words import philox4x32, private_keys, stream_words
 
 __all__ = [
     "add_powers",
+    "average_one_bit",
     "decode_drive",
     "decode_levels",
     "decode_one_bit",
@@ -51,10 +37,8 @@ __all__ = [
     "encode_levels",
     "encode_one_bit",
     "encode_powers",
-    "joint_mean_one_bit",
     "l2_scale",
     "length_in_steps",
-    "mean_one_bit",
     "norm_scale",
     "pack_integers",
     "permutation_ranks",
@@ -66,6 +50,7 @@ __all__ = [
     "shift_ranks",
     "sigma",
     "signs",
+    "simulate_one_bit",
     "stream_words",
     "sums_of_squares",
     "transform",

@@ -1,4 +1,4 @@
-"""The Walsh-Hadamard transform and DRIVE on a CPU; contracts are those of ``reference``."""
+"""The Walsh-Hadamard transform and DRIVE by compiled loops."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.kernels.cpu.loops import butterflies, drive
+from cqlib.kernels.api import Array, StreamKey
+from cqlib.kernels.cpu.compiled import butterflies, drive
 from cqlib.kernels.cpu.threads import over_tiles, private_words
 from cqlib.kernels.reference import hadamard
-from cqlib.kernels.reference.buffers import check_padding, check_vector, empty_codes, output
-from cqlib.kernels.reference.norms import Array
+from cqlib.kernels.reference.buffers import (
+    check_padding,
+    check_vector,
+    empty_codes,
+    empty_rotated,
+    output,
+)
 from cqlib.kernels.reference.packing import TILE
 from cqlib.keys import Key, Stream
 
 
 def transform(x: Array, *, out: Array | None = None) -> Array:
-    """See :func:`hadamard.transform`."""
+    """Transform row after row in place, after a copy unless x is to be overwritten."""
     y = hadamard.empty_like(x, out)
     if y is not x:
         y[...] = x
@@ -28,8 +34,8 @@ def transform(x: Array, *, out: Array | None = None) -> Array:
     )
 
 
-def signs(stream_key: hadamard.StreamKey, D: int) -> NDArray[np.float32]:
-    """See :func:`hadamard.signs`."""
+def signs(stream_key: StreamKey, D: int) -> NDArray[np.float32]:
+    """Fill one stream after the other."""
     k0, k1 = (np.asarray(k, dtype=np.uint64) for k in stream_key)
     out = np.empty((k0.size, D), dtype=np.float32)
     drive.row_signs(k0.reshape(-1), k1.reshape(-1), out)
@@ -37,7 +43,7 @@ def signs(stream_key: hadamard.StreamKey, D: int) -> NDArray[np.float32]:
 
 
 def length_in_steps(y: NDArray[np.float32]) -> NDArray[np.int64]:
-    """See :func:`hadamard.length_in_steps`."""
+    """Add up row after row."""
     rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
     steps = np.empty(len(rows), dtype=np.int64)
     drive.lengths(rows, steps)
@@ -45,7 +51,7 @@ def length_in_steps(y: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def rotated_back(bits: Array, scales: Array, row_signs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """See :func:`hadamard.rotated_back`."""
+    """Transform signs as int32, which is exact."""
     D = bits.shape[-1]
     h = np.empty(bits.shape, dtype=np.int32)
     out = np.empty(bits.shape, dtype=np.float32)
@@ -67,13 +73,10 @@ def encode_drive(
     out: NDArray[np.uint8] | None = None,
     scratch: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.uint8], np.float32]:
-    """See :func:`reference.encode_drive`.
-
-    Beside the result it needs D bits, and D floats: ``scratch``, float32 of shape (D,), if given.
-    """
+    """Rotate block by block, then pack the signs; D bits and ``scratch`` are needed besides."""
     check_vector(x)
     D = hadamard.rotated_size(x.size)
-    y = output((D,), np.float32, scratch)
+    y = empty_rotated(D, scratch)
     codes = empty_codes(-(-D // 8), out)
     unit = hadamard.power_near(squares)
     words = _sign_words(key, client, D)
@@ -97,14 +100,14 @@ def encode_drive(
 
 def decode_drive(
     codes: NDArray[np.uint8],
-    scale: float,
+    scale: Array | float,
     *,
     d: int,
     key: Key,
     client: int,
     out: Array | None = None,
 ) -> Array:
-    """See :func:`reference.decode_drive`; needs D integers beside the result unless d = D."""
+    """Spread the signs, then rotate back; D integers are needed besides, unless d = D."""
     D = hadamard.rotated_size(d)
     check_padding(codes, D)
     values = output((d,), np.float32, out)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from cqlib.keys import Key, Stream
 
+T = TypeVar("T")
 TILES_A_THREAD = 1024  # fewer are done before a thread has started
 
 
-def over_tiles(tiles: int, loop: Callable[[int, int], None], out: Any, each: float = 1) -> Any:
+def over_tiles(tiles: int, loop: Callable[[int, int], None], out: T, each: float = 1) -> T:
     """Run loop(first, last) over all tiles, in stretches for the threads; return out."""
     threads = min(torch.get_num_threads(), math.ceil(tiles * each / TILES_A_THREAD), tiles)
     if threads <= 1:
@@ -27,6 +28,7 @@ def over_tiles(tiles: int, loop: Callable[[int, int], None], out: Any, each: flo
     return out
 
 
-def private_words(key: Key, stream: Stream, client: int) -> Iterable[np.uint64]:
+def private_words(key: Key, stream: Stream, client: int) -> tuple[np.uint64, np.uint64]:
     """Return the two words of a client's stream."""
-    return (word[0] for word in key.private(stream, [client]))
+    k0, k1 = key.private(stream, [client])
+    return k0[0], k1[0]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from cqlib.kernels import dispatch
-from cqlib.kernels.reference.hadamard import StreamKey
+from cqlib.kernels.api import StreamKey
 from cqlib.kernels.reference.norms import tree_sum
 
 Rows = NDArray[np.float64]

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cqlib.kernels import dispatch
-from cqlib.philox import Words
+from cqlib.kernels.api import StreamKey
 
 
-def words64(stream_key: tuple[Words, Words], count: int) -> NDArray[np.uint64]:
+def words64(stream_key: StreamKey, count: int) -> NDArray[np.uint64]:
     """Return the first ``count`` 64-bit words of a stream.
 
     Args:
@@ -37,7 +37,7 @@ def words64(stream_key: tuple[Words, Words], count: int) -> NDArray[np.uint64]:
     return np.asarray(pairs.reshape(*pairs.shape[:-2], -1)[..., :count])
 
 
-def random_subset(stream_key: tuple[Words, Words], d: int, k: int) -> NDArray[np.int64]:
+def random_subset(stream_key: StreamKey, d: int, k: int) -> NDArray[np.int64]:
     """Return k of d coordinates, uniformly, in ascending order.
 
     Args:
@@ -54,12 +54,12 @@ def random_subset(stream_key: tuple[Words, Words], d: int, k: int) -> NDArray[np
     return np.sort(_coordinates(tickets, d), axis=-1)
 
 
-def random_permutation(stream_key: tuple[Words, Words], d: int) -> NDArray[np.int64]:
+def random_permutation(stream_key: StreamKey, d: int) -> NDArray[np.int64]:
     """Return a uniform permutation of d coordinates, int64 of shape (d,) or (rows, d)."""
     return _coordinates(np.sort(_tickets(stream_key, d), axis=-1), d)
 
 
-def _tickets(stream_key: tuple[Words, Words], d: int) -> NDArray[np.uint64]:
+def _tickets(stream_key: StreamKey, d: int) -> NDArray[np.uint64]:
     mask = np.uint64((1 << (d - 1).bit_length()) - 1)
     tickets: NDArray[Any] = words64(stream_key, d) & ~mask
     return np.asarray(tickets | np.arange(d, dtype=np.uint64))

@@ -1,39 +1,34 @@
-"""The kernels on a GPU: the functions of ``reference`` as Triton programs, with the same bits.
+"""The kernels on a GPU: Triton programs with the bits of ``reference``.
 
 Arguments and results are tensors on one device. Under ``TRITON_INTERPRET=1``, set before this
-module is imported, they may be in main memory, which serves the tests and nothing else.
+module is imported, they may be in main memory, which serves the tests and nothing else. Contracts:
+:mod:`cqlib.kernels.api`; the operations that are not here: :mod:`cqlib.kernels.limits`.
 """
 
-from cqlib.kernels.gpu.launch import (
-    LANES,
-    OPTIONS,
-    decode_drive,
-    decode_levels,
+from cqlib.kernels.gpu.levels import decode_levels, encode_levels, quantize_levels
+from cqlib.kernels.gpu.norms import norm_scale, sums_of_squares
+from cqlib.kernels.gpu.one_bit import (
+    average_one_bit,
     decode_one_bit,
-    encode_drive,
-    encode_levels,
     encode_one_bit,
-    joint_mean_one_bit,
-    mean_one_bit,
-    norm_scale,
-    quantize_levels,
-    sums_of_squares,
-    transform,
+    simulate_one_bit,
 )
+from cqlib.kernels.gpu.powers import decode_powers, encode_powers
+from cqlib.kernels.gpu.rotation import decode_drive, encode_drive, transform
 
 __all__ = [
-    "LANES",
-    "OPTIONS",
+    "average_one_bit",
     "decode_drive",
     "decode_levels",
     "decode_one_bit",
+    "decode_powers",
     "encode_drive",
     "encode_levels",
     "encode_one_bit",
-    "joint_mean_one_bit",
-    "mean_one_bit",
+    "encode_powers",
     "norm_scale",
     "quantize_levels",
+    "simulate_one_bit",
     "sums_of_squares",
     "transform",
 ]

@@ -1,32 +1,34 @@
 """The normative kernels, in NumPy: slow, obvious, and what the bits are.
 
-Every other implementation must give the same bits. The steps are in ``words`` (random words),
-``ranks``, ``norms``, ``rounding``, ``packing``, ``hadamard`` and ``powers``; ``fused`` puts them
-together.
+Every other backend must give the same bits. ``one_bit``, ``levels``, ``powers`` and ``rotation``
+put together the steps of ``words`` (random words), ``ranks``, ``norms``, ``rounding``, ``packing``
+and ``hadamard``. Contracts: :mod:`cqlib.kernels.api`.
 """
 
-from cqlib.kernels.reference.fused import (
-    decode_drive,
+from cqlib.kernels.reference.hadamard import length_in_steps, rotated_back, signs, transform
+from cqlib.kernels.reference.levels import (
     decode_levels,
-    decode_one_bit,
-    encode_drive,
     encode_levels,
-    encode_one_bit,
-    joint_mean_one_bit,
-    mean_one_bit,
     quantize_levels,
     unpack_levels,
 )
-from cqlib.kernels.reference.hadamard import length_in_steps, rotated_back, signs, transform
 from cqlib.kernels.reference.norms import l2_scale, norm_scale, sums_of_squares
+from cqlib.kernels.reference.one_bit import (
+    average_one_bit,
+    decode_one_bit,
+    encode_one_bit,
+    simulate_one_bit,
+)
 from cqlib.kernels.reference.packing import pack_integers, unpack_integers
 from cqlib.kernels.reference.powers import add_powers, decode_powers, encode_powers
 from cqlib.kernels.reference.ranks import permutation_ranks, permuted_clients, shift_ranks, sigma
+from cqlib.kernels.reference.rotation import decode_drive, encode_drive
 from cqlib.kernels.reference.words import private_keys, stream_words
 from cqlib.philox import philox4x32
 
 __all__ = [
     "add_powers",
+    "average_one_bit",
     "decode_drive",
     "decode_levels",
     "decode_one_bit",
@@ -35,10 +37,8 @@ __all__ = [
     "encode_levels",
     "encode_one_bit",
     "encode_powers",
-    "joint_mean_one_bit",
     "l2_scale",
     "length_in_steps",
-    "mean_one_bit",
     "norm_scale",
     "pack_integers",
     "permutation_ranks",
@@ -50,6 +50,7 @@ __all__ = [
     "shift_ranks",
     "sigma",
     "signs",
+    "simulate_one_bit",
     "stream_words",
     "sums_of_squares",
     "transform",

@@ -1,4 +1,4 @@
-"""What the caller hands in: buffers for results, and codes."""
+"""Checks of what a caller gives: vectors, codes, and arrays to fill."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cqlib.kernels.api import Array
 from cqlib.kernels.reference.packing import TILE, check_length, unpack_bits
 
 MOST_LEVELS = 2**16  # s 2^31 steps are well below 2^53, where float64 counts no longer
 
-Array = NDArray[Any]
-
 
 def check_vector(x: Any, client: int = 0, n_clients: int = 1) -> None:
-    """Refuse what is no float vector of this machine, and clients that there are not.
+    """Raise ValueError unless x is a vector, float32 or float64, and the client is in [0, n).
 
-    Raises:
-        ValueError: for another dtype than float32 and float64 in native order, another shape than
-            (d,) with d > 0, or a client out of [0, n).
+    The vector must have native byte order and shape (d,) with d > 0.
     """
     if str(x.dtype) not in ("float32", "float64", "torch.float32", "torch.float64"):
         raise ValueError(f"x must be float32 or float64, got {x.dtype}")
@@ -30,11 +27,11 @@ def check_vector(x: Any, client: int = 0, n_clients: int = 1) -> None:
 
 
 def check_messages(codes: Any, scales: Any) -> None:
-    """Refuse no messages at all, and another number of floats than of messages."""
+    """Raise ValueError unless there is at least one message, and one scale for each."""
     if len(codes) == 0 or tuple(scales.shape) != (len(codes),):
         raise ValueError(
-            f"expected a float for each of at least one messages, got {len(codes)} messages and "
-            f"floats of shape {tuple(scales.shape)}"
+            f"expected one or more messages and a scale for each, got {len(codes)} messages and "
+            f"scales of shape {tuple(scales.shape)}"
         )
 
 
@@ -55,8 +52,24 @@ def output(shape: tuple[int, ...], dtype: Any, out: Array | None) -> Array:
     return out
 
 
+def empty_rotated(D: int, scratch: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Return scratch, or a new array of D 32-bit floats.
+
+    Raises:
+        ValueError: if scratch has another shape or dtype, or is not contiguous.
+    """
+    if scratch is None:
+        return np.empty(D, dtype=np.float32)
+    if scratch.shape != (D,) or scratch.dtype != np.float32 or not _writable(scratch):
+        raise ValueError(
+            f"scratch must be a contiguous float32 array of shape ({D},), "
+            f"got {scratch.dtype} of shape {scratch.shape}"
+        )
+    return scratch
+
+
 def empty_codes(size: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """Return out, or a new array of that many bytes.
+    """Return out, or a new array of ``size`` bytes.
 
     Raises:
         ValueError: if out has another size or dtype, or is not contiguous.
@@ -72,7 +85,7 @@ def empty_codes(size: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
 
 
 def check_levels(levels: int) -> None:
-    """Refuse a number of levels above 0 that is out of range."""
+    """Raise ValueError unless the number of levels above 0 is in [1, 2^16]."""
     if not 1 <= levels <= MOST_LEVELS:
         raise ValueError(f"levels must be in [1, {MOST_LEVELS}], got {levels}")
 
@@ -101,7 +114,7 @@ def _writable(out: Array) -> bool:
 
 
 def check_padding(codes: NDArray[np.uint8], d: int) -> None:
-    """Refuse codes of another size than d bits take, and padding bits that are set."""
+    """Raise ValueError unless codes have the size of d bits, and padding bits are zero."""
     check_length(codes, -(-d // 8))
     m = d % TILE
     if m:

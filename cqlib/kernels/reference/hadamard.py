@@ -17,30 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.philox import Words, philox4x32
+from cqlib.kernels.api import Array, StreamKey
+from cqlib.philox import philox4x32
 
 SIGNED = 4096  # coordinates that look at the same bit, one word each
 CHUNK = 32 * SIGNED
 MOST_COORDINATES = 2**30  # of a rotation: integers of 32 bits hold what is decoded
 
-Array = NDArray[Any]
 Transform = Callable[..., Array]
-StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream a row
 
 
 def transform(x: Array, *, out: Array | None = None) -> Array:
-    """Return H x over the last axis.
-
-    Args:
-        x: float32, float64 or int32, shape (..., D), D a power of two.
-        out: contiguous array like x to fill; it may be x itself.
-
-    Raises:
-        ValueError: if D is no power of two, or ``out`` does not fit.
-
-    >>> transform(np.array([1.0, 2.0, 0.0, 0.0]))
-    array([ 3., -1.,  3., -1.])
-    """
+    """Take butterflies of all pairs, at one distance after the other."""
     y = empty_like(x, out)
     values, distance = x, 1
     while distance < x.shape[-1]:
@@ -75,7 +63,7 @@ def empty_like(x: Array, out: Array | None) -> Array:
 
 
 def signs(stream_key: StreamKey, D: int) -> NDArray[np.float32]:
-    """Return D random signs, shape (D,) or (c, D)."""
+    """Compute the words of all chunks, and look at one bit after the other."""
     k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None, None] for k in stream_key)
     chunks, quarter = -(-D // CHUNK), SIGNED // 4
     blocks = np.arange(min(D, quarter), dtype=np.uint64)
@@ -118,13 +106,7 @@ def rotated(x: Array, squares: Array | float, row_signs: Array, to_transform: Tr
 
 
 def rotated_back(bits: Array, scales: Array, row_signs: Array) -> NDArray[np.float32]:
-    r"""Return $R^{-1}(S\,b)$ for signs b: integers times $S/\sqrt D$ in float64, rounded once.
-
-    Args:
-        bits: whether a sign is 1, shape (..., D).
-        scales: S, float32 of shape (..., 1).
-        row_signs: shape (D,), or (c, D) for rows.
-    """
+    """Transform signs as int32, which is exact."""
     h = np.ascontiguousarray(np.where(bits, np.int32(1), np.int32(-1)))
     factor = np.asarray(scales, dtype=np.float64) / np.sqrt(bits.shape[-1])
     with np.errstate(over="ignore", under="ignore"):
@@ -133,7 +115,7 @@ def rotated_back(bits: Array, scales: Array, row_signs: Array) -> NDArray[np.flo
 
 
 def length_in_steps(y: Array) -> NDArray[np.int64]:
-    """Return |y|_1 over the last axis in steps of 2^-30, each entry rounded to the nearest."""
+    """Round every entry to an integer, then sum."""
     steps = np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64)
     return np.asarray(steps.sum(axis=-1))
 

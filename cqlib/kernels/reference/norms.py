@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cqlib.kernels.api import Array
+
 ROW = 64  # entries that are folded last
 _SMALLEST_SCALE = 2.0**-126  # the smallest normal float32
-
-Array = NDArray[Any]
 
 
 def tree_sum(values: Array) -> Array:
@@ -41,17 +40,13 @@ def _filled_up(values: Array, zeros: int) -> Array:
 
 
 def sums_of_squares(x: Array) -> NDArray[np.float64]:
-    """Sum of squares over the last axis, as :func:`tree_sum` adds them up."""
+    """Square in float64, then :func:`tree_sum`."""
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(tree_sum(np.square(x, dtype=np.float64)))
 
 
 def l2_scale(x: Array) -> NDArray[np.float32]:
-    """2-norm over the last axis as float32, rounded up, at least 2^-126; 0 for a zero vector.
-
-    Rounding up keeps every coordinate inside [-R, R]. The norm of a vector whose norm exceeds the
-    float32 range is infinity, for the caller to refuse.
-    """
+    """Round the root of :func:`sums_of_squares` up."""
     return scale_of_norm(np.sqrt(sums_of_squares(x)), lambda: (x != 0).any(axis=-1))
 
 
@@ -64,11 +59,7 @@ def scale_of_norm(norm: Array, not_zero: Callable[[], Array]) -> NDArray[np.floa
 
 
 def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
-    """p-norm over the last axis as float32, rounded up; 0 for a zero vector, as :func:`l2_scale`.
-
-    The largest entry is never above it, so that |x| / R stays in [0, 1]. For p other than 2 and
-    infinity a relative margin of 2^-40 covers the error of the powers and the sum.
-    """
+    """Sum powers of entries over the largest one, so that none overflows."""
     if p == 2:
         return l2_scale(x)
     largest = np.maximum(x.max(axis=-1), -x.min(axis=-1)).astype(np.float64)

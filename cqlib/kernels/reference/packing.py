@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sized
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cqlib.kernels.api import Array
+
 TILE = 1024
 TRIT_TILE = 1280
 _POWERS = 3 ** np.arange(5)
-
-Array = NDArray[Any]
 
 
 def tile_shapes(d: int, tile: int = TILE) -> list[tuple[int, int, int]]:
@@ -124,11 +123,7 @@ def unpack_trits(codes: NDArray[np.uint8], d: int) -> NDArray[np.int64]:
 
 
 def pack_integers(values: Array, width: int) -> NDArray[np.uint8]:
-    """Pack integers of shape (d,), in [0, 2^width), at width bits each.
-
-    >>> pack_integers(np.array([5, 1, 6]), 3)  # planes 110, 001, 101 in 2 bytes
-    array([25,  5], dtype=uint8)
-    """
+    """Pack the planes of a tile as one string of bits."""
     planes = np.arange(width, dtype=np.int64)[:, None]
     parts = [np.zeros(0, dtype=np.uint8)]
     for tiles in _tiles(values, TILE):
@@ -138,11 +133,8 @@ def pack_integers(values: Array, width: int) -> NDArray[np.uint8]:
 
 
 def unpack_integers(codes: NDArray[np.uint8], d: int, width: int) -> NDArray[np.int64]:
-    """Undo :func:`pack_integers`.
-
-    Raises:
-        ValueError: if a padding bit of the last tile is set.
-    """
+    """Undo :func:`pack_integers`."""
+    check_length(codes, integer_bytes(d, width))
     planes = np.arange(width, dtype=np.int64)[:, None]
     parts, start = [np.zeros(0, dtype=np.int64)], 0
     for _, count, m in tile_shapes(d):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cqlib.kernels.api import Array
 from cqlib.kernels.reference.packing import TILE
 from cqlib.kernels.reference.words import stream_words
 from cqlib.keys import Key, Stream
@@ -14,31 +15,11 @@ from cqlib.philox import philox4x32
 
 SIGMA_ROUNDS = 32  # swap-or-not rounds; fewer leave a measurable distance from uniform
 
-Array = NDArray[Any]
-
 
 def sigma(
     key: Key, *, tiles: int, clients: Array, n_clients: int, stream: Stream = Stream.SIGMA
 ) -> NDArray[np.int64]:
-    """Evaluate a shared random permutation of the clients, a fresh one per tile.
-
-    Each of 32 swap-or-not rounds r draws K_r in [0, n) and swaps x with K_r - x mod n where the
-    round's random bit of the larger of the two says so. In the stream: K_r of tile t is word
-    r mod 4 of Philox((r div 4, t, 0, 0)) scaled to [0, n); the bit of x is bit x mod 32 of word
-    (x div 32) mod 4 of Philox((x div 128, t, 1 + r, 0)).
-
-    Args:
-        key: the round's key.
-        tiles: number of tiles.
-        clients: ids to map, shape (c,), in [0, n_clients).
-        n_clients: n, in [1, 2^32).
-        stream: the shared stream to draw from.
-
-    Returns:
-        int64 array of shape (tiles, c): sigma_t(client).
-
-    Source: Hoang, Morris, Rogaway, "An enciphering scheme based on a card shuffle", CRYPTO 2012.
-    """
+    """Shuffle the ids of all tiles, round by round."""
     stream_key = key.shared(stream)
     t = np.arange(tiles, dtype=np.uint64)
     zero = np.zeros((), dtype=np.uint64)
@@ -55,7 +36,7 @@ def sigma(
 
 
 def permuted_clients(key: Key, clients: Array, n_clients: int) -> NDArray[np.int64]:
-    """Return the clients' places in one random order of all n, the same for everybody."""
+    """Evaluate :func:`sigma` for a single tile, from a stream of its own."""
     places = sigma(key, tiles=1, clients=clients, n_clients=n_clients, stream=Stream.ROWS)
     return np.asarray(places[0])
 
@@ -89,11 +70,7 @@ def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evalu
 
 
 def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
-    """Rank of each client at each coordinate: (shift_j + sigma_t(client)) mod n, shape (c, d).
-
-    shift_j is the coordinate's shared word times n, over 2^32, rounded down: uniform where n is a
-    power of two, else to within 2^-32 for each value, which sigma evens out.
-    """
+    """Add shift and place modulo n."""
     words = stream_words(key.shared(Stream.SHIFT), d).astype(np.uint64)
     shift = ((words * np.uint64(n_clients)) >> 32).astype(np.int64)  # up to 64 bits, unsigned
     tiles = -(-d // TILE)
@@ -103,13 +80,7 @@ def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[
 
 
 def permutation_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
-    """Rank of each client in a fresh uniform permutation per coordinate, shape (c, d).
-
-    Client i's rank at coordinate j is the number of clients with a smaller 64-bit ticket, made of
-    words 2 (i mod 2) and 2 (i mod 2) + 1 of block Philox((i div 2, j, 0, 0)) of stream
-    PERMUTATION; equal tickets (probability below n^2 2^-65) rank by client id. Cost O(n) a
-    coordinate: the literal rule, for reference; ``shift_ranks`` is the fast one.
-    """
+    """Sort the tickets of all clients, 1024 coordinates at a time."""
     ranks = np.empty((len(clients), d), dtype=np.int64)
     pairs = np.arange(-(-n_clients // 2), dtype=np.uint64)[:, None]
     zero = np.zeros((), dtype=np.uint64)

@@ -6,14 +6,12 @@ summation can change them.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-GRID_BITS = 30  # a range [-R, R] is cut into 2^31 steps of R 2^-30
+from cqlib.kernels.api import Array
 
-Array = NDArray[Any]
+GRID_BITS = 30  # a range [-R, R] is cut into 2^31 steps of R 2^-30
 
 
 def grid(x: Array, scale: NDArray[np.float32]) -> NDArray[np.int64]:

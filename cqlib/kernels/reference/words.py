@@ -19,20 +19,12 @@ from cqlib.philox import Words, philox4x32
 def private_keys(
     key: Key, stream: Stream, clients: ArrayLike
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return the keys of the clients' own streams; see :meth:`Key.private`."""
+    """Ask the key."""
     return key.private(stream, clients)
 
 
 def stream_words(stream_key: tuple[Words, Words], d: int) -> NDArray[np.int64]:
-    """Return the words of coordinates 0..d-1 of a stream.
-
-    Args:
-        stream_key: two words, or two arrays of shape (rows,): one stream a row.
-        d: number of coordinates.
-
-    Returns:
-        int64 array of shape (d,) or (rows, d), values in [0, 2^32).
-    """
+    """Compute the blocks of a tile, and put their words in the order of the coordinates."""
     k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None, None, None] for k in stream_key)
     parts = []
     for first, count, m in tile_shapes(d):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import guvectorize
 
-from cqlib.kernels.cpu.loops.compile import cached, compiled, inlined
+from cqlib.kernels.cpu.compiled.compile import cached, compiled, inlined
 from cqlib.kernels.reference.packing import TILE
 from cqlib.philox import MASK32, MULTIPLIERS, WEYL
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from cqlib.kernels.gpu.programs.common import TILE, TILE_BYTES, coordinate, lanes, stream_block, u32
+from cqlib.kernels.gpu.compiled.common import TILE, TILE_BYTES, coordinate, lanes, stream_block, u32
 
 
 @triton.jit

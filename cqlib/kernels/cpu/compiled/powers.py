@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cqlib.kernels.cpu.loops.compile import compiled, inlined
-from cqlib.kernels.cpu.loops.levels import STRIP, pack_strip
-from cqlib.kernels.cpu.loops.words import ONE, TILE_BYTES, half_tile_words
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
+from cqlib.kernels.cpu.compiled.levels import STRIP, pack_strip
+from cqlib.kernels.cpu.compiled.words import ONE, TILE_BYTES, half_tile_words
 from cqlib.kernels.reference.packing import TILE
 
 _MANTISSA = 52  # bits of a float64's fraction

@@ -16,9 +16,9 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from cqlib.kernels.cpu.loops.compile import compiled, inlined
-from cqlib.kernels.cpu.loops.one_bit import cq_threshold, encode_tile
-from cqlib.kernels.cpu.loops.words import LOW, TILE_BYTES, WORD, ZERO, philox, u64
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
+from cqlib.kernels.cpu.compiled.one_bit import cq_threshold, encode_tile
+from cqlib.kernels.cpu.compiled.words import LOW, TILE_BYTES, WORD, ZERO, philox, u64
 from cqlib.kernels.reference.packing import TILE
 from cqlib.kernels.reference.rounding import GRID_BITS
 

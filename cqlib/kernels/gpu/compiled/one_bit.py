@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from cqlib.kernels.gpu.programs.common import TILE, coordinate, lanes, philox, stream_block, u32
+from cqlib.kernels.gpu.compiled.common import TILE, coordinate, lanes, philox, stream_block, u32
 
 HALF: tl.constexpr = tl.constexpr(1 << 30)
 SIGMA_ROUNDS: tl.constexpr = tl.constexpr(32)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cqlib.kernels.cpu.loops.compile import compiled, inlined
-from cqlib.kernels.cpu.loops.words import ONE, TILE_BYTES, half_tile_words
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
+from cqlib.kernels.cpu.compiled.words import ONE, TILE_BYTES, half_tile_words
 from cqlib.kernels.reference.packing import TILE, TRIT_TILE
 
 STRIP = 5120

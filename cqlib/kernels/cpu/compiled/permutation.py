@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cqlib.kernels.cpu.loops.compile import compiled
-from cqlib.kernels.cpu.loops.words import ONE, TILE_BYTES, WORD, ZERO, philox, u64
+from cqlib.kernels.cpu.compiled.compile import compiled
+from cqlib.kernels.cpu.compiled.words import ONE, TILE_BYTES, WORD, ZERO, philox, u64
 from cqlib.kernels.reference.ranks import SIGMA_ROUNDS
 
 FIVE, SEVEN, THIRTY_ONE = u64(5), u64(7), u64(31)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cqlib.kernels.cpu.loops.compile import compiled, inlined
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
 from cqlib.kernels.reference.norms import ROW
 
 

@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cqlib.kernels.cpu.loops.compile import compiled, inlined
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
 
 LANES = 16
 REGISTERS = 256  # numbers that are transformed at once

@@ -1,7 +1,7 @@
 """The Walsh-Hadamard transform, and the signs and values of DRIVE.
 
-A program takes a tile through as many levels as fit: contiguous numbers first, then rows that are
-farther and farther apart, sixteen columns wide. Levels come in the order of
+A program takes a tile through as many stages as fit: contiguous numbers first, then rows that are
+farther and farther apart, sixteen columns wide. Stages come in the order of
 ``hadamard.transform``.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from cqlib.kernels.gpu.programs.common import TILE, TILE_BYTES, lanes, stream_block, u32
+from cqlib.kernels.gpu.compiled.common import TILE, TILE_BYTES, lanes, stream_block, u32
 
 SIGNED: tl.constexpr = tl.constexpr(4096)
 CHUNK: tl.constexpr = tl.constexpr(131072)
@@ -39,7 +39,7 @@ def _negative(words_ptr, j, here):
 
 
 @triton.jit
-def _level(v, DISTANCE: tl.constexpr, SIZE: tl.constexpr):
+def _stage(v, DISTANCE: tl.constexpr, SIZE: tl.constexpr):
     pairs = tl.permute(tl.reshape(v, (SIZE // (2 * DISTANCE), 2, DISTANCE)), (0, 2, 1))
     low, high = tl.split(pairs)
     pairs = tl.permute(tl.join(low + high, low - high), (0, 2, 1))
@@ -47,46 +47,46 @@ def _level(v, DISTANCE: tl.constexpr, SIZE: tl.constexpr):
 
 
 @triton.jit
-def _butterflies(v, FIRST: tl.constexpr, SIZE: tl.constexpr, LEVELS: tl.constexpr):
-    """Take a tile of SIZE numbers through LEVELS levels, at distance FIRST, 2 FIRST, ..."""
-    for level in tl.static_range(LEVELS):
-        v = _level(v, FIRST << level, SIZE)
+def _butterflies(v, FIRST: tl.constexpr, SIZE: tl.constexpr, STAGES: tl.constexpr):
+    """Take a tile of SIZE numbers through STAGES stages, at distance FIRST, 2 FIRST, ..."""
+    for stage in tl.static_range(STAGES):
+        v = _stage(v, FIRST << stage, SIZE)
     return v
 
 
 @triton.jit
-def rotate_kernel(x_ptr, words_ptr, out_ptr, d, unit, SIZE: tl.constexpr, LEVELS: tl.constexpr):
+def rotate_kernel(x_ptr, words_ptr, out_ptr, d, unit, SIZE: tl.constexpr, STAGES: tl.constexpr):
     """Load coordinates times signs and a power of two, and transform a tile."""
     j = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     x = tl.load(x_ptr + j, mask=j < d, other=0.0)
     z = (x * unit).to(tl.float32)
     z = tl.where(_negative(words_ptr, j, j < d), -z, z)
-    tl.store(out_ptr + j, _butterflies(z, 1, SIZE, LEVELS))
+    tl.store(out_ptr + j, _butterflies(z, 1, SIZE, STAGES))
 
 
 @triton.jit
-def spread_kernel(codes_ptr, out_ptr, D, SIZE: tl.constexpr, LEVELS: tl.constexpr):
+def spread_kernel(codes_ptr, out_ptr, D, SIZE: tl.constexpr, STAGES: tl.constexpr):
     """Load bits as 1 and -1, and transform a tile."""
     j = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     tile, place = j // TILE, j % TILE
     length = (tl.minimum(D, TILE) + 7) // 8
     byte = tl.load(codes_ptr + tile * TILE_BYTES + place % length).to(tl.int32)
     bit = (byte >> (place // length).to(tl.int32)) & 1
-    tl.store(out_ptr + j, _butterflies(2 * bit - 1, 1, SIZE, LEVELS))
+    tl.store(out_ptr + j, _butterflies(2 * bit - 1, 1, SIZE, STAGES))
 
 
 @triton.jit
-def levels_kernel(
+def stages_kernel(
     x_ptr, out_ptr, distance,
-    COLUMNS: tl.constexpr, SIZE: tl.constexpr, LEVELS: tl.constexpr,
+    COLUMNS: tl.constexpr, SIZE: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Take SIZE / COLUMNS rows, so far apart, through their levels."""
+    """Take SIZE / COLUMNS rows, ``distance`` apart, through their stages."""
     p = tl.program_id(0).to(tl.int64)
     side_by_side = distance // COLUMNS
     start = p // side_by_side * (distance * (SIZE // COLUMNS)) + p % side_by_side * COLUMNS
     i = tl.arange(0, SIZE)
     j = start + i // COLUMNS * distance + i % COLUMNS
-    tl.store(out_ptr + j, _butterflies(tl.load(x_ptr + j), COLUMNS, SIZE, LEVELS))
+    tl.store(out_ptr + j, _butterflies(tl.load(x_ptr + j), COLUMNS, SIZE, STAGES))
 
 
 @triton.jit

@@ -18,8 +18,8 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic, overload
 
-from cqlib.kernels.cpu.loops.compile import compiled, inlined
-from cqlib.kernels.cpu.loops.words import LOW, ONE, TILE_BYTES, WORD, half_tile_words
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
+from cqlib.kernels.cpu.compiled.words import LOW, ONE, TILE_BYTES, WORD, half_tile_words
 from cqlib.kernels.reference.packing import TILE
 from cqlib.kernels.reference.rounding import GRID_BITS
 
@@ -116,7 +116,7 @@ def encode_tiles(x, step, k0, k1, correlated, s0, s1, places, n, first, last, ou
 
 
 @compiled
-def one_bit_joint_mean(x, scales, k0, k1, correlated, s0, s1, places, n, first, last, out):
+def simulate(x, scales, k0, k1, correlated, s0, s1, places, n, first, last, out):
     """Fill out, shape (b, d), with the mean of all clients' rounded vectors.
 
     x has shape (b, n, d), scales (b, n), places (tiles, n); a batch shares its randomness. Sums run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cqlib.kernels.cpu.loops.compile import compiled
-from cqlib.kernels.cpu.loops.levels import _pack_planes, _unpack_planes
+from cqlib.kernels.cpu.compiled.compile import compiled
+from cqlib.kernels.cpu.compiled.levels import _pack_planes, _unpack_planes
 from cqlib.kernels.reference.packing import TILE
 
 

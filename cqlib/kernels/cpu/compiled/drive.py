@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from cqlib.kernels.cpu.loops.butterflies import (
+from cqlib.kernels.cpu.compiled.butterflies import (
     BLOCK,
     COLUMNS,
     NEAR,
@@ -22,8 +22,8 @@ from cqlib.kernels.cpu.loops.butterflies import (
     transform_block,
     upper_levels,
 )
-from cqlib.kernels.cpu.loops.compile import compiled, inlined
-from cqlib.kernels.cpu.loops.words import TILE_BYTES, ZERO, philox, u64
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
+from cqlib.kernels.cpu.compiled.words import TILE_BYTES, ZERO, philox, u64
 from cqlib.kernels.reference.hadamard import CHUNK, SIGNED
 from cqlib.kernels.reference.packing import TILE
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cqlib.kernels.cpu.loops.compile import compiled, inlined
-from cqlib.kernels.cpu.loops.words import ONE, TILE_BYTES, u64
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
+from cqlib.kernels.cpu.compiled.words import ONE, TILE_BYTES, u64
 from cqlib.kernels.reference.packing import TILE
 
 u8 = np.uint8
@@ -16,7 +16,7 @@ AT_ONCE = 8
 
 
 @compiled
-def one_bit_decode(codes, R, first, last, out):
+def decode(codes, R, first, last, out):
     """Fill tiles first .. last - 1 of out, shape (d,), with R where the bit is set, else -R."""
     for t in range(first, last):
         m = min(TILE, out.size - t * TILE)
@@ -55,7 +55,7 @@ def _count_tile(codes, first, last, t, length, count):
 
 
 @compiled
-def one_bit_mean_of_equal(codes, R, first, last, out):
+def average_of_equal(codes, R, first, last, out):
     """Fill out, shape (d,), with the mean of n messages that share their range.
 
     Set bits are counted, in bytes for 255 messages at most. What is then computed is what adding up
@@ -108,7 +108,7 @@ def _add_tile(codes, scales, first, last, t, length, total):
 
 
 @compiled
-def one_bit_mean(codes, scales, first, last, out):
+def average(codes, scales, first, last, out):
     """Fill out, shape (d,), with the mean of n messages, added up in their order in float64."""
     clients, n = codes.shape[0], np.float64(codes.shape[0])
     together = TOGETHER // 4

@@ -1,0 +1,86 @@
+"""One-bit messages: IQ, and CQ by shift ranks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from cqlib.kernels.api.types import A
+from cqlib.keys import Key
+
+
+class OneBit(Protocol[A]):
+    """Each coordinate becomes one end of [-R, R]."""
+
+    def encode_one_bit(
+        self,
+        x: A,
+        scale: A | float,
+        *,
+        key: Key,
+        client: int,
+        n_clients: int,
+        correlated: bool,
+        out: A | None = None,
+    ) -> A:
+        """Round one client's vector to the ends of [-R, R] and pack the bits.
+
+        Args:
+            x: finite, shape (d,), float32 or float64.
+            scale: R, a float32, at least |x_j|, or an array of it without axes; for 0 all bits are
+                clear.
+            key: the round's key.
+            client: its id.
+            n_clients: n.
+            correlated: True for CQ, whose thresholds are stratified over the clients; False for
+                IQ, whose thresholds are independent.
+            out: uint8, shape (ceil(d / 8),), to fill.
+
+        Returns:
+            The codes, or ``out``.
+
+        Raises:
+            ValueError: for another x, a client outside [0, n), or if ``out`` does not fit.
+        """
+        ...
+
+    def decode_one_bit(self, codes: A, scale: A | float, *, d: int, out: A | None = None) -> A:
+        """Return R where the bit is set and -R where it is clear.
+
+        Args:
+            codes: uint8, shape (ceil(d / 8),).
+            scale: R, a float32, or an array of it without axes; 0 gives zeros.
+            d: number of coordinates.
+            out: float32 or float64, shape (d,), to fill; by default a new array of float32.
+
+        Raises:
+            ValueError: for the wrong number of bytes or padding that is not zero.
+        """
+        ...
+
+    def average_one_bit(self, codes: A, scales: A, *, d: int, out: A | None = None) -> A:
+        """Return the mean of n messages, summed in float64 in their order and divided last.
+
+        Args:
+            codes: uint8, shape (n, ceil(d / 8)).
+            scales: float32, shape (n,).
+            d: number of coordinates.
+            out: float32 or float64, shape (d,), to fill; by default a new array of float64.
+
+        Raises:
+            ValueError: as ``decode_one_bit``, for no messages, or not one scale for each.
+        """
+        ...
+
+    def simulate_one_bit(
+        self, X: A, scales: A, *, key: Key, correlated: bool, out: A | None = None
+    ) -> A:
+        """Round the vectors of all n clients and return the mean that the server computes.
+
+        Args:
+            X: finite, shape (..., n, d); leading axes share their randomness.
+            scales: R of each vector, float32, shape (..., n).
+            key: the round's key.
+            correlated: CQ or IQ.
+            out: float32 or float64, shape (..., d), to fill; by default a new array of float64.
+        """
+        ...

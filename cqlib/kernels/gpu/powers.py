@@ -1,0 +1,9 @@
+"""Signed powers of two for tensors on a GPU: by compiled loops, in main memory."""
+
+from __future__ import annotations
+
+from cqlib.kernels import cpu
+from cqlib.kernels.on_tensors import OnTensors
+
+encode_powers = OnTensors(cpu).encode_powers
+decode_powers = OnTensors(cpu).decode_powers

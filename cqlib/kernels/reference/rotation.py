@@ -1,0 +1,68 @@
+"""DRIVE's messages, by ``hadamard`` and ``packing``."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.kernels.api import Array
+from cqlib.kernels.reference.buffers import (
+    check_padding,
+    check_vector,
+    empty_codes,
+    empty_rotated,
+    output,
+)
+from cqlib.kernels.reference.hadamard import (
+    drive_scale,
+    length_in_steps,
+    rotated,
+    rotated_back,
+    rotated_size,
+    signs,
+    transform,
+)
+from cqlib.kernels.reference.packing import pack_bits, unpack_bits
+from cqlib.keys import Key, Stream
+
+
+def encode_drive(
+    x: Array,
+    squares: float,
+    *,
+    unbiased: bool,
+    key: Key,
+    client: int,
+    out: NDArray[np.uint8] | None = None,
+    scratch: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.uint8], np.float32]:
+    """Rotate, then pack the signs."""
+    check_vector(x)
+    D = rotated_size(x.size)
+    y = empty_rotated(D, scratch)
+    codes = empty_codes(-(-D // 8), out)
+    k0, k1 = key.private(Stream.ROTATION, np.array([client]))
+    y[:] = rotated(x, squares, signs((k0[0], k1[0]), D), transform)
+    S = drive_scale(squares, int(length_in_steps(y)), D, unbiased=unbiased)
+    codes[:] = pack_bits((y >= 0) & (S > 0))
+    return codes, S
+
+
+def decode_drive(
+    codes: NDArray[np.uint8],
+    scale: Array | float,
+    *,
+    d: int,
+    key: Key,
+    client: int,
+    out: Array | None = None,
+) -> Array:
+    """Unpack the signs, then rotate back."""
+    D = rotated_size(d)
+    check_padding(codes, D)
+    values = output((d,), np.float32, out)
+    k0, k1 = key.private(Stream.ROTATION, np.array([client]))
+    row_signs = signs((k0[0], k1[0]), D)
+    bits = unpack_bits(codes, D)
+    values[:] = rotated_back(bits, np.array([scale]), row_signs)[:d]
+    return values
