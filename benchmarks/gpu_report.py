@@ -3,8 +3,9 @@
 ``python -m benchmarks.gpu_report`` compiles all of ``kernels.gpu.compiled``, in the variants that
 are listed here, for sm_80, sm_90 and sm_100 down to machine code, and prints the registers, the
 shared memory and the spills of each, and an **estimate** of its speed: the smaller of what the
-memory bandwidth allows, each byte moved once, and what the schedulers allow, every machine instruction issued once.
-Nothing here is measured on a GPU; ``benchmarks/`` does that where there is one.
+memory bandwidth allows, each byte moved once, and what the schedulers allow, every machine
+instruction issued once. Nothing here is measured on a GPU; ``benchmarks/`` does that where there is
+one.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _SCHEDULERS = 4  # of a processor, each issues one instruction for 32 lanes a cy
 class Program(NamedTuple):
     """One program with fixed options, and how its cost is counted."""
 
-    name: str  # module of ``kernels.gpu.compiled``, and function without "_kernel"
+    name: str  # file of ``kernels.gpu.compiled``, and function without "_kernel"
     options: dict[str, Any]
     types: dict[str, str]
     coordinates: float  # that a thread serves

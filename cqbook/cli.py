@@ -156,12 +156,16 @@ def info_command() -> None:
     """Say what the kernels run on, and why, and which versions are at work."""
     import torch
 
-    from cqlib.kernels import dispatch
+    from cqlib.kernels import dispatch, limits
 
     table = Table("tensors on", "kernels", "why")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         table.add_row(*dispatch.choose(device))
     _out.print(table)
+    elsewhere = Table("backend", "operations", "lacking, or left to another backend, and why")
+    for row in limits.rows():
+        elsewhere.add_row(*row)
+    _out.print(elsewhere)
     versions = " ".join(f"{name} {version(name)}" for name in ("cqlib", "torch", "numba", "numpy"))
     click.echo(f"{versions}; {torch.get_num_threads()} threads")
 

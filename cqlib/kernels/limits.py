@@ -5,46 +5,68 @@ Tests compare this with the functions that a backend has; ``cqlib info`` prints 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-_OTHERS_SHARE = "needed by compressors in main memory only, for steps that no kernel does at once"
-_TICKETS = "the literal rule, O(n) a coordinate, is there to compare with; shift_ranks is fast"
+_STEP = "a step that compressors take by themselves, always in main memory"
+_ON_ITS_WAY = "messages are added up on their way in main memory"
+_IN_REGISTERS = "each program finds its own in registers, and stores none"
+_LITERAL = "the literal rule, O(n) a coordinate; it is there to compare with"
 _POWERS = "powers of floats differ from one library to the next in their last bits"
+_UNWRITTEN = "all vectors, to cpu by way of main memory: no program is written yet"
 
-# Operations of HostKernels that are not there, by backend.
+# Operations of ``HostKernels`` that a backend has not.
 LACKS: Mapping[str, Mapping[str, str]] = {
     "reference": {},
     "cpu": {},
     "triton": {
-        "add_powers": "messages of powers of two are added up in main memory, on their way",
+        "add_powers": _ON_ITS_WAY,
+        "dither": _STEP,
         "l2_scale": "norm_scale with p = 2 is the same",
-        "length_in_steps": _OTHERS_SHARE,
-        "pack_integers": "sums of levels are packed in main memory, on their way",
-        "permutation_ranks": _TICKETS,
-        "permuted_clients": _OTHERS_SHARE,
-        "philox4x32": _OTHERS_SHARE,
-        "private_keys": "two words a client: not worth a program of its own",
-        "rotated_back": _OTHERS_SHARE,
-        "shift_ranks": "encode_one_bit finds the ranks in registers, and never stores them",
-        "sigma": "one client's places are found by encode_one_bit itself",
-        "signs": _OTHERS_SHARE,
-        "stream_words": "every program computes its own words in registers",
-        "unpack_integers": "sums of levels are unpacked in main memory, on their way",
-        "unpack_levels": "messages are added up in main memory, on their way",
+        "length_in_steps": _STEP,
+        "pack": _STEP,
+        "pack_integers": _ON_ITS_WAY,
+        "permutation_ranks": _LITERAL,
+        "permuted_clients": _STEP,
+        "philox4x32": _STEP,
+        "private_keys": _STEP,
+        "rotated_back": _STEP,
+        "shift_ranks": _IN_REGISTERS,
+        "sigma": _IN_REGISTERS,
+        "signs": _STEP,
+        "stream_words": _IN_REGISTERS,
+        "unpack": _STEP,
+        "unpack_integers": _ON_ITS_WAY,
+        "unpack_levels": _ON_ITS_WAY,
     },
 }
 
-# Operations that are there, but leave some arguments to another backend: which ones, and why.
+# Operations that a backend has, but leaves to another one: for which arguments, to whom, why.
 LEAVES: Mapping[str, Mapping[str, str]] = {
     "reference": {},
     "cpu": {
-        "encode_one_bit": "n >= 2^31 to reference: 2 n g would exceed 64 bits",
-        "norm_scale": f"p other than 2 to reference: {_POWERS}",
-        "permutation_ranks": f"all to reference: {_TICKETS}",
+        "encode_one_bit": "2^31 clients or more, to reference: 2 n g exceeds 64 bits",
+        "norm_scale": f"p other than 2, to reference: {_POWERS}",
+        "pack": "alphabets above 2^32, to reference: symbols are computed in 32 bits",
+        "permutation_ranks": f"all clients, to reference: {_LITERAL}",
+        "unpack": "alphabets above 2^32, to reference: symbols are computed in 32 bits",
     },
     "triton": {
-        "decode_powers": "all to cpu, through main memory: no program is written yet",
-        "encode_powers": "all to cpu, through main memory: no program is written yet",
-        "norm_scale": f"p other than 2 and inf to reference, through main memory: {_POWERS}",
+        "decode_powers": _UNWRITTEN,
+        "encode_powers": _UNWRITTEN,
+        "norm_scale": f"p other than 2 and inf, to reference by way of main memory: {_POWERS}",
     },
 }
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """Yield backend, operations and reason, for operations lacking or left to another backend.
+
+    >>> [(operations, reason) for backend, operations, reason in rows() if backend == "cpu"][0]
+    ('encode_one_bit', 'left for 2^31 clients or more, to reference: 2 n g exceeds 64 bits')
+    """
+    for said, limits in (("lacking", LACKS), ("left for", LEAVES)):
+        link = ": " if said == "lacking" else " "
+        for backend, reasons in limits.items():
+            for reason in dict.fromkeys(reasons.values()):
+                names = [name for name, given in reasons.items() if given == reason]
+                yield backend, ", ".join(names), f"{said}{link}{reason}"

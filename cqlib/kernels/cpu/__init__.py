@@ -24,6 +24,7 @@ from cqlib.kernels.cpu.rotation import (
     signs,
     transform,
 )
+from cqlib.kernels.cpu.symbols import dither, pack, unpack
 from cqlib.kernels.cpu.words import philox4x32, private_keys, stream_words
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "decode_levels",
     "decode_one_bit",
     "decode_powers",
+    "dither",
     "encode_drive",
     "encode_levels",
     "encode_one_bit",
@@ -40,6 +42,7 @@ __all__ = [
     "l2_scale",
     "length_in_steps",
     "norm_scale",
+    "pack",
     "pack_integers",
     "permutation_ranks",
     "permuted_clients",
@@ -54,6 +57,7 @@ __all__ = [
     "stream_words",
     "sums_of_squares",
     "transform",
+    "unpack",
     "unpack_integers",
     "unpack_levels",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cqlib.kernels.api import Array
-from cqlib.kernels.cpu import symbols
+from cqlib.kernels.cpu import strips
 from cqlib.kernels.cpu.compiled import levels as loops
 from cqlib.kernels.cpu.threads import over_tiles, private_words
 from cqlib.kernels.reference.buffers import check_levels, check_vector, empty_levels, output
@@ -46,7 +46,7 @@ def encode_levels(
     """Round and pack strip after strip."""
     check_vector(x)
     check_levels(levels)
-    return symbols.encode(x, scale, loops.encode, levels, levels, key, client, out)
+    return strips.encode(x, scale, loops.encode, levels, levels, key, client, out)
 
 
 def decode_levels(
@@ -56,7 +56,7 @@ def decode_levels(
     check_levels(levels)
     check_length(codes, code_bytes(d, 2 * levels + 1))  # before so much is allocated
     values = output((d,), np.float32, out)
-    return symbols.read(codes, levels, level_values(scale, levels), values)
+    return strips.read(codes, levels, level_values(scale, levels), values)
 
 
 def unpack_levels(codes: NDArray[np.uint8], *, d: int, levels: int) -> NDArray[np.int32]:
@@ -64,4 +64,4 @@ def unpack_levels(codes: NDArray[np.uint8], *, d: int, levels: int) -> NDArray[n
     check_levels(levels)
     check_length(codes, code_bytes(d, 2 * levels + 1))
     signed = levels_of(np.arange(2 * levels + 1)).astype(np.int32)
-    return np.asarray(symbols.read(codes, levels, signed, np.empty(d, dtype=np.int32)))
+    return np.asarray(strips.read(codes, levels, signed, np.empty(d, dtype=np.int32)))

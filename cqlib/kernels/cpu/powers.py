@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cqlib.kernels.api import Array
-from cqlib.kernels.cpu import symbols
+from cqlib.kernels.cpu import strips
 from cqlib.kernels.cpu.compiled import powers as loops
 from cqlib.kernels.cpu.threads import over_tiles
 from cqlib.kernels.reference.buffers import check_vector, output
@@ -42,7 +42,7 @@ def encode_powers(
     """Round and pack strip after strip."""
     check_vector(x)
     check_powers(lowest, levels)
-    return symbols.encode(x, scale, loops.encode, lowest, levels, key, client, out)
+    return strips.encode(x, scale, loops.encode, lowest, levels, key, client, out)
 
 
 def decode_powers(
@@ -58,4 +58,4 @@ def decode_powers(
     check_powers(lowest, levels)
     check_length(codes, code_bytes(d, 2 * levels + 1))
     values = output((d,), np.float32, out)
-    return symbols.read(codes, levels, power_values(scale, lowest, levels), values)
+    return strips.read(codes, levels, power_values(scale, lowest, levels), values)

@@ -1,68 +1,85 @@
-"""Symbols of dithering by compiled loops: rounded and packed, unpacked and looked up."""
+"""Symbols of any alphabet by compiled loops."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.kernels.api import Array
-from cqlib.kernels.cpu.compiled import levels as loops
-from cqlib.kernels.cpu.threads import over_tiles, private_words
-from cqlib.kernels.reference.buffers import empty_codes
-from cqlib.kernels.reference.packing import TILE, TRIT_TILE, code_bytes, unpack
-from cqlib.keys import Key, Stream
+from cqlib.kernels.api import Array, StreamKey
+from cqlib.kernels.cpu.compiled import levels as level_loops
+from cqlib.kernels.cpu.compiled import symbols as loops
+from cqlib.kernels.cpu.threads import over_tiles
+from cqlib.kernels.reference import packing
+from cqlib.kernels.reference.packing import TILE, TRIT_TILE, check_length, code_bytes
+from cqlib.kernels.reference.symbols import check_signed, symbol_dtype
+
+_WIDEST = 32  # bits of the largest symbol that the loops know
 
 
-def encode(
-    x: Array,
-    scale: Array | float,
-    loop: Any,
-    grid: int,
-    levels: int,
-    key: Key,
-    client: int,
-    out: NDArray[np.uint8] | None,
-) -> NDArray[np.uint8]:
-    """Round and pack by a loop, which takes its grid as an integer."""
-    codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
-    if scale == 0:
-        codes[:] = 0
-        return codes
-    x, R = np.ascontiguousarray(x), float(scale)
-    k0, k1 = private_words(key, Stream.ROUNDING, client)
-    width, like = _symbol_kind(levels)
+def pack(symbols: Array, alphabet: int) -> NDArray[np.uint8]:
+    """Pack strip after strip; the reference packs alphabets above 2^32."""
+    width = (alphabet - 1).bit_length()
+    if not 0 < width <= _WIDEST:
+        return packing.pack(symbols, alphabet)
+    codes = np.empty(code_bytes(symbols.size, alphabet), dtype=np.uint8)
+    values, kind = np.ascontiguousarray(symbols), _width(alphabet)
+    if values.dtype == bool:
+        values = values.view(np.uint8)
     return np.asarray(
         over_tiles(
-            -(-x.size // loops.STRIP),
-            lambda a, b: loop(x, R, grid, width, like, k0, k1, a, b, codes),
+            -(-values.size // level_loops.STRIP),
+            lambda a, b: loops.pack(values, kind, _like(alphabet), a, b, codes),
             codes,
             5,
         )
     )
 
 
-def read(codes: NDArray[np.uint8], levels: int, table: Array, values: Array) -> Array:
-    """Fill values with what a table has for each symbol."""
-    d, alphabet = values.size, 2 * levels + 1
-    ragged = d % (TRIT_TILE if levels == 1 else TILE)
-    unpack(codes[code_bytes(d - ragged, alphabet) :], ragged, alphabet)  # checks the padding
-    codes = np.ascontiguousarray(codes)
-    width, like = _symbol_kind(levels)
-    largest = []
+def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
+    """Unpack strip after strip; the reference looks at the padding of the last tile."""
+    width = (alphabet - 1).bit_length()
+    if not 0 < width <= _WIDEST:
+        return packing.unpack(data, count, alphabet)
+    check_length(data, code_bytes(count, alphabet))
+    ragged = count % (TRIT_TILE if alphabet == 3 else TILE)
+    tail = data[code_bytes(count - ragged, alphabet) :]
+    packing.unpack(tail, ragged, alphabet)  # checks the padding
+    codes = np.ascontiguousarray(data)
+    values = np.empty(count, dtype=np.uint8 if alphabet == 2 else np.int64)
+    kind = _width(alphabet)
+    largest = [0]
     over_tiles(
-        -(-d // loops.STRIP),
-        lambda a, b: largest.append(loops.decode(codes, width, table, like, a, b, values)),
+        -(-count // level_loops.STRIP),
+        lambda a, b: largest.append(loops.unpack(codes, kind, _like(alphabet), a, b, values)),
         values,
         5,
     )
-    if max(largest) >= (243 if levels == 1 else alphabet):
-        unpack(codes, d, alphabet)  # says what is wrong
-    return values
+    if max(largest) >= (243 if alphabet == 3 else alphabet):
+        packing.unpack(data, count, alphabet)  # says what is wrong
+    return values.view(bool) if alphabet == 2 else values
 
 
-def _symbol_kind(levels: int) -> tuple[int, Array]:
-    """Return the bits of a symbol, 0 for trits, and an array of the dtype to compute them in."""
-    width = 0 if levels == 1 else (2 * levels).bit_length()
-    return width, np.empty(0, np.uint8 if 2 * levels < 256 else np.uint32)
+def dither(y: Array, stream_key: StreamKey, *, levels: int) -> Array:
+    """Round row after row."""
+    check_signed(y, levels)
+    k0, k1 = (np.asarray(k, dtype=np.uint64).reshape(-1) for k in stream_key)
+    rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
+    out = np.empty(rows.shape, dtype=symbol_dtype(levels))
+    for i, (row, symbols) in enumerate(zip(rows, out, strict=True)):
+        _dither(row, levels, k0[i % k0.size], k1[i % k1.size], symbols)
+    return out.reshape(y.shape)
+
+
+def _dither(row: Array, levels: int, k0: np.uint64, k1: np.uint64, out: Array) -> None:
+    tiles = -(-row.size // TILE)
+    over_tiles(tiles, lambda a, b: loops.dither(row, levels, k0, k1, a, b, out), out)
+
+
+def _width(alphabet: int) -> int:
+    """Return the bits of a symbol, 0 for trits, as the loops take it."""
+    return 0 if alphabet == 3 else (alphabet - 1).bit_length()
+
+
+def _like(alphabet: int) -> Array:
+    """Return an array of the dtype to compute symbols in."""
+    return np.empty(0, np.uint8 if alphabet <= 256 else np.uint32)

@@ -19,10 +19,11 @@ from cqlib.kernels.reference.one_bit import (
     encode_one_bit,
     simulate_one_bit,
 )
-from cqlib.kernels.reference.packing import pack_integers, unpack_integers
+from cqlib.kernels.reference.packing import pack, pack_integers, unpack, unpack_integers
 from cqlib.kernels.reference.powers import add_powers, decode_powers, encode_powers
 from cqlib.kernels.reference.ranks import permutation_ranks, permuted_clients, shift_ranks, sigma
 from cqlib.kernels.reference.rotation import decode_drive, encode_drive
+from cqlib.kernels.reference.symbols import dither
 from cqlib.kernels.reference.words import private_keys, stream_words
 from cqlib.philox import philox4x32
 
@@ -33,6 +34,7 @@ __all__ = [
     "decode_levels",
     "decode_one_bit",
     "decode_powers",
+    "dither",
     "encode_drive",
     "encode_levels",
     "encode_one_bit",
@@ -40,6 +42,7 @@ __all__ = [
     "l2_scale",
     "length_in_steps",
     "norm_scale",
+    "pack",
     "pack_integers",
     "permutation_ranks",
     "permuted_clients",
@@ -54,6 +57,7 @@ __all__ = [
     "stream_words",
     "sums_of_squares",
     "transform",
+    "unpack",
     "unpack_integers",
     "unpack_levels",
 ]

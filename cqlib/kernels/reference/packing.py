@@ -202,7 +202,7 @@ def check_length(data: Sized, expected: int) -> None:
 
 
 def pack(symbols: Array, alphabet: int) -> NDArray[np.uint8]:
-    """Pack symbols of shape (count,), in [0, alphabet), by the code of that alphabet."""
+    """Choose the code by the alphabet."""
     if alphabet == 2:
         return pack_bits(symbols.astype(bool))
     if alphabet == 3:
@@ -211,12 +211,7 @@ def pack(symbols: Array, alphabet: int) -> NDArray[np.uint8]:
 
 
 def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
-    """Undo :func:`pack`: booleans for two symbols, else int64; shape (count,).
-
-    Raises:
-        ValueError: for the wrong number of bytes, padding that is not zero, or a symbol that the
-            alphabet does not have. Nothing is allocated before the number of bytes is checked.
-    """
+    """Undo :func:`pack`."""
     check_length(data, code_bytes(count, alphabet))
     if alphabet == 2:
         return unpack_bits(data, count)

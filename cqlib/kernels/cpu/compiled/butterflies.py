@@ -1,11 +1,11 @@
 """The fast Walsh-Hadamard transform, in registers, then in cache, then over memory.
 
 Butterflies below distance 16 add a vector of 16 numbers to itself with its lanes exchanged, the
-others add whole vectors: 16 of them are taken through the first eight levels without leaving the
-registers. Further up eight vectors, three levels, are read and written at once. Levels come in the
+others add whole vectors: 16 of them are taken through the first eight stages without leaving the
+registers. Further up eight vectors, three stages, are read and written at once. Stages come in the
 order of ``hadamard.transform``, so that floats are rounded alike.
 
-What does not fit in the cache is taken through its upper levels a few columns at a time.
+What does not fit in the cache is taken through its upper stages a few columns at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLUMNS = 128  # side by side: fewer leave the memory waiting
 
 
 def _butterflies(bits, lanes):
-    """Make the code for 2^bits vectors, and all levels between their lanes if so asked."""
+    """Make the code for 2^bits vectors, and all stages between their lanes if so asked."""
 
     @intrinsic
     def code(typing_context, z, start, stride):
@@ -68,8 +68,8 @@ def _butterflies(bits, lanes):
                         values[i] = builder.call(fused, [value, sign, other])
                     else:
                         values[i] = add(other, builder.mul(value, sign))
-            for level in range(bits):
-                far = 1 << level
+            for stage in range(bits):
+                far = 1 << stage
                 for i in range(1 << bits):
                     if not i & far:
                         low, high = values[i], values[i | far]
@@ -84,12 +84,12 @@ def _butterflies(bits, lanes):
 
 
 _two, _four, _eight, _sixteen = (_butterflies(bits, lanes=False) for bits in (1, 2, 3, 4))
-_first_eight_levels = _butterflies(4, lanes=True)
+_first_eight_stages = _butterflies(4, lanes=True)
 
 
 @inlined
-def upper_levels(z, start, size, low):
-    """Take size numbers through the levels at distance low .. size/2; low is at least 16."""
+def upper_stages(z, start, size, low):
+    """Take size numbers through the stages at distance low .. size/2; low is at least 16."""
     distance = low
     while distance < size:
         if 8 * distance <= size:
@@ -121,18 +121,18 @@ def _few(z, start, size):
 
 
 @inlined
-def lower_levels(z, start, size):
+def lower_stages(z, start, size):
     """Transform size <= NEAR numbers in place."""
     if size < REGISTERS:
         _few(z, start, size)
         return
     for c in range(start, start + size, REGISTERS):
-        _first_eight_levels(z, c, LANES)
+        _first_eight_stages(z, c, LANES)
     if size == NEAR:
         for c in range(start, start + REGISTERS, LANES):
             _sixteen(z, c, REGISTERS)
     else:
-        upper_levels(z, start, size, REGISTERS)
+        upper_stages(z, start, size, REGISTERS)
 
 
 @inlined
@@ -140,8 +140,8 @@ def transform_block(z, start, size):
     """Transform size <= BLOCK numbers in place."""
     near = min(size, NEAR)
     for base in range(start, start + size, near):
-        lower_levels(z, base, near)
-    upper_levels(z, start, size, near)
+        lower_stages(z, base, near)
+    upper_stages(z, start, size, near)
 
 
 @inlined
@@ -166,5 +166,5 @@ def transform(z, first, last):
         if rows > 1:
             for c in range(0, BLOCK, COLUMNS):
                 copy_columns(y[c:], columns, BLOCK, COLUMNS, rows)
-                upper_levels(columns, 0, columns.size, COLUMNS)
+                upper_stages(columns, 0, columns.size, COLUMNS)
                 copy_columns(columns, y[c:], COLUMNS, BLOCK, rows)

@@ -1,7 +1,7 @@
 """DRIVE: the signs of a randomly rotated vector, and what is read from them.
 
 A vector of D = 2^m coordinates is transformed block by block, and if there are several, then taken
-through the upper levels, a few columns at a time. Signs are set on the way in, for decoding on the
+through the upper stages, a few columns at a time. Signs are set on the way in, for decoding on the
 way out; bits are packed and absolute values added up from the columns, before they leave the cache.
 The transform of bits is exact in integers.
 """
@@ -18,9 +18,9 @@ from cqlib.kernels.cpu.compiled.butterflies import (
     COLUMNS,
     NEAR,
     copy_columns,
-    lower_levels,
+    lower_stages,
     transform_block,
-    upper_levels,
+    upper_stages,
 )
 from cqlib.kernels.cpu.compiled.compile import compiled, inlined
 from cqlib.kernels.cpu.compiled.words import TILE_BYTES, ZERO, philox, u64
@@ -109,8 +109,8 @@ def rotate_blocks(x, unit, words, first, last, y):
         for base in range(start, start + size, near):
             for j in range(base, base + near, COLUMNS):
                 _load(x, unit, words, j, min(COLUMNS, near), y[j:])
-            lower_levels(y, base, near)
-        upper_levels(y, start, size, near)
+            lower_stages(y, base, near)
+        upper_stages(y, start, size, near)
 
 
 @inlined
@@ -135,7 +135,7 @@ def _set_bit(z, k, codes):
 
 @compiled
 def sign_tiles(y, first, last, codes):
-    """Take the upper levels of tiles first .. last - 1 of every block of y, and pack the signs.
+    """Take the upper stages of tiles first .. last - 1 of every block of y, and pack the signs.
 
     Returns the sum of the absolute values in steps; y is left as it was.
     """
@@ -145,7 +145,7 @@ def sign_tiles(y, first, last, codes):
     for tile in range(first, last):
         for c in range(0, TILE, COLUMNS):
             copy_columns(y[tile * TILE + c :], columns, BLOCK, COLUMNS, rows)
-            upper_levels(columns, 0, columns.size, COLUMNS)
+            upper_stages(columns, 0, columns.size, COLUMNS)
             for r in range(rows):
                 z = columns[r * COLUMNS : (r + 1) * COLUMNS]
                 total += _length(z)
@@ -199,7 +199,7 @@ def _store(h, factor, words, j, count, out):
 
 @compiled
 def read_columns(h, factor, words, first, last, out):
-    """Take columns first .. last - 1 of h through the upper levels, and fill those of out.
+    """Take columns first .. last - 1 of h through the upper stages, and fill those of out.
 
     The memory of h may be that of out.
     """
@@ -210,7 +210,7 @@ def read_columns(h, factor, words, first, last, out):
             here, there = columns[r * COLUMNS :], h[r * BLOCK + c :]
             for l in range(COLUMNS):
                 here[l] = there[l]
-        upper_levels(columns, 0, columns.size, COLUMNS)
+        upper_stages(columns, 0, columns.size, COLUMNS)
         for r in range(rows):
             _store(columns[r * COLUMNS :], factor, words, r * BLOCK + c, COLUMNS, out)
 

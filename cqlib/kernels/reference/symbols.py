@@ -1,0 +1,33 @@
+"""Rounding of signed coordinates straight to the symbols that stand for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib.kernels.api import Array, StreamKey
+from cqlib.kernels.reference.buffers import check_levels
+from cqlib.kernels.reference.rounding import round_linear
+from cqlib.kernels.reference.words import stream_words
+
+
+def dither(y: Array, stream_key: StreamKey, *, levels: int) -> NDArray[Any]:
+    """Round absolute values, then give them their signs."""
+    check_signed(y, levels)
+    words = stream_words(stream_key, y.shape[-1])
+    level = round_linear(np.abs(y.astype(np.float64)), words, levels)
+    return np.maximum(2 * level - (y >= 0), 0).astype(symbol_dtype(levels))
+
+
+def symbol_dtype(levels: int) -> Any:
+    """Return the smallest dtype of symbols of s levels and their signs."""
+    return np.uint8 if 2 * levels < 256 else np.uint32
+
+
+def check_signed(y: Array, levels: int) -> None:
+    """Raise ValueError unless y is of floats and the number of levels is in range."""
+    check_levels(levels)
+    if y.dtype not in (np.float32, np.float64):
+        raise ValueError(f"y must be of float32 or float64, got {y.dtype}")
