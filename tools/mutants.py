@@ -48,8 +48,10 @@ class Mutant(NamedTuple):
 
 BASE, CQ, DRIVE = "compressors/base.py", "compressors/cq.py", "compressors/drive.py"
 ISCC, DITHERING = "compressors/iscc.py", "compressors/dithering.py"
-RANKS, ROUNDING, PACKING = "kernels/ranks.py", "kernels/rounding.py", "kernels/packing.py"
-LOOPS = "kernels/loops/"  # what runs by default; all other changes are tried without it
+REFERENCE = "kernels/reference/"
+RANKS, ROUNDING = REFERENCE + "ranks.py", REFERENCE + "rounding.py"
+PACKING = REFERENCE + "packing.py"
+LOOPS = "kernels/cpu/compiled/"  # what runs by default; all other changes are tried without it
 COMPILED = LOOPS + "one_bit.py"
 
 MUTANTS = [
@@ -154,7 +156,7 @@ MUTANTS = [
     ),
     Mutant(
         "hadamard: lengths 1 % too large",
-        "kernels/rotation.py",
+        "kernels/derived/rotation.py",
         "(x * signs(stream_key, D)) / np.sqrt(D))",
         "(x * signs(stream_key, D)) / np.sqrt(D) * 1.01)",
         "drive or cq or rotat",
@@ -410,7 +412,7 @@ MUTANTS = [
     ),
     Mutant(
         "drive: scale 1 % too large",
-        "kernels/hadamard.py",
+        REFERENCE + "hadamard.py",
         "* unit * np.sqrt(D) / length",
         "* unit * np.sqrt(D) / length * 1.01",
         "drive",

@@ -264,7 +264,7 @@ def _one_norm(ctx: Context) -> float:
 def _merged(norms: NDArray[np.float64], q: float) -> NDArray[np.float32]:
     """Norm of norms over the first axis."""
     if q == math.inf:
-        return norms.max(axis=0).astype(np.float32)
+        return np.asarray(norms.max(axis=0), dtype=np.float32)
     unit = norms.max(axis=0)
     shares = norms / np.where(unit > 0, unit, 1.0)
     with np.errstate(over="ignore"):

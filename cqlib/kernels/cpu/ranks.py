@@ -26,7 +26,8 @@ def sigma(
 
 def permuted_clients(key: Key, clients: Array, n_clients: int) -> NDArray[np.int64]:
     """Evaluate sigma for a single tile, from a stream of its own."""
-    return places(key, 1, clients, n_clients, Stream.ROWS)[0].astype(np.int64)
+    (row,) = places(key, 1, clients, n_clients, Stream.ROWS)
+    return np.asarray(row, dtype=np.int64)
 
 
 def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:

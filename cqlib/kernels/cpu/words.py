@@ -15,8 +15,13 @@ def philox4x32(
     counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words]
 ) -> tuple[Words, Words, Words, Words]:
     """Compute blocks for arrays of words that broadcast against each other."""
-    w0, w1, w2, w3 = words.philox_blocks(*counter, *key)
-    return w0, w1, w2, w3
+    given = (*counter, *key)
+    shape = np.broadcast(*given).shape
+    blocks = np.empty((10, *shape), dtype=np.uint64)  # six words each go in, four come out
+    for row, word in zip(blocks, given, strict=False):
+        row[...] = word
+    words.philox_blocks(blocks.reshape(10, -1))
+    return blocks[6], blocks[7], blocks[8], blocks[9]
 
 
 def private_keys(

@@ -126,7 +126,8 @@ def power_near(squares: Array | float) -> Array:
     It is a float32, so that the product with one is rounded once or not at all.
     """
     exponent = np.frexp(np.sqrt(squares))[1]
-    return np.ldexp(np.float32(1.0), -np.clip(exponent, -126, 126))
+    power: Array = np.ldexp(np.float32(1.0), -np.clip(exponent, -126, 126))
+    return power
 
 
 def drive_scale(squares: Array | float, steps: Array | int, D: int, *, unbiased: bool) -> Any:

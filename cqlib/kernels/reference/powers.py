@@ -81,7 +81,8 @@ def power_values(scale: Array | float, lowest: int, levels: int) -> NDArray[np.f
     signed = levels_of(np.arange(2 * levels + 1))
     powers = np.sign(signed) * np.ldexp(1.0, np.abs(signed) - 1 + lowest)
     with np.errstate(over="ignore", under="ignore"):
-        return (powers * np.float64(scale)).astype(np.float32) + np.float32(0.0)
+        values = (powers * np.float64(scale)).astype(np.float32)
+        return np.asarray(values + np.float32(0.0), dtype=np.float32)
 
 
 def check_powers(lowest: int, levels: int) -> None:

@@ -1,11 +1,17 @@
-"""The fast Walsh-Hadamard transform, in registers, then in cache, then over memory.
+"""The fast Walsh-Hadamard transform: in registers, then in the caches, then over memory.
 
-Butterflies below distance 16 add a vector of 16 numbers to itself with its lanes exchanged, the
-others add whole vectors: 16 of them are taken through the first eight stages without leaving the
-registers. Further up eight vectors, three stages, are read and written at once. Stages come in the
-order of ``hadamard.transform``, so that floats are rounded alike.
+A stage at distance h replaces each pair (a, b) of numbers h apart by (a + b, a - b). D numbers take
+the stages at distance 1, 2, 4, ..., D/2, in this order, so that floats are rounded as by the
+reference. To read and write memory less often, several stages are taken at once:
 
-What does not fit in the cache is taken through its upper stages a few columns at a time.
+    distance          taken at once
+    1 .. 8            within a vector of 16 numbers: the vector, its signs changed, is added to
+                      itself with the lanes h apart exchanged
+    16 .. 128         between 16 such vectors, which stay in registers
+    256 .. 2048       one pass over 4096 numbers, which fit in the nearest cache
+    4096 .. 2^14      three stages in a pass over 2^15 numbers, which fit in the next cache
+    2^15 ..           over memory: 128 columns of all rows are copied to a small array and take
+                      all stages there
 """
 
 from __future__ import annotations
@@ -20,13 +26,16 @@ from cqlib.kernels.cpu.compiled.compile import compiled, inlined
 
 LANES = 16
 REGISTERS = 256  # numbers that are transformed at once
-NEAR = 4096  # that fit in the nearest cache
-BLOCK = 2**15  # that fit in the next one
-COLUMNS = 128  # side by side: fewer leave the memory waiting
+NEAR = 4096  # numbers that fit in the nearest cache
+BLOCK = 2**15  # numbers that fit in the next cache
+COLUMNS = 128  # numbers of a row copied at once: with fewer, memory is slower
 
 
 def _butterflies(bits, lanes):
-    """Make the code for 2^bits vectors, and all stages between their lanes if so asked."""
+    """Return code that takes 2^bits vectors, stride apart, through their stages.
+
+    With lanes, the four stages within each vector come first.
+    """
 
     @intrinsic
     def code(typing_context, z, start, stride):
@@ -146,7 +155,7 @@ def transform_block(z, start, size):
 
 @inlined
 def copy_columns(source, target, source_row, target_row, rows):
-    """Copy COLUMNS numbers of each row; rows are so far apart."""
+    """Copy COLUMNS numbers of each row; rows are source_row and target_row apart."""
     for r in range(rows):
         there, here = source[r * source_row :], target[r * target_row :]
         for l in range(COLUMNS):

@@ -1,43 +1,55 @@
-"""How loops are compiled, and where the machine code is kept."""
+"""How loops are compiled, and when machine code on disk is out of date."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-_config: Any = numba.config
 _HERE = Path(__file__).parent
+_REFERENCE = _HERE.parents[1] / "reference"
+# All that ends up in machine code: the loops, and the files that they take constants from.
+SOURCES = (
+    *sorted(_HERE.glob("*.py")),
+    *(_REFERENCE / f"{name}.py" for name in ("hadamard", "norms", "packing", "ranks", "rounding")),
+    _HERE.parents[2] / "philox.py",
+)
 
-# Without the NumPy error model every division would test for zero, and no loop would vectorise.
-inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+
+def digest(files: Iterable[Path]) -> str:
+    """Return a digest of the contents of files, in their order."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def cached(decorate):
-    """Decorate with a cache that also notices changes in the files that a function inlines from.
+STAMP = digest(SOURCES)
 
-    Numba looks at the function's own file only, so the folder is named after all files; where it
-    cannot be made, Numba's own choice serves.
+
+class _Cache(FunctionCache):
+    """Numba's cache of one function, with the digest of all sources as its stamp.
+
+    Numba itself looks at the function's own file, although the code of functions from other files
+    is part of it. Numba chooses the folder: NUMBA_CACHE_DIR, ``__pycache__`` beside the file, or
+    one of the user where that cannot be written.
     """
 
-    def decorated(function):
-        before = _config.CACHE_DIR
-        _config.CACHE_DIR = before or str(_HERE / "__pycache__" / _digest())
-        try:
-            return decorate(function)
-        finally:
-            _config.CACHE_DIR = before
-
-    return decorated
+    def __init__(self, function):
+        super().__init__(function)
+        self._cache_file = IndexDataCacheFile(self.cache_path, self._impl.filename_base, STAMP)
 
 
-def _digest():
-    names = ("hadamard", "norms", "packing", "ranks", "rounding")
-    constants = (_HERE.parents[1] / "reference" / f"{name}.py" for name in names)
-    files = [*sorted(_HERE.glob("*.py")), *constants, _HERE.parents[2] / "philox.py"]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+def compiled(function):
+    """Compile at the first call for each kind of arguments, and keep the machine code on disk."""
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    with suppress(RuntimeError):  # where no folder can be written, each process compiles anew
+        dispatcher._cache = _Cache(function)
+    return dispatcher
 
 
-compiled = cached(numba.njit(cache=True, nogil=True, error_model="numpy"))
+# Part of the functions that call it. Without the NumPy error model every division would test for
+# zero, and no loop would vectorise.
+inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True)

@@ -1,9 +1,10 @@
-"""DRIVE: the signs of a randomly rotated vector, and what is read from them.
+"""DRIVE: the signs of a randomly rotated vector, and the vector read from them.
 
-A vector of D = 2^m coordinates is transformed block by block, and if there are several, then taken
-through the upper stages, a few columns at a time. Signs are set on the way in, for decoding on the
-way out; bits are packed and absolute values added up from the columns, before they leave the cache.
-The transform of bits is exact in integers.
+A vector of D = 2^m coordinates is transformed block by block. If there is more than one block, the
+remaining stages are taken for a few columns of all blocks at a time. Random signs are multiplied in
+when coordinates are loaded for encoding, and when they are stored after decoding. When encoding,
+bits are packed and absolute values added up while the columns are still in the cache. When
+decoding, numbers are integers, so that the transform is exact.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from cqlib.kernels.cpu.compiled.words import TILE_BYTES, ZERO, philox, u64
 from cqlib.kernels.reference.hadamard import CHUNK, SIGNED
 from cqlib.kernels.reference.packing import TILE
 
-STEPS = float(1 << 30)  # in one, as absolute values are counted
-WHOLE = float(1 << 52)  # above it a float64 is an integer, whose last bits are those of the float
+STEPS = float(1 << 30)  # in 1: absolute values are counted in steps of 2^-30
+WHOLE = float(1 << 52)  # v + WHOLE is v rounded to an integer, in the lowest bits of a float64
 WHOLE_BITS = np.float64(WHOLE).view(np.int64)
 
 
@@ -36,7 +37,7 @@ WHOLE_BITS = np.float64(WHOLE).view(np.int64)
 def sign_words(k0, k1, out, blocks=SIGNED // 4):
     """Fill out, uint32 of shape (chunks, SIGNED), with the words of ``hadamard``.
 
-    Only the first blocks of a chunk, where fewer coordinates need no others.
+    Of each chunk only the first ``blocks`` Philox blocks are computed.
     """
     quarter = SIGNED // 4
     for c in range(out.shape[0]):
@@ -84,7 +85,7 @@ def _flipped(typing_context, value, word, left):
 def _load(x, unit, words, j, count, out):
     """Fill out with count coordinates from j on, times their signs and a power of two.
 
-    They look at one bit of their words.
+    All of them find their signs in the same bit of neighbouring words.
     """
     m = max(min(x.size - j, count), 0)
     xs, left = x[min(j, x.size) :], 31 - j % CHUNK // SIGNED
@@ -115,7 +116,7 @@ def rotate_blocks(x, unit, words, first, last, y):
 
 @inlined
 def _length(z):
-    """Return the sum of |z| in steps, plus a multiple of 2^52 as it stands in a float."""
+    """Return the sum of |z| in steps plus WHOLE_BITS for each number, to be subtracted later."""
     total = np.int64(0)
     for l in range(z.size):
         total += np.float64(np.float64(abs(z[l])) * STEPS + WHOLE).view(np.int64)
@@ -124,7 +125,7 @@ def _length(z):
 
 @inlined
 def _set_bit(z, k, codes):
-    """Set bit k of as many bytes as there are numbers, where they are not negative."""
+    """Set bit k of byte l if z[l] >= 0, for every l; bit 0 comes first and clears the others."""
     if k == 0:
         for l in range(z.size):
             codes[l] = np.uint8(z[l] >= 0)

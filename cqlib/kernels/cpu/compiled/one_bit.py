@@ -1,15 +1,23 @@
-"""One bit a coordinate: the decisions of IQ and CQ, for one tile and for all clients at once.
+"""One bit a coordinate, decided exactly: IQ and CQ, for one tile and for all clients at once.
 
-The decisions of ``rounding``, rearranged for few instructions. With s = R 2^-30, a power of two
-away from R, x / s is x 2^30 / R to the last bit.
+These are the decisions of ``rounding``, rearranged so that they take few instructions. With steps
+s = R 2^-30, x / s in float64 has the bits of x 2^30 / R, because 2^30 is a power of two.
 
-IQ goes up if word div 2 < floor(x / s) + 2^30, that is if m <= x / s for the integer
-m = word div 2 + 1 - 2^30. The quotient of two float32 is never rounded up to m: it is off m by
-more than half a unit in the last place, or is m. So m s - x <= 0 says the same; its sign is exact
-in a fused multiply-add.
+IQ sets the bit if word div 2 < floor(x / s) + 2^30. For integers a < b means a + 1 <= b, so this is
+m <= x / s with the integer m = word div 2 + 1 - 2^30. For x of float32 the division can be left
+out: m s - x <= 0 is the same, and a fused multiply-add has the exact sign of m s - x. It is the
+same because x / s, of two numbers of 24 bits, is either m or so far below that float64 does not
+round it up to m.
 
-CQ goes up if rank 2^32 + word < 2 n g, for 2 n g is even; the rank stands in the upper half of
-word n + place 2^32, reduced by one subtraction that wraps around where there is none to make.
+CQ sets the bit if rank 2^31 + word div 2 < n g. Doubled, this is rank 2^32 + word < 2 n g; the last
+bit of the word may stay, because 2 n g is even. The rank is (shift + place) mod n, and the shift is
+the upper half of shared word times n. So the upper half of
+
+    shared word n + place 2^32
+
+is shift + place, from which n is to be subtracted once if it is n or more. It is subtracted always:
+where it should not be, the unsigned difference wraps around to a huge number, and the smaller of
+sum and difference is the right one. The lower half is replaced by the word.
 """
 
 from __future__ import annotations
@@ -40,8 +48,8 @@ def _fma(typing_context, a, b, c):
 
 
 def _iq_up(x, step, word):
-    """Whether IQ goes up; for the compiler only."""
-    raise NotImplementedError
+    """Return True if IQ sets the bit: a name for Numba, which compiles a body by the type of x."""
+    raise NotImplementedError("Numba replaces this by one of the functions below")
 
 
 @overload(_iq_up, jit_options={"forceinline": True, "error_model": "numpy"})
@@ -62,7 +70,7 @@ def _iq_up_of(x, step, word):
 
 @inlined
 def cq_threshold(word, shared_word, place, n):
-    """Return rank 2^32 + word; place is the client's, shifted up by 32 bits; n < 2^31."""
+    """Return T = rank 2^32 + word, for n < 2^31; place is the client's, times 2^32."""
     rank = (shared_word & LOW) * (n & LOW) + place
     rank = min(rank, rank - (n << WORD))
     return rank & HIGH | word & LOW
@@ -70,8 +78,9 @@ def cq_threshold(word, shared_word, place, n):
 
 @inlined
 def _cq_up(x, step, threshold, n):
-    """Whether CQ goes up."""
-    # The sum is an integer below 2^53, and its lowest 32 bits are g: no conversion is needed.
+    """Return True if CQ sets the bit."""
+    # steps + 2^30 + 2^52 is an integer in [2^52, 2^53): a float64 whose lowest 32 bits are those of
+    # g = steps + 2^30. They are read as they stand, without a conversion.
     steps = max(min(np.floor(np.float64(x) / step), 1.0 * HALF), -1.0 * HALF)
     g = np.float64(steps + MAGIC).view(np.uint64)
     return threshold < (g & LOW) * ((n + n) & LOW)

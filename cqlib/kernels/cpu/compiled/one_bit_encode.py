@@ -1,13 +1,29 @@
-"""Rounding and packing whole tiles of one client: first in float32, then, if it was close, exactly.
+"""Rounding and packing whole tiles of one client: in float32, and exactly where that is close.
 
-In units of the grid, x / s and the threshold t (word / 2 for IQ, threshold / 2n for CQ) are at most
-2^31 apart. In float32, with one rounding each of t, of its factor, of the fused t - 2^30, of x, of
-1 / s and of the fused difference, the difference is off by less than 256 + 32 + 64 + 64 + 64, and
-the floors in ``one_bit`` shift it by less than 2. So its sign decides wherever it exceeds NEAR =
-1024. That fails for one coordinate in 2^20 or so; its tile is done again by ``one_bit``.
+A bit is set if a difference is negative, which is, in steps s = R 2^-30 of the grid,
 
-Random words are made in 64-bit lanes and written out as float32, so that a register holds twice as
-many decisions.
+    t - 2^30 - x / s,
+
+with a threshold t in [0, 2^31): word / 2 for IQ, and T / 2n for CQ, T being ``cq_threshold``.
+``one_bit`` decides exactly, in float64 and integers. In float32 a register holds twice as many
+numbers, and the sign is right wherever the difference is larger than its error. Each rounding has a
+relative error of at most 2^-24, and a sum below 2^k is rounded by at most 2^(k - 25):
+
+    rounded                size in steps    error in steps
+    word or T              t < 2^31         128
+    factor 1 / 2n          t < 2^31         128
+    t - 2^30, fused        2^30              32
+    x                      2^30              64
+    1 / s                  2^30              64
+    the difference, fused  2^31              64
+                                      sum   480
+
+The exact decision drops fractions of t and of x / s, which moves the difference by less than 2. So
+482 steps would be far enough; NEAR = 1024 is about twice that. A random threshold is that near with
+probability 2 NEAR / 2^31 = 2^-20: one tile of 1024 coordinates in a thousand is done again, by
+``one_bit``.
+
+Random words are computed in 64-bit lanes and written out as float32 before they are compared.
 """
 
 from __future__ import annotations
@@ -40,13 +56,13 @@ def _fma(typing_context, a, b, c):
 
 @inlined
 def _distance(x, reciprocal, threshold, factor):
-    """Return threshold - x / s, about, in units of the grid; reciprocal is -1 / s."""
+    """Return t - 2^30 - x / s, up to the error above; reciprocal is -1 / s, t threshold factor."""
     return _fma(x, reciprocal, _fma(threshold, factor, -MIDDLE))
 
 
 @inlined
 def _pack_half(x, reciprocal, thresholds, factor, half, codes):
-    """Set four bits of the bytes of a tile; return whether any decision was close."""
+    """Set four bits of the bytes of a tile; return 1 if a decision was close, else 0."""
     x0, x1 = x[:TILE_BYTES], x[TILE_BYTES : 2 * TILE_BYTES]
     x2, x3 = x[2 * TILE_BYTES : 3 * TILE_BYTES], x[3 * TILE_BYTES : 4 * TILE_BYTES]
     t0, t1, t2, t3 = thresholds[0], thresholds[1], thresholds[2], thresholds[3]

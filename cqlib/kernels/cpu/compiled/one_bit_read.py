@@ -1,4 +1,9 @@
-"""Reading one bit a coordinate: one message, or the mean of several."""
+"""Reading one bit a coordinate: one message, or the average of several.
+
+A message is read for eight tiles, then the next message for the same tiles: the sums stay in the
+cache. Eight messages are read at a time, because rows that are a power of two apart push each other
+out of the cache.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,8 @@ from cqlib.kernels.cpu.compiled.words import ONE, TILE_BYTES, u64
 from cqlib.kernels.reference.packing import TILE
 
 u8 = np.uint8
-# A message is read for several tiles, and a few messages are read at a time: rows that are a
-# power of two apart push each other out of the cache.
-TOGETHER = 8
-AT_ONCE = 8
+TOGETHER = 8  # tiles
+AT_ONCE = 8  # messages
 
 
 @compiled
@@ -58,8 +61,9 @@ def _count_tile(codes, first, last, t, length, count):
 def average_of_equal(codes, R, first, last, out):
     """Fill out, shape (d,), with the mean of n messages that share their range.
 
-    Set bits are counted, in bytes for 255 messages at most. What is then computed is what adding up
-    in float64 gives, for multiples of R below 2^29 R are exact.
+    Set bits are counted, in bytes for 255 messages at most, then added to the total. With k set
+    bits the sum is (2 k - n) R. Adding up R and -R one by one in float64 gives the same: multiples
+    of a float32 R up to 2^29 R are exact, so that nothing is rounded on the way.
     """
     clients, n = codes.shape[0], np.float64(codes.shape[0])
     count, total = np.empty(TOGETHER * TILE, np.uint8), np.empty(TOGETHER * TILE, np.int32)

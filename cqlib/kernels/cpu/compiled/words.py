@@ -11,9 +11,8 @@ a float.
 from __future__ import annotations
 
 import numpy as np
-from numba import guvectorize
 
-from cqlib.kernels.cpu.compiled.compile import cached, compiled, inlined
+from cqlib.kernels.cpu.compiled.compile import compiled, inlined
 from cqlib.kernels.reference.packing import TILE
 from cqlib.philox import MASK32, MULTIPLIERS, WEYL
 
@@ -77,13 +76,13 @@ def stream_words(k0, k1, out):
                         out[i, start + first + l] = np.int64(w[k, l])
 
 
-@cached(
-    guvectorize(
-        ["(u8, u8, u8, u8, u8, u8, u8[:], u8[:], u8[:], u8[:])"],
-        "(),(),(),(),(),()->(),(),(),()",
-        cache=True,
-    )
-)
-def philox_blocks(c0, c1, c2, c3, k0, k1, w0, w1, w2, w3):
-    """Compute one block for each element of arrays that broadcast against each other."""
-    w0[0], w1[0], w2[0], w3[0] = philox(c0, c1, c2, c3, k0, k1)
+@compiled
+def philox_blocks(blocks):
+    """Fill rows 6 .. 9 of blocks, uint64 of shape (10, count), from rows 0 .. 5.
+
+    These are the four words of the counter and the two of the key.
+    """
+    c0, c1, c2, c3, k0, k1 = blocks[0], blocks[1], blocks[2], blocks[3], blocks[4], blocks[5]
+    w0, w1, w2, w3 = blocks[6], blocks[7], blocks[8], blocks[9]
+    for i in range(w0.size):
+        w0[i], w1[i], w2[i], w3[i] = philox(c0[i], c1[i], c2[i], c3[i], k0[i], k1[i])

@@ -91,7 +91,7 @@ def stages_kernel(
 
 @triton.jit
 def _sign_bit(y_ptr, tile, byte, length, m, bit: tl.constexpr):
-    """Return the bit of a coordinate where it belongs in its byte, and |y| in steps."""
+    """Return 1 << bit if y >= 0, else 0, and |y| in steps of 2^-30, rounded to an integer."""
     place = bit * length + byte
     here = (byte < length) & (place < m)
     y = tl.load(y_ptr + tile * TILE + place, mask=here, other=-0.0)
