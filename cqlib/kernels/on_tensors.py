@@ -202,7 +202,8 @@ class OnTensors:
 
 def _array(x: Tensor) -> Array:
     """Return a tensor as an array, which shares its memory if that is main memory."""
-    return x.detach().cpu().numpy()
+    x = x.detach()
+    return x.numpy() if x.is_cpu else x.cpu().numpy()
 
 
 def _optional(out: Tensor | None) -> Array | None:
@@ -212,7 +213,8 @@ def _optional(out: Tensor | None) -> Array | None:
 def _tensor(result: Array, like: Tensor, out: Tensor | None = None) -> Tensor:
     """Return a result on the device of ``like``, or in ``out``."""
     if out is None:
-        return torch.as_tensor(result, device=like.device)
-    if out.device.type != "cpu":
-        out.copy_(torch.as_tensor(result))
+        made = torch.from_numpy(np.asarray(result))
+        return made if like.is_cpu else made.to(like.device)
+    if not out.is_cpu:
+        out.copy_(torch.from_numpy(result))
     return out
