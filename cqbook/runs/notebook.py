@@ -22,10 +22,10 @@ import yaml
 
 from cqbook import paths
 from cqbook.runs import provenance
-from cqlib.files import locked, write_atomic
 from cqbook.runs.parameters import ParameterError as ParameterError
 from cqbook.runs.parameters import checked as checked
 from cqbook.runs.parameters import defaults as defaults
+from cqlib.files import locked, write_atomic
 
 _KEPT_CELL_METADATA = ("tags", "mystnb")
 
