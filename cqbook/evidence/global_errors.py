@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from cqlib import Key, theory
 from cqlib.compressors import Compressor, make
 
 Array = NDArray[np.float64]
+Levels = Literal["linear", "exponential"]
 
 
 def inputs(rng: np.random.Generator, n: int, d: int) -> dict[str, Array]:
@@ -67,7 +68,7 @@ def score(X: Array, *, norm: float, seed: int, rounds: int, **options: Any) -> d
     }
 
 
-def theta_bound(levels: str, n: int, d: int, s: int) -> float:
+def theta_bound(levels: Levels, n: int, d: int, s: int) -> float:
     r"""Return the bound of theta for exact sums and the 2-norm.
 
     Linear: $\frac1n\min\{\frac{\sqrt{nd}}s,\frac{nd}{4s^2}\}$; exponential:
@@ -83,7 +84,7 @@ def theta_bound(levels: str, n: int, d: int, s: int) -> float:
     return (0.125 + min(t, t**2 / 4)) / n
 
 
-def theta_as_noted(levels: str, n: int, d: int, s: int) -> float:
+def theta_as_noted(levels: Levels, n: int, d: int, s: int) -> float:
     r"""Return theta as a reader has noted it, with $\sqrt d$ in place of $\sqrt{nd}$.
 
     >>> theta_as_noted("linear", 4, 4, 1), theta_as_noted("exponential", 4, 4, 3)
@@ -94,7 +95,7 @@ def theta_as_noted(levels: str, n: int, d: int, s: int) -> float:
     return 0.125 / n + d**0.5 / (n * 2 ** (s - 1))
 
 
-def theta(X: Array, levels: str, s: int) -> float:
+def theta(X: Array, levels: Levels, s: int) -> float:
     """Return the exact error over the mean squared norm, 2-norm, exact sums.
 
     >>> theta(np.ones((1, 1)), "linear", 1)  # the norm is a level
@@ -105,7 +106,7 @@ def theta(X: Array, levels: str, s: int) -> float:
 
 
 def theta_curves(
-    rng: np.random.Generator, n: int, dims: Sequence[int], levels: str, s: int
+    rng: np.random.Generator, n: int, dims: Sequence[int], levels: Levels, s: int
 ) -> pd.DataFrame:
     """Return exact values, bound and note by dimension: columns levels, curve, d, theta.
 

@@ -24,12 +24,15 @@ def test_inputs_are_what_their_names_say():
 @pytest.mark.parametrize("levels", ["linear", "exponential"])
 def test_scores_are_small_and_errors_bounded(levels):
     X = rng().standard_normal((3, 5)).astype(np.float32).astype(float)
-    found = global_errors.score(X, levels=levels, s=3, norm=2.0, seed=1, rounds=300)
+    options = {"levels": levels, "s": 3} | ({} if levels == "linear" else {"reduction": "sum"})
+    found = global_errors.score(X, norm=2.0, seed=1, rounds=300, **options)
     assert max(abs(found["z of error"]), abs(found["z of mean"])) < 5
     exact = theory.global_qsgd_mse(X, levels=levels, s=3, norm=2)
     assert found["exact"] == pytest.approx(exact) and 0 < found["theta n"] <= found["bound"]
     assert found["theta n"] == pytest.approx(3 * global_errors.theta(X, levels, 3))
-    assert found["bound"] == pytest.approx(3 * global_errors.theta_bound(levels, 3, 5, 3))
+    bound = 3 * global_errors.theta_bound(levels, 3, 5, 3)  # for any number of levels
+    assert found["bound"] <= bound * (1 + 1e-12)
+    assert levels == "exponential" or found["bound"] == pytest.approx(bound)
 
 
 def test_another_error_would_be_found(monkeypatch):

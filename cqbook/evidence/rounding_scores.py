@@ -1,0 +1,98 @@
+"""Rounding decisions of many coordinates against their chances and their joint spread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cqlib import Key, theory
+from cqlib.kernels import reference
+from cqlib.kernels.reference import rounding
+from cqlib.keys import Stream
+
+Integers = NDArray[np.int64]
+RANKS = {"shift": reference.shift_ranks, "permutation": reference.permutation_ranks}
+
+
+def largest_score(
+    decide: Callable[[Integers], NDArray[np.bool_]],
+    exact_variance: Callable[[NDArray[np.float64]], float],
+    positions: Integers,
+    *,
+    n: int,
+    draws: int,
+) -> float:
+    r"""Return the largest |z| over positions: of each client's share of ones, and of their spread.
+
+    The spread is that of the number of ones at a coordinate, whose variance is $n^2$ times
+    ``exact_variance``: $ny(1-y)$ for independent clients, at most $\frac14$ under CQ.
+
+    Args:
+        decide: positions of shape (n, draws) to bits.
+        exact_variance: of the mean of the bits, from the clients' y.
+        positions: y on the grid, in units of $2^{-31}$; all clients are at the same one.
+        n: number of clients.
+        draws: number of coordinates.
+    """
+    largest = 0.0
+    for g in positions:
+        y = g / 2**31
+        up = decide(np.full((n, draws), g))
+        of_shares = (up.mean(axis=1) - y) / np.sqrt(y * (1 - y) / draws)
+        squares = (up.sum(axis=0) - n * y) ** 2
+        expected = n**2 * exact_variance(np.full(n, y))
+        error = max(squares.std(ddof=1) / np.sqrt(draws), 1e-6)
+        of_spread = abs(squares.mean() - expected) / error
+        largest = max(largest, float(np.abs(of_shares).max()), float(of_spread))
+    return largest
+
+
+def scores(positions: Integers, *, n: int, draws: int, key: Key) -> dict[str, float]:
+    """Return the largest scores of independent and of correlated rounding, by the map of ranks.
+
+    Args:
+        positions: on the grid, as :func:`largest_score` takes them.
+        n: number of clients.
+        draws: number of coordinates of one long vector, independent of each other.
+        key: of all draws.
+
+    Source: Definition 5 and Algorithm 2.
+    """
+    clients = np.arange(n)
+    words = reference.stream_words(key.private(Stream.ROUNDING, clients), draws)
+    size = {"n": n, "draws": draws}
+
+    def independent(g: Integers) -> NDArray[np.bool_]:
+        return rounding.round_independent(g, words)
+
+    found = {"independent": largest_score(independent, theory.iq_variance, positions, **size)}
+    for name in RANKS:
+        drawn = ranks(name, n=n, draws=draws, key=key)
+
+        def correlated(g: Integers, drawn: Integers = drawn) -> NDArray[np.bool_]:
+            return rounding.round_correlated(g, words, drawn, n)
+
+        found[f"correlated, {name}"] = largest_score(
+            correlated, theory.cq_variance, positions, **size
+        )
+    return found
+
+
+def ranks(name: str, *, n: int, draws: int, key: Key) -> Integers:
+    """Return the clients' ranks at many coordinates, shape (n, draws).
+
+    >>> sorted(ranks("shift", n=3, draws=1, key=Key(0))[:, 0].tolist())
+    [0, 1, 2]
+    """
+    return RANKS[name](key, d=draws, clients=np.arange(n), n_clients=n)
+
+
+def one_in_each_cell(drawn: Integers) -> bool:
+    """Return whether the ranks at every coordinate are those of all clients, each once.
+
+    >>> one_in_each_cell(np.array([[0, 1], [1, 1]]))
+    False
+    """
+    return bool((np.sort(drawn, axis=0) == np.arange(len(drawn))[:, None]).all())
