@@ -46,6 +46,11 @@ def one_client_bent(t: sp.Expr, n: int) -> sp.Expr:
     differ by affine terms.
 
     Source: the converse of Proposition 2.
+
+    >>> x1, x2 = VARIABLES
+    >>> bent = variance_polynomial([(x1 + 2 * x2) ** 2, sp.Integer(0)])
+    >>> sp.expand(bent - one_client_bent(sp.Integer(2), 2))
+    0
     """
     (x1, x2), (y1, y2) = VARIABLES, OTHERS
     along = (x1 - y1) + 2 * (x2 - y2)
@@ -59,6 +64,10 @@ def own_functions(rows: Tensor, pulls: Tensor, reg: float) -> Callable[[Tensor],
         rows: samples times labels, shape (n, m, d).
         pulls: of the linear terms, shape (n, d).
         reg: weight of the regulariser.
+
+    >>> values = own_functions(torch.zeros(2, 1, 1), torch.tensor([[1.0], [2.0]]), reg=0.0)
+    >>> (values(torch.tensor([3.0])) - values(torch.tensor([0.0]))).tolist()
+    [3.0, 6.0]
     """
     losses = [Logistic(mine[None], reg) for mine in rows]
 
@@ -90,6 +99,10 @@ def variances(
     Returns:
         The largest variance of the gradient differences over the squared distance, and the least
         :func:`spread` of the gradients at a point.
+
+    >>> zero, one = torch.tensor([0.0]), torch.tensor([1.0])
+    >>> variances(lambda x: torch.stack([x[0] ** 2, -x[0]]), [(zero, one)])  # gradients 2x, -1
+    (1.0, 0.25)
     """
     largest, least = 0.0, np.inf
     for x, y in pairs:

@@ -143,6 +143,10 @@ def costs(D: Array, N: Array, kappa: float, *, correlated: bool) -> Costs:
         correlated: CQ rather than IQ.
 
     Source: Proposition 4, corrected.
+
+    >>> found = costs(np.full(1, 1e4), np.full(1, 1e4), 1.0, correlated=True)
+    >>> found.within, found.above_floor
+    (True, True)
     """
     A = kappa * D / (N**2 if correlated else N)
     if kappa == 1:

@@ -28,6 +28,10 @@ def formula(task: Quadratic, least: float | None = None) -> Quotients:
         least: $\lambda$ of Algorithm 5; None for Algorithm 6.
 
     Source: the proposition on the generated tasks, ours.
+
+    >>> task = problems.quadratic_smoothness(n=4, d=3, noise=0.0, reg=0.0, seed=0)
+    >>> [round(float(value), 4) for value in formula(task)]  # cos^2(pi / 8)
+    [0.8536, 0.8536, 0.0]
     """
     nu, half = 4 * task.scale.numpy(), np.pi / (2 * (task.d + 1))
     pm = nu.std() * np.cos(half) ** 2
@@ -91,6 +95,11 @@ def check_task(
         seed: of the task.
         rng: of the points; it moves on by ``2 * pairs`` vectors.
         pairs: of points, at least 3: the first three lie along the steepest directions.
+
+    >>> rng = np.random.default_rng(0)
+    >>> found = check_task(6, n=2, d=3, noise=1.0, reg=0.0, seed=0, rng=rng)
+    >>> found.formulas, found.exceeded, found.attained
+    (True, 0, True)
     """
     task = MAKERS[algorithm](n=n, d=d, noise=noise, reg=reg, seed=seed)
     found, hessians = _constants(task.smoothness()), task.hessians().numpy()
@@ -147,6 +156,10 @@ def minimum_holds(task: Quadratic, rng: np.random.Generator, points: int = 1000)
         points: their number.
 
     Source: Assumption 1.
+
+    >>> task = problems.quadratic_hessian_variance(4, 3, 0.5, 0.1, seed=0)
+    >>> minimum_holds(task, np.random.default_rng(0))
+    True
     """
     pull = torch.zeros(task.d, dtype=torch.float64)
     pull[0] = task.pull.mean()

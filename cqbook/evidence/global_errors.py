@@ -49,6 +49,10 @@ def score(X: Array, *, norm: float, seed: int, rounds: int, **options: Any) -> d
         squared norm, and n times its bound theta.
 
     Source: the class of compressors of Global-QSGD, Theorem on theta.
+
+    >>> found = score(np.ones((2, 3)), norm=np.inf, seed=0, rounds=2, levels="linear", s=1)
+    >>> found["exact"]  # all at the largest level
+    0.0
     """
     n, d = X.shape
     c = make("global_qsgd", norm=norm, **options)
@@ -116,6 +120,9 @@ def theta_curves(
         dims: dimensions.
         levels: linear or exponential.
         s: number of levels.
+
+    >>> len(theta_curves(np.random.default_rng(0), 2, [3, 5], "linear", 1))
+    8
     """
     found: dict[str, list[float]] = {"flat": [], "Gaussian": []}
     for d in dims:
@@ -157,6 +164,10 @@ def reduction_errors(
 
     Returns:
         Columns inputs, n, sums, error.
+
+    >>> table = reduction_errors(np.random.default_rng(0), [2], s=3, most_folds=1)
+    >>> table["sums"].tolist()
+    ['sum', 'tree', 'sum', 'tree']
     """
     octave = 2.0 ** ((np.arange(128) + 0.5) / 128)
     rows = []
@@ -176,7 +187,11 @@ def reduction_errors(
 
 
 def relative_error(c: Compressor, X: Array, key: Key) -> float:
-    """Return the squared error of the mean over the squared norm of the mean."""
+    """Return the squared error of the mean over the squared norm of the mean.
+
+    >>> relative_error(make("identity"), np.ones((2, 3)), Key(0))
+    0.0
+    """
     target = X.mean(0)
     found = c.mean(torch.from_numpy(X), key=key).numpy()
     return float(((found - target) ** 2).sum()) / float((target**2).sum())

@@ -79,6 +79,10 @@ def sampled(
         stepsize: gamma.
         rounds: T.
         runs: number of seeds.
+
+    >>> _, values = sampled(isotropic(2, 4), make("identity"), 0.5, 0.25, rounds=2, runs=3)
+    >>> values.tolist()
+    [0.390625, 0.390625, 0.390625]
     """
     gap = float(task.value(task.x0)) - task.minimum()
     how: dict[str, Any] = {"p": p, "stepsize": stepsize, "rounds": rounds}
@@ -114,6 +118,9 @@ def biased_names(tried: Sequence[Compressor], d: int) -> list[str]:
 
     Raises:
         ValueError: if an unbiased one is left out.
+
+    >>> biased_names([make(name) for name in names() if name != "top_k"], d=4)
+    ['top_k']
     """
     missing = sorted(set(names()) - {c.name for c in tried})
     for name in missing:
@@ -140,6 +147,10 @@ def output_draws(traces: Sequence[Trace], rounds: int, draws: int) -> Outputs:
         draws: number of seeds a run; those of run k start at 1000 (k + 1).
 
     Source: Algorithm 1, line 11.
+
+    >>> traces, _ = sampled(isotropic(2, 4), make("identity"), 0.5, 0.25, rounds=2, runs=3)
+    >>> output_draws(traces, 2, 50).expected  # of 4 and 9/4
+    3.125
     """
     drawn = expected = variance = 0.0
     for k, trace in enumerate(traces):

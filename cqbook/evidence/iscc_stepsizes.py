@@ -35,7 +35,14 @@ class Setting(NamedTuple):
 
 
 def setting(task: Quadratic) -> Setting:
-    """Return ISCC of IQ with probabilities in proportion to the L_i, and the constants."""
+    """Return ISCC of IQ with probabilities in proportion to the L_i, and the constants.
+
+    >>> from cqlib import problems
+    >>> task = problems.quadratic_smoothness(n=4, d=3, noise=1.0, reg=0.0, seed=0)
+    >>> at = setting(task)
+    >>> at.omega, bool(at.weighted.L_pm < 1e-6)
+    (2.0, True)
+    """
     plain = task.smoothness()
     L = np.array(plain.L_i)
     q = tuple(L / L.sum())
@@ -55,6 +62,12 @@ def stepsizes(at: Setting, p: float) -> dict[str, float]:
         p: probability of a round of whole gradients.
 
     Source: Theorems 2 and 3.
+
+    >>> from cqlib import problems
+    >>> at = setting(problems.quadratic_smoothness(n=4, d=3, noise=1.0, reg=0.0, seed=0))
+    >>> found = stepsizes(at, 0.1)
+    >>> found["Theorem 3"] < found["sharper"] < found["largest"]
+    True
     """
     plain, weighted = at.plain, at.weighted
     constants = (plain.L_minus, weighted.L_plus, weighted.L_pm)
@@ -82,6 +95,11 @@ def shares(
 
     Returns:
         Shape (seeds, k); infinity for a run that has diverged.
+
+    >>> from cqbook.evidence.guarantee_shares import isotropic
+    >>> gammas = np.array([0.25])
+    >>> shares(isotropic(2, 4), make("iq"), 1.0, gammas, rounds=2, seeds=1).tolist()  # p = 1: GD
+    [[0.390625]]
     """
     gap = float(task.value(task.x0)) - task.minimum()
     traces = [
@@ -145,6 +163,10 @@ def shifted_formula(task: Quadratic) -> float:
 
     Args:
         task: of Algorithm 6, with probabilities in proportion to the $L_i$.
+
+    >>> from cqlib import problems
+    >>> shifted_formula(problems.quadratic_smoothness(n=4, d=3, noise=1.0, reg=0.0, seed=0))
+    0.0
     """
     L = np.array(task.smoothness().L_i)
     spectrum = 4 * np.sin(np.arange(1, task.d + 1) * np.pi / (2 * (task.d + 1))) ** 2

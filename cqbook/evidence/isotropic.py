@@ -41,6 +41,9 @@ def limit_solves_recursion() -> bool:
     r"""Return whether the limit solves the equations for the sums of the three moments, in symbols.
 
     With $\varrho=1$ it is also compared with $1-\frac{s(1-s)}{1+s-2(1-r)s^2}$.
+
+    >>> limit_solves_recursion()
+    True
     """
     s, p, rho = sympy.symbols("s p rho", positive=True)
     X, C, E = sympy.symbols("X C E")
@@ -118,6 +121,11 @@ def branches_agree(K: Fraction, p: Fraction, gamma: Fraction, shares: Sequence[A
         p: probability of a round of whole gradients.
         gamma: stepsize.
         shares: after 1 to T rounds, in fractions.
+
+    >>> K, p, gamma = Fraction(1), Fraction(1, 2), Fraction(1, 4)
+    >>> shares, _ = recursion(gamma, p, K**2 * gamma**2, 3)
+    >>> branches_agree(K, p, gamma, shares)
+    True
     """
     one, start = symmetric(1, 0, 1), np.array([Fraction(1), Fraction(1)])
     squares = marina_outcomes.perm_k([(1 + K) * one, (1 - K) * one], start, p, gamma, len(shares))

@@ -43,6 +43,10 @@ def squares_are_no_bound(direction: NDArray[np.float64], eps: float = 0.1) -> Si
 
     Source: the proposition on logistic regression, ours; monotone matrices have no monotone
     squares.
+
+    >>> low, found, high = squares_are_no_bound(np.array([1.0, -1.0]) / 2**0.5)
+    >>> low < found < high
+    True
     """
     rows = [[[3.0, 0.0, 0.0], [1.0, 2.0, eps]], [[1.0, -3.0, 0.0], [0.0, 0.0, 0.0]]]
     tiny = _problem(rows, reg=0.0)
@@ -57,6 +61,9 @@ def sharp_variance(reg: float) -> Sides:
 
     The Hessians at zero are equal, so that the lower bound is 0, and far out along an axis the
     root of the quotient is the upper bound 1/16.
+
+    >>> [round(16 * side, 4) for side in sharp_variance(0.1)]
+    [0.0, 1.0, 1.0]
     """
     root = 0.5**0.5
     turned = _problem([[[1.0, 0.0], [0.0, 1.0]], [[root, root], [root, -root]]], reg)

@@ -49,6 +49,13 @@ def algorithm_1(
         each was reached.
 
     Source: Algorithm 1.
+
+    >>> from cqlib import problems
+    >>> from cqlib.compressors import make
+    >>> task = problems.quadratic_smoothness(n=4, d=3, noise=0.0, reg=0.0, seed=0)
+    >>> _, bits = algorithm_1(task, make("iq"), p=1.0, stepsize=0.5, rounds=2, seed=0)
+    >>> bits
+    [0.0, 96.0, 192.0]
     """
     n, d, key = problem.n, problem.d, Key(seed)
     x = problem.x0.clone()
@@ -107,6 +114,13 @@ def algorithm_4(
         was reached; shape (rounds + 1,) each.
 
     Source: Algorithm 4.
+
+    >>> from cqlib import problems
+    >>> from cqlib.compressors import make
+    >>> task = problems.quadratic_smoothness(n=4, d=3, noise=0.0, reg=0.0, seed=0)
+    >>> path, _ = algorithm_4(task, make("iq"), p=1.0, stepsize=0.5, rounds=2, seed=0)
+    >>> bool((np.diff(path) < 0).all())  # p = 1 is gradient descent
+    True
     """
     H, key = problem.hessians(), Key(seed)
     offset = problem.gradients(torch.zeros(problem.d, dtype=torch.float64))

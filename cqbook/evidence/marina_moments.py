@@ -93,6 +93,10 @@ def covariance(c: Compressor, A: Array, D: Array) -> Array:
 
     Raises:
         ValueError: for another compressor.
+
+    >>> from cqlib.compressors import make
+    >>> covariance(make("iq"), np.stack([np.eye(2)] * 2), np.diag([1.0, 0.0])).tolist()
+    [[0.0, 0.0], [0.0, 0.5]]
     """
     if c.name not in _COVARIANCES:
         raise ValueError(f"no covariance of {c.name!r}; known: {', '.join(_COVARIANCES)}")
@@ -115,6 +119,10 @@ def shares(A: Array, z: Array, c: Compressor, p: float, gamma: float, T: int) ->
 
     Returns:
         Shape (T,); the guarantee says that none is above 1.
+
+    >>> from cqlib.compressors import make
+    >>> shares(np.ones((1, 1, 1)), np.ones(1), make("identity"), 0.5, 0.25, 2).tolist()
+    [0.25, 0.390625]
     """
     d = A.shape[1]
     H, eye = A.mean(axis=0), np.eye(d)
@@ -131,7 +139,13 @@ def shares(A: Array, z: Array, c: Compressor, p: float, gamma: float, T: int) ->
 
 
 def start(task: Quadratic) -> tuple[Array, Array]:
-    """Return the Hessians of a quadratic, shape (n, d, d), and x^0 - x^*, shape (d,)."""
+    """Return the Hessians of a quadratic, shape (n, d, d), and x^0 - x^*, shape (d,).
+
+    >>> from cqlib import problems
+    >>> A, z = start(problems.quadratic_hessian_variance(4, 3, 0.5, 0.1, seed=0))
+    >>> A.shape, z.shape
+    ((4, 3, 3), (3,))
+    """
     A = task.hessians().numpy()
     right = np.eye(task.d)[0] * float(task.pull.mean())
     return A, task.x0.numpy() - np.linalg.solve(A.mean(axis=0), right)

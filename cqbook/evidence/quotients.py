@@ -41,6 +41,12 @@ def quotients(
         weights: $w_i$ of sum 1, shape (n,); without, all are 1/n.
 
     Source: Assumptions 2, 3, 7, 8, Definition 4.
+
+    >>> from cqlib import problems
+    >>> task = problems.quadratic_smoothness(n=4, d=3, noise=0.0, reg=0.0, seed=0)
+    >>> found = quotients(task, np.zeros(3), np.array([1.0, 0.0, 0.0]))
+    >>> float(found.minus), float(found.plus), float(found.pm)  # T/4 for every client
+    (0.3125, 0.3125, 0.0)
     """
     ends = (problem.gradients(torch.from_numpy(z)).numpy() for z in (x + v, x))
     change = next(ends) - next(ends)
@@ -77,7 +83,12 @@ def steepest(hessians: Array, weights: Sequence[float] | None = None) -> Array:
 
 
 def shares(found: Quotients, constants: Smoothness) -> Quotients:
-    """Return quotients over the squares of their constants; above 1 means exceeded."""
+    """Return quotients over the squares of their constants; above 1 means exceeded.
+
+    >>> one = np.array(1.0)
+    >>> [float(v) for v in shares(Quotients(one, one, one), Smoothness(1.0, 2.0, 0.5))]
+    [1.0, 0.25, 4.0]
+    """
     return Quotients(
         found.minus / constants.L_minus**2,
         found.plus / constants.L_plus**2,
@@ -89,6 +100,9 @@ def scattered_pairs(rng: np.random.Generator, d: int, count: int) -> Iterator[tu
     """Yield points x and steps v at several distances from the origin and from each other.
 
     Normal vectors times powers of ten, the exponents uniform in [-2, 1] and [-3, 1].
+
+    >>> [x.shape for x, _ in scattered_pairs(np.random.default_rng(0), 3, 2)]
+    [(3,), (3,)]
     """
     for _ in range(count):
         x, v = rng.standard_normal(d), rng.standard_normal(d)
@@ -96,7 +110,13 @@ def scattered_pairs(rng: np.random.Generator, d: int, count: int) -> Iterator[tu
 
 
 def gradient_error(problem: Problem, x: Array) -> float:
-    """Return how far the mean gradient is from automatic differentiation of f, relatively."""
+    """Return how far the mean gradient is from automatic differentiation of f, relatively.
+
+    >>> from cqlib import problems
+    >>> task = problems.quadratic_smoothness(n=4, d=3, noise=0.0, reg=0.0, seed=0)
+    >>> gradient_error(task, np.ones(3)) < 1e-12
+    True
+    """
     point = torch.from_numpy(x).requires_grad_()
     automatic: Tensor
     (automatic,) = torch.autograd.grad(problem.value(point), point)

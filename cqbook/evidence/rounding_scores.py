@@ -35,6 +35,11 @@ def largest_score(
         positions: y on the grid, in units of $2^{-31}$; all clients are at the same one.
         n: number of clients.
         draws: number of coordinates.
+
+    >>> half = np.array([2**30])
+    >>> bits = np.array([[True, False], [False, True]])
+    >>> largest_score(lambda _: bits, lambda y: 0.0, half, n=2, draws=2)  # one of two, always
+    0.0
     """
     largest = 0.0
     for g in positions:
@@ -59,6 +64,9 @@ def scores(positions: Integers, *, n: int, draws: int, key: Key) -> dict[str, fl
         key: of all draws.
 
     Source: Definition 5 and Algorithm 2.
+
+    >>> list(scores(np.array([2**30]), n=3, draws=8, key=Key(0)))
+    ['independent', 'correlated, shift', 'correlated, permutation']
     """
     clients = np.arange(n)
     words = reference.stream_words(key.private(Stream.ROUNDING, clients), draws)

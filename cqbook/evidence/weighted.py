@@ -120,6 +120,10 @@ def check_case(X: Rows, q: Sequence[Fraction], *, quantized: bool, tau: int) -> 
         a variance.
 
     Source: Lemma 4, Assumption 6.
+
+    >>> X, q = draw_case(np.random.default_rng(0), 2, 2)
+    >>> all(check_case(X, q, quantized=True, tau=1).values())
+    True
     """
     law = one_draw(X, q, quantized=quantized)
     mean, error = mean_and_error(law if tau == 1 else mean_of_two(law), average(X))
@@ -159,6 +163,13 @@ def sampled_draws(
         q: probabilities, shape (n,).
         rounds: number of rounds.
         seed: of the keys.
+
+    >>> from cqlib.compressors import make
+    >>> q = np.array([0.5, 0.5])
+    >>> iscc = make("iscc", inner=make("iq"), probabilities=tuple(q))
+    >>> found = sampled_draws(iscc, np.array([[1.0, 0.0], [0.0, 3.0]]), q, rounds=4, seed=0)
+    >>> found.one_client, float(found.hits.sum())
+    (True, 4.0)
     """
     n, mean = len(X), X.mean(0)
     lengths = np.linalg.norm(X, axis=1) / (n * q)

@@ -14,7 +14,7 @@ def rng():
     return np.random.default_rng(3)
 
 
-def test_inputs_are_what_their_names_say():
+def test_inputs_fit_their_names():
     found = global_errors.inputs(rng(), 4, 6)
     assert np.ptp(found["equal"], axis=0).max() == 0 and set(found["flat"].ravel()) == {-1.0, 1.0}
     assert (found["Gaussian"][0] == found["equal"][0]).all()
