@@ -36,7 +36,7 @@ book:
 	@$(BIN)/cqlib book --profile $(PROFILE)
 
 sweep:
-	@sh tools/install.sh book,batch
+	@sh tools/install.sh book
 	@$(BIN)/cqlib sweep $(if $(SWEEP),'$(SWEEP)') $(SWEEP_ARGS)
 
 # The tests read the built book, so it is built first; unchanged, that takes seconds.

@@ -1,50 +1,40 @@
-"""Runs a batch: every job is one `cqlib run`. `cqlib sweep` calls this with all it needs; by hand:
+"""Runs jobs with an executor of Snakemake; `cqlib sweep --executor NAME` calls this with all it needs.
 
-    snakemake --cores 2 --directory runs/sweeps/NAME --config sweep=/path/to/sweeps/NAME.yml
-    snakemake --cores 2 --directory runs/PROFILE --config profile=PROFILE
-
-Paths of outputs are relative to that directory.
+`jobs` names a file with the command of every job that is to run. Paths of outputs and logs are
+relative to `--directory`, the folder of the sweep. `driver` is the process that ends with this one.
 """
 
+import json
 import re
+from pathlib import Path
 
-from cqbook.runs import provenance
-from cqbook.sweeps import batch, sweep
+from cqbook.sweeps import driver
 
-PLAN = sweep.planned(config)
-NOW = provenance.Snapshot()
+COMMANDS = json.loads(Path(config["jobs"]).read_text())
 
 if workflow.is_main_process:
-    batch.end_with_driver()
+    driver.end_with(int(config["driver"]))
 
 
 rule all:
     input:
-        [file for task in PLAN.tasks.values() for file in batch.outputs(task)],
+        [f"{job}/provenance.json" for job in COMMANDS],
     message:
         "all jobs"
 
 
-# One rule for each notebook, since the name of the executed notebook has no wildcard.
-for notebook, names in batch.by_notebook(PLAN).items():
-
-    rule:
-        name:
-            batch.rule_name(notebook)
-        output:
-            # Kept until `cqlib run` has put the new run in place of the old.
-            update("{job}/" + notebook.rpartition("/")[2] + ".ipynb"),
-            update("{job}/provenance.json"),
-        wildcard_constraints:
-            job="|".join(map(re.escape, names)),
-        log:
-            "logs/{job}.log",
-        params:
-            # Of code, notebook, parameters, data and versions: content, never times.
-            key=lambda wildcards: batch.key(PLAN.tasks[wildcards.job], NOW),
-            command=lambda wildcards: batch.command(PLAN.tasks[wildcards.job]),
-        message:
-            "{wildcards.job}"
-        shell:
-            # exec, so that the run sees its parent go: the run ends with Snakemake.
-            "exec {params.command:q} --parent $PPID >{log:q} 2>&1"
+rule job:
+    output:
+        # Kept until the new run is put in place of the old.
+        update("{job}/provenance.json"),
+    wildcard_constraints:
+        job="|".join(map(re.escape, COMMANDS)),
+    log:
+        "logs/{job}.log",
+    params:
+        command=lambda wildcards: COMMANDS[wildcards.job],
+    message:
+        "{wildcards.job}"
+    shell:
+        # exec, so that the run sees its parent go: the run ends with Snakemake.
+        "exec {params.command:q} --parent $PPID >{log:q} 2>&1"

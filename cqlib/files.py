@@ -1,13 +1,9 @@
-"""Writing files whole or not at all, and one process at a time."""
+"""Writing files whole or not at all."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -29,15 +25,3 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Have a folder to oneself; others wait. The lock ends with the process, however that ends.
-
-    Lock files lie in the system's temporary folder, so none is left beside the target.
-    """
-    name = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:16]
-    with open(Path(tempfile.gettempdir()) / f"cqlib-{os.getuid()}-{name}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -15,38 +15,31 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("cqlib", "cqbook")
+sys.path.insert(0, str(ROOT))
+
+from cqbook.runs.imports import PACKAGES, files, imported  # noqa: E402
+
 MARKS = "<!-- map -->", "<!-- end of map -->"
 Graph = dict[str, set[str]]
-
-
-def files(root: Path = ROOT) -> dict[str, Path]:
-    """Return the modules of the packages by name; a package stands for its ``__init__.py``."""
-    found = {}
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
 
 
 def by_file(root: Path = ROOT) -> Graph:
     """Return which modules each module imports."""
     modules = files(root)
-    doors = set(PACKAGES)
-    return {
-        name: set() if name in doors else set(_imported(path, modules)) - {name}
-        for name, path in modules.items()
-    }
+    graph: Graph = {}
+    for name, path in modules.items():
+        code = ast.parse("" if name in PACKAGES else path.read_text(encoding="utf-8"))
+        graph[name] = {module for module, _ in imported(code, modules)} - {name}
+    return graph
 
 
 def by_folder(graph: Mapping[str, Iterable[str]], root: Path = ROOT) -> Graph:
     """Return which rooms each room imports."""
     modules = files(root)
     rooms: Graph = {}
-    for name, imported in graph.items():
+    for name, below in graph.items():
         room = _room(name, modules, root)
-        others = {_room(other, modules, root) for other in imported}
+        others = {_room(other, modules, root) for other in below}
         rooms.setdefault(room, set()).update(others - {room})
     return rooms
 
@@ -131,18 +124,6 @@ def with_map(page: str, rooms: Graph) -> str:
 def _room(name: str, modules: Mapping[str, Path], root: Path) -> str:
     folder = modules[name].parent.relative_to(root)
     return folder.as_posix() if len(folder.parts) > 1 else name.replace(".", "/")
-
-
-def _imported(path: Path, modules: Mapping[str, Path]) -> Iterable[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in modules)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                if f"{node.module}.{alias.name}" in modules:
-                    yield f"{node.module}.{alias.name}"
-                elif node.module in modules:
-                    yield node.module
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from cqbook import paths
 from cqbook.book import staging
-from cqlib.files import locked, write_atomic
+from cqbook.runs.locks import locked
+from cqlib.files import write_atomic
 
 _MARK = "made-from"
 

@@ -1,1 +1,1 @@
-"""One run of a notebook: parameters, provenance, execution."""
+"""One executed notebook and its folder: parameters, what it was made from, how jobs are run."""

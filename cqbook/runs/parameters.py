@@ -15,6 +15,8 @@ import nbformat
 class ParameterError(ValueError):
     """A parameter that the notebook does not have, or of the wrong type."""
 
+    exit_code = 2
+
 
 def defaults(source: Path) -> dict[str, Any]:
     """Return the notebook's quick profile: the literals of its one ``parameters`` cell.
@@ -52,57 +54,45 @@ def checked(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) ->
         if name not in known:
             listed = ", ".join(known) or "none"
             raise ParameterError(f"unknown parameter {name!r} of {source}; known: {listed}")
-        found[name] = _with_floats([known[name]], value)
-        if misfit := _misfit([known[name]], found[name]):
-            own, part = misfit
-            verb = "is" if part is found[name] else "holds"
+        try:
+            found[name] = _like([known[name]], value)
+        except _Misfit as misfit:
+            own, part = misfit.args
+            verb = "is" if part is value else "holds"
             raise ParameterError(
                 f"parameter {name!r} of {source} {verb} a {type(own).__name__} like {own!r}, "
                 f"got {part!r}"
-            )
+            ) from None
     return found
 
 
-def _with_floats(own: list[Any], value: Any) -> Any:
-    """A value with floats where the notebook has them: YAML takes 1e-3 for a text.
+class _Misfit(Exception):
+    """A value of another type than an example; both are the arguments."""
 
-    Args:
-        own: what the notebook has in this place; a list in it may have several.
-        value: what is given for it.
+
+def _like(examples: list[Any], value: Any, *, row: bool = False) -> Any:
+    """Return a value of the examples' type; a whole number or a text may stand for a float.
+
+    The parts of a list are compared with the parts of all examples. Parts of several types allow
+    any, except in a row, which is a list in a list: there each column has its own type.
     """
-    kind = _one_type(own)
-    if kind is list and isinstance(value, list):
-        return [_with_floats(*pair) for pair in zip(_places(own, len(value)), value, strict=True)]
-    if kind is float and type(value) in (int, str):
-        with suppress(ValueError, OverflowError):
-            return number if math.isfinite(number := float(value)) else value
+    kinds = {type(example) for example in examples}
+    if kinds == {float} and type(value) in (int, str):  # YAML takes 1e-3 for a text
+        value = _number(value)
+    if len(kinds) == 1 and type(value) not in kinds:
+        raise _Misfit(examples[0], value)
+    if kinds != {list}:
+        return value
+    inside = [part for example in examples for part in example]
+    columns = [inside] * len(value)
+    mixed = len({type(part) for part in inside}) > 1
+    if row and mixed and {len(example) for example in examples} == {len(value)}:
+        columns = [list(column) for column in zip(*examples, strict=True)]
+    return [_like(column, part, row=True) for column, part in zip(columns, value, strict=True)]
+
+
+def _number(value: int | str) -> Any:
+    """Return a finite number as a float, and anything else as it is."""
+    with suppress(ValueError, OverflowError):
+        return number if math.isfinite(number := float(value)) else value
     return value
-
-
-def _misfit(own: list[Any], value: Any) -> tuple[Any, Any] | None:
-    """The first part of a value that is of another type than the notebook's, after one of those."""
-    kind = _one_type(own)
-    if kind is None:
-        return None
-    if type(value) is not kind:
-        return own[0], value
-    parts = value if isinstance(value, list) else []
-    return next(filter(None, (_misfit(_inside(own), part) for part in parts)), None)
-
-
-def _one_type(values: list[Any]) -> type | None:
-    """The type that all values have; None where there is no such type, or no value."""
-    kinds = {type(value) for value in values}
-    return kinds.pop() if len(kinds) == 1 else None
-
-
-def _inside(lists: list[list[Any]]) -> list[Any]:
-    return [part for each in lists for part in each]
-
-
-def _places(lists: list[list[Any]], size: int) -> list[list[Any]]:
-    """What lists hold, for each place of one of a size: rows of mixed types have columns."""
-    inside = _inside(lists)
-    if _one_type(inside) is None and {len(each) for each in lists} == {size}:
-        return [list(column) for column in zip(*lists, strict=True)]
-    return [inside] * size

@@ -1,54 +1,79 @@
-"""What a run was made from, and on what: the digests that tell whether it is up to date."""
+"""What a run is made from, and on what: the fingerprint that tells whether it is up to date.
+
+The fingerprint is of what decides results, by content: the notebook, its parameters and the data
+files that they name, the modules that its cells use with the data in their folders, what a run
+reads of the ledger, and the versions of libraries. A page of the book, the wording of the ledger,
+comments and docstrings are no part of it.
+
+Neither is the processor, though last digits may depend on it: a run that was made on a node of a
+cluster, or copied from another machine, is up to date here, too. What it was made on is noted in
+its provenance.
+"""
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import json
+import os
 import platform
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 
-import cqlib
+import cqbook
 from cqbook import paths
 from cqbook.runs import data_files
+from cqbook.runs.imports import Sources
 from cqbook.runs.parameters import defaults
 
-_BOOK = Path(__file__).parents[1]
+_PACKAGES = Path(cqbook.__file__).parents[1]
 
 
 class Snapshot:
     """What runs depend on, each part as it was when first asked for.
 
-    It reads a file once for many jobs. Whoever wants things as they are now takes a new one.
+    It reads a file once for many jobs. For things as they are now, take a new one.
     """
 
     def __init__(self) -> None:
-        self._notebook = functools.cache(_notebook)
-        self._package = functools.cache(_package)
+        self._sources = functools.cache(lambda: Sources(_PACKAGES))
+        self._notebook = functools.cache(self._notebook_digest)
+        self._ledger = functools.cache(_ledger)
         self._file = functools.cache(file_digest)
 
-    def key(self, notebook: Path, parameters: Mapping[str, Any]) -> str:
-        """Return the digest of what decides results: notebook, parameters, data, code, versions.
-
-        Data are the files that parameters name; sets with a name are part of the code, which has
-        the digests of their content.
-        """
+    def fingerprint(self, notebook: Path, parameters: Mapping[str, Any]) -> str:
+        """Return the digest of all that decides the results of a run, in hexadecimal."""
         given = json.dumps(parameters, sort_keys=True)
         data = json.dumps(data_files.digests({**defaults(notebook), **parameters}, self._file))
-        return digest("\0".join([self._notebook(notebook), given, data, self._package()]))
+        parts = [self._notebook(notebook), given, data, json.dumps(versions())]
+        return digest("\0".join(parts))
+
+    def _notebook_digest(self, file: Path) -> str:
+        """The digest of a notebook's cells and of all that they use."""
+        cells = nbformat.read(file, as_version=4).cells
+        sources = self._sources()
+        code = _code([c.source for c in cells if c.cell_type == "code"], sources.files)
+        used = sources.used(code)
+        parts = [f"{cell.cell_type}\n{cell.source}" for cell in cells]
+        parts += [sources.digest(used), *_read(code)]
+        if "cqbook.cells.claims" in used:
+            parts.append(self._ledger())
+        return digest("\0".join(parts))
 
 
-def files(folder: Path) -> dict[str, str]:
-    """Return the digest of every file below a folder, by its path from there."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in found}
+def files(place: Path) -> dict[str, str]:
+    """Return the digests of a file, or of all files below a folder, by their paths from there."""
+    found = sorted(path for path in (place, *place.rglob("*")) if path.is_file())
+    return {path.relative_to(place).as_posix(): file_digest(path) for path in found}
 
 
 def file_digest(file: Path) -> str:
@@ -57,32 +82,30 @@ def file_digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _notebook(file: Path) -> str:
-    cells = nbformat.read(file, as_version=4).cells
-    return digest("\0".join(f"{cell.cell_type}\n{cell.source}" for cell in cells))
+def _code(cells: list[str], modules: Collection[str]) -> ast.Module:
+    """Return the code of cells without IPython's own lines; if it is no Python, it uses all."""
+    lines = [line for cell in cells for line in cell.split("\n")]
+    plain = [line for line in lines if not line.lstrip().startswith(("%", "!"))]
+    try:
+        return ast.parse("\n".join(plain))
+    except SyntaxError:
+        return ast.parse("import " + ", ".join(modules))
 
 
-def _package() -> str:
-    sources = [file for folder in _code() for file in sorted(folder.rglob("*.py"))]
-    parts = [
-        *(f"{_place(file)}\n{file.read_text(encoding='utf-8')}" for file in sources),
-        (paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"),
-        json.dumps(versions()),
-    ]
-    return digest("\0".join(parts))
+def _read(code: ast.Module) -> list[str]:
+    """Return digests of the files that code names as ``paths.root() / "folder" / "file"``.
+
+    A folder stands for all files in it.
+    """
+    named = re.findall(r"paths\.root\(\)((?: / '[^']+')+)", ast.unparse(code))
+    places = [paths.root().joinpath(*re.findall(r"'([^']+)'", name)) for name in named]
+    return [json.dumps(files(place)) for place in places]
 
 
-def _code() -> list[Path]:
-    """Return the folders whose code decides results: the library, and what notebooks import."""
-    used = ("cells", "evidence", "experiments", "network")
-    return [Path(cqlib.__file__).parent, *(_BOOK / name for name in used)]
-
-
-def _place(file: Path) -> str:
-    """Return a file's path from the folder that holds its package."""
-    package = Path(cqlib.__file__).parent
-    base = package if file.is_relative_to(package) else _BOOK
-    return (Path(base.name) / file.relative_to(base)).as_posix()
+def _ledger() -> str:
+    """Return what a run reads of the ledger: which items there are, of which kind and title."""
+    items = yaml.safe_load((paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"))
+    return json.dumps([[item[name] for name in ("id", "kind", "title")] for item in items])
 
 
 def digest(text: str) -> str:
@@ -105,20 +128,14 @@ def _version(name: str) -> str:
 
 def machine() -> dict[str, Any]:
     """Return what a run was made on: commit, versions, processor, system."""
-    git = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    ]
+    folder = str(Path(__file__).parent)
+    git = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "commit": commit or "unknown",
         "versions": versions(),
         "device": _processor(),
+        "arithmetic": _arithmetic(),
         "system": f"{platform.system()} {platform.release()}",
         "interpreter": sys.implementation.name,
     }
@@ -129,3 +146,18 @@ def _processor() -> str:
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
+
+
+def _arithmetic() -> dict[str, str]:
+    """Return what NumPy, Numba and OpenBLAS choose their machine code by."""
+    import numpy as np
+    from llvmlite import binding
+    from threadpoolctl import threadpool_info
+
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
+    blas = [pool["architecture"] for pool in threadpool_info() if "architecture" in pool]
+    return {
+        "numpy": " ".join(simd["baseline"] + simd["found"]),
+        "numba": os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name(),
+        "openblas": os.environ.get("OPENBLAS_CORETYPE") or " ".join(sorted(set(blas))),
+    }

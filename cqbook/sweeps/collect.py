@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cqbook.runs import notebook, provenance
-from cqbook.sweeps.sweep import Batch, SweepError, Task
+from cqbook.runs import runner
+from cqbook.runs.job import Job
+from cqbook.sweeps.sweep import Sweep, SweepError
 from cqlib import __version__
 from cqlib.files import write_atomic
 
-_FROM = ("job", "commit", "cqlib", "key")
+_FROM = ("job", "commit", "cqlib", "fingerprint")
 
 
 @dataclass(frozen=True)
@@ -39,33 +40,36 @@ class Collected:
     jobs: int
 
 
-def collect(batch: Batch, only: str | None = None) -> Collected:
+def collect(sweep: Sweep, only: str | None = None) -> Collected:
     """Read the tables of all jobs that are up to date.
 
     Args:
-        batch: the sweep.
+        sweep: the sweep.
         only: the name of one table, without ending; all of them if None.
 
     Raises:
         SweepError: if no job that is up to date has the table.
     """
-    now = provenance.Snapshot()
+    outdated = set(runner.outdated(sweep.jobs))
     absent: dict[str, str] = {}
     rows: dict[str, list[dict[str, str]]] = {}
-    for task in batch.tasks.values():
-        if notebook.is_current(task.job, now):
-            facts = json.loads((task.job.folder / "provenance.json").read_text(encoding="utf-8"))
-            for name in _tables(facts):
-                rows.setdefault(name, []).extend(_rows(task, facts, name))
-        else:
-            made = (task.job.folder / "provenance.json").is_file()
-            absent[task.name] = "out of date" if made else "missing"
+    for name, job in sweep.jobs.items():
+        made = job.folder / "provenance.json"
+        if name in outdated:
+            absent[name] = "out of date" if made.is_file() else "missing"
+            continue
+        facts = json.loads(made.read_text(encoding="utf-8"))
+        for table in _tables(facts):
+            place = {key: _cell(value) for key, value in sweep.point(name).items()}
+            origin = (name, facts["commit"], __version__, facts["fingerprint"])
+            place |= dict(zip(_FROM, origin, strict=True))
+            rows.setdefault(table, []).extend(_rows(job, table, place))
     if only is not None:
         if only not in rows:
             raise SweepError(f"no table {only!r}; there are: {', '.join(sorted(rows)) or 'none'}")
         rows = {only: rows[only]}
     tables = {name: _csv(rows[name]) for name in sorted(rows)}
-    return Collected(batch.folder / "collected", tables, absent, len(batch.tasks))
+    return Collected(sweep.folder / "collected", tables, absent, len(sweep.jobs))
 
 
 def write(collected: Collected, output: Path | None = None) -> list[Path]:
@@ -90,16 +94,13 @@ def _tables(facts: Mapping[str, Any]) -> list[str]:
     return [file.stem for file in made if file.parent == Path("results") and file.suffix == ".csv"]
 
 
-def _rows(task: Task, facts: Mapping[str, Any], name: str) -> Iterable[dict[str, str]]:
+def _rows(job: Job, name: str, place: Mapping[str, str]) -> Iterable[dict[str, str]]:
     """A table's rows as they stand, after the job's place in the grid and its origin."""
-    file = task.job.folder / "results" / f"{name}.csv"
-    origin = (task.name, facts["commit"], __version__, facts["key"])
+    file = job.folder / "results" / f"{name}.csv"
     with file.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
         own = list(reader.fieldnames or ())
-        before = {name: _cell(value) for name, value in task.point.items()}
-        before |= dict(zip(_FROM, origin, strict=True))
-        before = {_free(name, own): value for name, value in before.items()}
+        before = {_free(key, own): value for key, value in place.items()}
         for row in reader:
             yield before | row
 

@@ -1,4 +1,4 @@
-"""What a batch is to run: the jobs of a sweep file, or the chapters of a profile.
+"""A sweep and its jobs: those of a sweep file, or the chapters of a profile.
 
 A sweep file is YAML: a notebook, the profile that supplies what is not said, fixed parameters, and
 a grid of values for others. Every combination of the grid is one job, a run like any other, in
@@ -19,7 +19,9 @@ import yaml
 
 from cqbook import paths
 from cqbook.book import contents
-from cqbook.runs import data_files, notebook, provenance
+from cqbook.runs import data_files, provenance
+from cqbook.runs.job import Job, named, planned
+from cqbook.runs.parameters import ParameterError, checked, defaults
 from cqlib.files import write_atomic
 
 _KEYS = ("notebook", "profile", "parameters", "grid")
@@ -27,56 +29,39 @@ _LONGEST = 80  # characters of a folder's name that is still easy to read
 _NOTE = ".sweep"  # in a sweep's folder: whose it is
 
 
-class SweepError(notebook.ParameterError):
+class SweepError(ParameterError):
     """A sweep file that cannot be run; the message names the file and the value."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """One job of a batch.
-
-    Args:
-        name: its folder below the batch's.
-        point: its place in the grid.
-        job: what to run.
-    """
-
-    name: str
-    point: dict[str, Any]
-    job: notebook.Job
-
-
-@dataclass(frozen=True)
-class Batch:
+class Sweep:
     """Jobs that run together.
 
     Args:
-        given: what it was made from, as Snakemake's ``--config`` has it: kind and value.
         folder: where everything goes.
-        tasks: by name, in the file's order; the last parameter of the grid changes fastest.
+        jobs: by name, in the file's order; the last parameter of the grid changes fastest.
+        grid: the parameters that differ.
+        file: the sweep file; None for the chapters of a profile.
     """
 
-    given: tuple[str, str]
     folder: Path
-    tasks: dict[str, Task]
+    jobs: dict[str, Job]
+    grid: tuple[str, ...] = ()
+    file: Path | None = None
+
+    def point(self, name: str) -> dict[str, Any]:
+        """Return a job's place in the grid."""
+        return {key: self.jobs[name].parameters[key] for key in self.grid}
 
 
-def planned(config: Mapping[str, Any]) -> Batch:
-    """Return the batch that ``sweep=FILE`` or ``profile=NAME`` stands for."""
-    if ("sweep" in config) == ("profile" in config):
-        raise SweepError("name a batch: --config sweep=FILE, or --config profile=NAME")
-    return read(Path(config["sweep"])) if "sweep" in config else chapters(str(config["profile"]))
-
-
-def chapters(profile: str) -> Batch:
-    """Return the book's notebooks with a profile's parameters, as `cqlib book` runs them."""
+def chapters(profile: str) -> Sweep:
+    """Return the book's notebooks with a profile's parameters."""
     sources = {name: paths.notebooks() / f"{name}.ipynb" for name in contents.chapters()}
-    jobs = {name: notebook.job(source, profile=profile) for name, source in sources.items()}
-    tasks = {name: Task(name, {}, job) for name, job in jobs.items()}
-    return Batch(("profile", profile), paths.runs(profile).resolve(), tasks)
+    found = {name: planned(source, profile=profile) for name, source in sources.items()}
+    return Sweep(paths.runs(profile).resolve(), found)
 
 
-def read(file: Path) -> Batch:
+def read(file: Path) -> Sweep:
     """Read a sweep file and check all of it, before anything runs.
 
     Raises:
@@ -84,20 +69,20 @@ def read(file: Path) -> Batch:
     """
     try:
         told = yaml.load(file.read_text(encoding="utf-8"), _Strict)
-        return _batch(file.resolve(), told)
+        return _sweep(file.resolve(), told)
     except OSError as error:
         raise SweepError(f"cannot read the sweep file {file}: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise SweepError(f"{file}: no YAML: {error}") from None
-    except (notebook.ParameterError, UnicodeDecodeError) as error:
+    except (ParameterError, UnicodeDecodeError) as error:
         raise SweepError(f"{file}: {error}") from None
 
 
-def _batch(file: Path, told: Any) -> Batch:
+def _sweep(file: Path, told: Any) -> Sweep:
     found = _mapping("a sweep file", told)
     if unknown := [str(key) for key in found if key not in _KEYS]:
         raise SweepError(f"unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
-    source = _notebook(found.get("notebook"))
+    source = named(found.get("notebook"))
     fixed = _mapping("parameters", found.get("parameters", {}))
     for name, value in fixed.items():
         _check_plain(name, value)
@@ -110,31 +95,29 @@ def _batch(file: Path, told: Any) -> Batch:
     profile = found.get("profile", "quick")
     if not isinstance(profile, str):
         raise SweepError(f"profile must be a name, got {profile!r}")
-    base = notebook.job(source, profile=profile, overrides=fixed)
-    known = notebook.defaults(source)
+    base = planned(source, profile=profile, overrides=fixed)
+    known = defaults(source)
     axes = [_axis(source, known, str(name), values, file.parent) for name, values in grid.items()]
+    names = tuple(map(str, grid))
     folder = paths.runs("sweeps").resolve() / file.stem
     _check_folder(folder, file)
-    tasks: dict[str, Task] = {}
+    made: dict[str, Job] = {}
     for values in itertools.product(*axes):
-        point = dict(zip(map(str, grid), values, strict=True))
+        point = dict(zip(names, values, strict=True))
         name = job_name(point)
-        tasks[name] = Task(
-            name, point, notebook.Job(base.source, {**base.parameters, **point}, folder / name)
-        )
-    return Batch(("sweep", str(file)), folder, tasks)
+        made[name] = Job(base.source, {**base.parameters, **point}, folder / name)
+    return Sweep(folder, made, names, file)
 
 
-def claim(batch: Batch) -> None:
+def mark(sweep: Sweep) -> None:
     """Note in a sweep's folder which file it belongs to.
 
     Raises:
         SweepError: if it belongs to another one.
     """
-    kind, value = batch.given
-    if kind == "sweep":
-        _check_folder(batch.folder, Path(value))
-        write_atomic(batch.folder / _NOTE, _as_noted(Path(value)))
+    if sweep.file is not None:
+        _check_folder(sweep.folder, sweep.file)
+        write_atomic(sweep.folder / _NOTE, _as_noted(sweep.file))
 
 
 def _check_folder(folder: Path, file: Path) -> None:
@@ -153,14 +136,6 @@ def _as_noted(file: Path) -> str:
     return str(file.relative_to(root) if file.is_relative_to(root) else file)
 
 
-def _notebook(name: Any) -> Path:
-    folder = paths.notebooks()
-    known = sorted(notebook.notebook_name(path) for path in folder.rglob("*.ipynb"))
-    if name not in known:
-        raise SweepError(f"no notebook {name!r}; known: {', '.join(known)}")
-    return folder / f"{name}.ipynb"
-
-
 def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: Path) -> list[Any]:
     """Values of one parameter of the grid, each as the notebook has it; files start at ``base``."""
     if not isinstance(values, list):
@@ -170,7 +145,7 @@ def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: 
     for value in values:
         _check_plain(name, value)
     whole = [data_files.located({name: value}, base) for value in values]
-    found = [notebook.checked(source, known, each)[name] for each in whole]
+    found = [checked(source, known, each)[name] for each in whole]
     texts = [_text(value) for value in found]
     if twice := [value for place, value in enumerate(values) if texts[place] in texts[:place]]:
         raise SweepError(f"grid: {name!r} has {twice[0]!r} twice")

@@ -13,7 +13,8 @@ import pytest
 
 from cqbook import cli, paths
 from cqbook.cells import claims
-from cqbook.runs.notebook import notebook_name
+from cqbook.cli.app import app
+from cqbook.runs.job import notebook_name
 from cqlib import compressors, data
 
 
@@ -22,18 +23,18 @@ def call(
 ) -> tuple[int, str, str]:
     """Exit code, output and errors of `cqlib ARGUMENTS`."""
     monkeypatch.setattr(sys, "argv", ["cqlib", *arguments])
-    monkeypatch.setattr(cli, "_out", cli.Console(width=200))
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     captured = capsys.readouterr()
     return int(stopped.value.code or 0), captured.out, captured.err
 
 
-@pytest.mark.parametrize("command", [None, *cli.app.commands])
+@pytest.mark.parametrize("command", [None, *app.commands])
 def test_help(command: str | None, capsys, monkeypatch) -> None:
     code, out, _ = call(capsys, monkeypatch, *filter(None, [command]), "--help")
     assert code == 0 and "Usage: cqlib" in out
-    told = cli.app.commands[command].help if command else cli.app.help
+    told = app.commands[command].help if command else app.help
     assert told.splitlines()[0] in " ".join(out.split())
 
 
@@ -50,6 +51,7 @@ def test_help(command: str | None, capsys, monkeypatch) -> None:
         (["compressors", "--n", "0"], 2, "0 is not in the range"),
         (["fly"], 2, "No such command 'fly'"),
         (["claims", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),
+        (["sweep", "sweeps/tasks.yml", "--", "-n"], 2, "'-n' is for Snakemake, which works with"),
         (["run", "quickstart", "-o", "/"], 2, "/ holds something else than a run"),
     ],
 )
@@ -111,6 +113,53 @@ def test_claims_lists_every_item(capsys, monkeypatch, tmp_path: Path) -> None:
     _, out, _ = call(capsys, monkeypatch, "claims", "--profile", "quick")
     row = next(line for line in out.splitlines() if " theorem-2 " in line)
     assert "holds" in row and "17 of 17" in row
+
+
+# What the commands load
+
+HEAVY = ("torch", "numba", "scipy", "pandas", "matplotlib", "nbformat", "yaml", "rich", "numpy")
+
+
+def loaded(code: str) -> set[str]:
+    """The packages that a new Python has loaded after some code."""
+    code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_library_is_loaded_when_it_is_used() -> None:
+    assert not loaded("import cqlib").intersection((*HEAVY, "click"))
+    assert "torch" in loaded("from cqlib import compressors; compressors.make('cq')")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["sweep", "--help"]])
+def test_help_loads_click_alone(words: list[str]) -> None:
+    code = "import sys; from cqbook import cli\n"
+    code += f"sys.argv = ['cqlib', *{words}]\ntry: cli.main()\nexcept SystemExit: pass"
+    found = loaded(code)
+    assert "click" in found and not found.intersection((*HEAVY, "jsonschema", "psutil"))
+
+
+@pytest.mark.parametrize(
+    ("package", "extra"), [("click", "book"), ("papermill", "book"), ("snakemake", "batch")]
+)
+def test_a_missing_package_is_one_sentence(package: str, extra: str, capsys, monkeypatch) -> None:
+    def missing(**_: object) -> None:
+        raise ModuleNotFoundError(f"No module named '{package}.x'", name=f"{package}.x")
+
+    monkeypatch.setattr("cqbook.cli.app.app", missing)
+    code, out, err = call(capsys, monkeypatch, "info")
+    assert (code, out) == (2, "")
+    assert err == f"cqlib: this command needs pip install 'cqlib[{extra}]'\n"
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault(monkeypatch) -> None:
+    def missing(**_: object) -> None:
+        raise ModuleNotFoundError("No module named 'cqlib.x'", name="cqlib.x")
+
+    monkeypatch.setattr("cqbook.cli.app.app", missing)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
 
 
 def test_names_below_the_notebooks_folder() -> None:

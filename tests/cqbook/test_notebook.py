@@ -1,7 +1,11 @@
 """The runner: strict parameters, all of a run or none of it, and nothing that changes by itself."""
 
+import ast
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,10 @@ import nbformat
 import pytest
 
 from cqbook import paths
-from cqbook.runs import notebook
+from cqbook.runs import notebook, provenance
+from cqbook.runs.imports import Sources
+from cqbook.runs.job import Job, is_current, planned
+from cqbook.runs.parameters import ParameterError, defaults
 
 PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 
@@ -26,8 +33,8 @@ def write(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Path:
     return path
 
 
-def plan(source: Path, folder: Path, **overrides: Any) -> notebook.Job:
-    return notebook.job(source, overrides=overrides, folder=folder)
+def plan(source: Path, folder: Path, **overrides: Any) -> Job:
+    return planned(source, overrides=overrides, folder=folder)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -41,7 +48,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_defaults_are_the_literals_of_the_parameters_cell(tmp_path: Path) -> None:
     source = write(tmp_path / "a.ipynb")
-    assert notebook.defaults(source) == {
+    assert defaults(source) == {
         "n": 3,
         "rate": 0.5,
         "name": "a",
@@ -64,8 +71,8 @@ def test_parameters_cells_that_are_no_profile(
     tmp_path: Path, parameters: str | None, message: str
 ) -> None:
     source = write(tmp_path / "a.ipynb", parameters=parameters)
-    with pytest.raises(notebook.ParameterError, match=message):
-        notebook.defaults(source)
+    with pytest.raises(ParameterError, match=message):
+        defaults(source)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +89,7 @@ def test_parameters_cells_that_are_no_profile(
 )
 def test_wrong_parameters_are_refused(tmp_path: Path, name: str, value: Any, message: str) -> None:
     source = write(tmp_path / "a.ipynb")
-    with pytest.raises(notebook.ParameterError, match=message):
+    with pytest.raises(ParameterError, match=message):
         plan(source, tmp_path / "run", **{name: value})
 
 
@@ -98,6 +105,7 @@ rates = [[0.1], [0.2, 0.3]]
 mixed = ['a', 1]
 rows = [['a', 'raw', 0.1], ['b', 'raw', 0.2]]
 none = []
+one_row = [[0.1, 'a']]
 """
 
 
@@ -111,6 +119,7 @@ none = []
         ("rows", [["1e-3", "raw", "1e-3"]], [["1e-3", "raw", 0.001]]),
         ("rows", [["a", "1e-3"]], [["a", "1e-3"]]),
         ("none", ["1e-3", [2]], ["1e-3", [2]]),
+        ("one_row", [["1e-3", "b"]], [[0.001, "b"]]),
     ],
 )
 def test_what_lists_hold_is_as_in_the_notebook(
@@ -133,7 +142,7 @@ def test_what_lists_hold_is_as_in_the_notebook(
 )
 def test_what_lists_hold_is_checked(tmp_path: Path, value: Any, message: str) -> None:
     source = write(tmp_path / "a.ipynb", parameters=LISTS)
-    with pytest.raises(notebook.ParameterError, match=message):
+    with pytest.raises(ParameterError, match=message):
         plan(source, tmp_path / "run", rates=value)
 
 
@@ -143,7 +152,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     assert plan(source, tmp_path / "home").folder == tmp_path / "home"  # empty: fine
     (tmp_path / "home" / "thesis.tex").touch()
     for folder in (tmp_path / "home", tmp_path / "home" / "thesis.tex"):
-        with pytest.raises(notebook.ParameterError, match="holds something else than a run"):
+        with pytest.raises(ParameterError, match="holds something else than a run"):
             plan(source, folder)
 
 
@@ -155,32 +164,173 @@ def test_a_damaged_run_is_not_current(tmp_path: Path) -> None:
     listed = json.dumps(json.loads(good) | {"files": ["a.ipynb"]})  # as it once was
     for content in ("{}", "{", "[]", listed):
         made.write_text(content)
-        assert not notebook.is_current(job)
+        assert not is_current(job)
         made.write_text(good)
-    assert notebook.is_current(job)
+    assert is_current(job)
     executed = job.folder / "a.ipynb"
     whole = executed.read_text()
     for content in ("", whole.replace("3", "4", 1)):
         executed.write_text(content)
-        assert not notebook.is_current(job)
+        assert not is_current(job)
         executed.write_text(whole)
-    assert notebook.is_current(job)
+    assert is_current(job)
     (job.folder / "results").rmdir()
-    assert not notebook.is_current(job)
+    assert not is_current(job)
 
 
 def test_unknown_profile_and_missing_notebook(tmp_path: Path) -> None:
     source = write(tmp_path / "a.ipynb")
-    with pytest.raises(notebook.ParameterError, match=r"unknown profile 'big'; known: quick, pap"):
-        notebook.job(source, profile="big")
-    with pytest.raises(notebook.ParameterError, match="no notebook"):
-        notebook.job(tmp_path / "none.ipynb")
+    with pytest.raises(ParameterError, match=r"unknown profile 'big'; known: quick, pap"):
+        planned(source, profile="big")
+    with pytest.raises(ParameterError, match="no notebook"):
+        planned(tmp_path / "none.ipynb")
 
 
 def test_different_overrides_get_different_folders(tmp_path: Path) -> None:
     source = write(tmp_path / "a.ipynb")
-    folders = {notebook.job(source, overrides=o).folder for o in ({}, {"n": 1}, {"n": 2})}
+    folders = {planned(source, overrides=o).folder for o in ({}, {"n": 1}, {"n": 2})}
     assert len(folders) == 3
+
+
+# What a run is made from
+
+
+LEDGER = """
+- {id: theorem-1, kind: theorem, title: Theorem 1, name: bias, statement: It is unbiased.}
+"""
+CELLS = """
+from cqbook import paths
+from cqbook.cells import claims
+from cqbook.evidence import worst_inputs
+from cqlib import Key, compressors
+table = paths.root() / "benchmarks" / "results" / "means.csv"
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of both packages with a small ledger, a page and a table; a notebook uses them."""
+    for package in ("cqlib", "cqbook"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(paths.root() / package, tmp_path / package, ignore=ignored)
+    for name, text in {
+        "book/claims.yml": LEDGER,
+        "book/page.md": "# A page\n",
+        "benchmarks/results/means.csv": "n,x\n1,2\n",
+        "benchmarks/results/other.csv": "n,x\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    write(tmp_path / "a.ipynb", CELLS)
+    monkeypatch.setenv("CQLIB_ROOT", str(tmp_path))
+    monkeypatch.setattr(provenance, "_PACKAGES", tmp_path)
+    return tmp_path
+
+
+def fingerprint(checkout: Path) -> str:
+    return provenance.Snapshot().fingerprint(checkout / "a.ipynb", {})
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("book/page.md", "A page", "The page"),
+        ("book/claims.yml", "It is unbiased", "It has no bias"),
+        ("book/claims.yml", "name: bias", "name: its bias"),
+        ("benchmarks/results/other.csv", "n,x", "n,y"),
+        ("cqlib/keys.py", "\n", "\n# a comment\n"),
+        ("cqlib/keys.py", '"""', '"""Another docstring, then: '),
+        ("cqlib/keys.py", "import numpy as np\n", "import numpy as np\n\n"),
+        ("cqlib/distributed/mean.py", "import torch\n", "import torch\n\nNEW = 1\n"),
+        ("cqlib/methods/gd.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqbook/cli/run.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqbook/runs/runner.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqbook/book/build.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqbook/network/links.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+    ],
+)
+def test_what_a_run_does_not_use_may_change(checkout: Path, file: str, old: str, new: str) -> None:
+    before = fingerprint(checkout)
+    text = (checkout / file).read_text()
+    assert old in text
+    (checkout / file).write_text(text.replace(old, new, 1))
+    assert fingerprint(checkout) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("book/claims.yml", "kind: theorem", "kind: lemma"),
+        ("book/claims.yml", "title: Theorem 1", "title: Theorem 2"),
+        ("book/claims.yml", "id: theorem-1", "id: theorem-2"),
+        ("benchmarks/results/means.csv", "1,2", "1,3"),
+        ("cqlib/keys.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqlib/philox.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqlib/compressors/top_k.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqlib/kernels/cpu/threads.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqbook/cells/claims.py", "import annotations\n", "import annotations\nNEW = 1\n"),
+        ("cqbook/evidence/worst_inputs.json", "{", "{ "),
+    ],
+)
+def test_what_a_run_uses_counts(checkout: Path, file: str, old: str, new: str) -> None:
+    before = fingerprint(checkout)
+    text = (checkout / file).read_text()
+    assert old in text
+    (checkout / file).write_text(text.replace(old, new, 1))
+    assert fingerprint(checkout) != before
+
+
+def test_a_new_compressor_is_found_by_its_place(checkout: Path) -> None:
+    before = fingerprint(checkout)
+    (checkout / "cqlib" / "methods" / "new.py").write_text("")
+    assert fingerprint(checkout) == before
+    (checkout / "cqlib" / "compressors" / "new.py").write_text("")
+    assert fingerprint(checkout) != before
+
+
+def test_parameters_cells_and_versions_count(checkout: Path, monkeypatch) -> None:
+    before = fingerprint(checkout)
+    source, now = checkout / "a.ipynb", provenance.Snapshot()
+    assert now.fingerprint(source, {"n": 3}) not in (before, now.fingerprint(source, {"n": 4}))
+    numba = provenance.versions() | {"numba": "0"}
+    monkeypatch.setattr(provenance, "versions", lambda: numba)
+    assert fingerprint(checkout) != before
+    monkeypatch.undo()
+    write(source, CELLS + "# a comment is shown\n")
+    assert fingerprint(checkout) != before
+
+
+def test_cells_that_python_cannot_read_use_everything(checkout: Path) -> None:
+    write(checkout / "a.ipynb", "%matplotlib inline\n!ls\nimport math")
+    magic = fingerprint(checkout)
+    write(checkout / "a.ipynb", "for i in range(3):\n    !ls")
+    shell = fingerprint(checkout)
+    (checkout / "cqlib" / "keys.py").write_text("")
+    assert fingerprint(checkout) != shell
+    write(checkout / "a.ipynb", "%matplotlib inline\n!ls\nimport math")
+    assert fingerprint(checkout) == magic
+
+
+def test_modules_that_are_loaded_are_among_those_that_count() -> None:
+    """What a notebook's imports and a round of messages load is known from the sources."""
+    cell = (
+        "from cqbook import evidence, paths\n"
+        "from cqbook.cells import claims, plotting, results, setup\n"
+        "from cqlib import Key, compressors, problems, theory\n"
+    )
+    use = (
+        "import sys, torch\n"
+        "c = compressors.make('cq', levels=4)\n"
+        "c.mean(torch.ones(2, 8), key=Key(1))\n"
+        "print(*(name for name in sys.modules if name.partition('.')[0] in ('cqlib', 'cqbook')))"
+    )
+    done = subprocess.run([sys.executable, "-c", cell + use], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    sources = Sources(paths.root())
+    assert set(done.stdout.split()) <= sources.used(ast.parse(cell))
+    assert "cqlib.distributed" not in sources.used(ast.parse(cell))
+    by_name = sources.used(ast.parse("run('-m', 'cqlib.distributed.marina')"))
+    assert "cqlib.distributed.marina.__main__" in by_name
 
 
 # Runs
@@ -198,16 +348,16 @@ def test_a_run_holds_everything_and_is_the_same_again(
     source = write(tmp_path / "a.ipynb", code, "print(n, rate)")
     before = dict(os.environ)
     job = plan(source, tmp_path / "run", n=5)
-    assert not notebook.is_current(job)
+    assert not is_current(job)
     told = notebook.run(job)
     assert dict(os.environ) == before
-    assert notebook.is_current(job)
+    assert is_current(job)
     first = tree(job.folder)
     assert set(first) == {"a.ipynb", "claims.jsonl", "provenance.json", "results/x.csv"}
     assert first["results/x.csv"] == b"5"
     assert json.loads(first["claims.jsonl"])["measured"] == "5"
     assert told["parameters"] == {"n": 5, "rate": 0.5, "name": "a", "sizes": [1, 2], "fast": True}
-    assert {"key", "seconds", "commit", "versions", "device"} <= set(told)
+    assert {"fingerprint", "seconds", "commit", "versions", "device", "arithmetic"} <= set(told)
     executed = nbformat.reads(first["a.ipynb"].decode(), as_version=4)
     assert executed.cells[-1].outputs[0].text == "5 0.5\n"
 
@@ -218,9 +368,9 @@ def test_a_run_holds_everything_and_is_the_same_again(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ipynb", "run"]
 
     changed = plan(source, tmp_path / "run", n=6)
-    assert not notebook.is_current(changed)
+    assert not is_current(changed)
     write(source, code, "print(n, rate) ")
-    assert not notebook.is_current(job)
+    assert not is_current(job)
 
 
 def test_a_failing_cell_keeps_the_earlier_run(tmp_path: Path) -> None:
@@ -260,9 +410,9 @@ def test_a_damaged_run_of_our_own_folder_is_made_again(
 ) -> None:
     monkeypatch.setattr(paths, "runs", lambda profile: tmp_path / profile)
     source = write(tmp_path / "a.ipynb")
-    notebook.run(notebook.job(source))
+    notebook.run(planned(source))
     (tmp_path / "quick" / "a" / "provenance.json").unlink()
-    again = notebook.job(source)
-    assert not notebook.is_current(again)
+    again = planned(source)
+    assert not is_current(again)
     notebook.run(again)
-    assert notebook.is_current(again)
+    assert is_current(again)

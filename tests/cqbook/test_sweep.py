@@ -2,18 +2,19 @@
 
 import csv
 import json
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from rich.console import Console
 
-import cqlib
 from cqbook import cli, paths
-from cqbook.runs import notebook, provenance
-from cqbook.sweeps import batch, collect, sweep
+from cqbook.runs import provenance, runner, worker
+from cqbook.runs.job import Job, planned
+from cqbook.sweeps import collect, driver, sweep
+from cqlib import __version__
 
 PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 GOOD = "notebook: theory/b\nparameters: {name: z}\ngrid: {n: [1, 2], rate: [0.5, 1e-3]}\n"
@@ -35,7 +36,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def read(root: Path, text: str) -> sweep.Batch:
+def read(root: Path, text: str) -> sweep.Sweep:
     file = root / "sweeps" / "mine.yml"
     file.write_text(text)
     return sweep.read(file)
@@ -44,7 +45,7 @@ def read(root: Path, text: str) -> sweep.Batch:
 def test_a_grid_gives_every_combination(root: Path) -> None:
     found = read(root, GOOD)
     assert found.folder == paths.root() / "runs" / "sweeps" / "mine"
-    assert found.given == ("sweep", str(root / "sweeps" / "mine.yml"))
+    assert found.file == root / "sweeps" / "mine.yml"
     fixed = {"name": "z"}
     expected = {
         "n=1_rate=0.5": {"n": 1, "rate": 0.5},
@@ -52,21 +53,20 @@ def test_a_grid_gives_every_combination(root: Path) -> None:
         "n=2_rate=0.5": {"n": 2, "rate": 0.5},
         "n=2_rate=0.001": {"n": 2, "rate": 0.001},
     }
-    assert {name: task.point for name, task in found.tasks.items()} == expected
-    for name, task in found.tasks.items():
-        assert task.name == name
-        assert task.job.parameters == fixed | expected[name]
-        assert task.job.folder == found.folder / name
-        assert task.job.source == root / "notebooks" / "theory" / "b.ipynb"
+    assert {name: found.point(name) for name in found.jobs} == expected
+    for name, job in found.jobs.items():
+        assert job.parameters == fixed | expected[name]
+        assert job.folder == found.folder / name
+        assert job.source == root / "notebooks" / "theory" / "b.ipynb"
 
 
 def test_a_profile_supplies_the_rest(root: Path) -> None:
-    (task,) = read(root, "notebook: theory/b\nprofile: big\ngrid: {rate: [2]}\n").tasks.values()
-    assert task.job.parameters == {"n": 50, "fast": False, "rate": 2.0}
-    assert task.name == "rate=2.0"
-    (task,) = sweep.chapters("big").tasks.values()
-    assert task.job == notebook.job(task.job.source, profile="big")
-    assert task.job.folder == root / "runs" / "big" / "theory" / "b"
+    found = read(root, "notebook: theory/b\nprofile: big\ngrid: {rate: [2]}\n").jobs
+    assert list(found) == ["rate=2.0"]
+    assert found["rate=2.0"].parameters == {"n": 50, "fast": False, "rate": 2.0}
+    (job,) = sweep.chapters("big").jobs.values()
+    assert job == planned(job.source, profile="big")
+    assert job.folder == root / "runs" / "big" / "theory" / "b"
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,11 @@ def test_wrong_files_are_refused(root: Path, text: str, message: str) -> None:
 def test_a_missing_file_is_named(root: Path) -> None:
     with pytest.raises(sweep.SweepError, match="cannot read the sweep file none.yml: No such file"):
         sweep.read(Path("none.yml"))
-    for config in ({}, {"sweep": "a", "profile": "b"}):
-        with pytest.raises(sweep.SweepError, match="--config sweep=FILE"):
-            sweep.planned(config)
 
 
 def test_two_files_of_one_name_do_not_share_runs(root: Path, tmp_path: Path) -> None:
     found = read(root, GOOD)
-    sweep.claim(found)
+    sweep.mark(found)
     assert read(root, GOOD + "# changed\n") == found
     first, second = root / "sweeps" / "mine.yml", tmp_path / "mine.yml"
     second.write_text(GOOD)
@@ -131,9 +128,9 @@ def test_two_files_of_one_name_do_not_share_runs(root: Path, tmp_path: Path) -> 
         sweep.read(second)
     assert str(first) in str(refused.value) and str(second) in str(refused.value)
     Path(str(refused.value).rpartition("was moved, remove ")[2]).unlink()
-    sweep.claim(sweep.read(second))
+    sweep.mark(sweep.read(second))
     with pytest.raises(sweep.SweepError, match="holds the runs of"):
-        sweep.claim(found)
+        sweep.mark(found)
 
 
 @pytest.mark.parametrize(
@@ -158,17 +155,15 @@ def test_names_differ_where_points_do() -> None:
     assert max(map(len, names)) <= 80
 
 
-def test_a_task_is_one_command(root: Path) -> None:
+def test_a_job_is_one_command(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "notebook: theory/b\nparameters: {name: '12'}\ngrid: {rate: [1e-5], sizes: [[1]]}\n"
-    (task,) = read(root, text).tasks.values()
-    words = batch.command(task)
-    assert Path(words[0]).name == "cqlib"
-    assert words[1:3] == ["run", str(task.job.source)]
-    options = dict(zip(words[4:-2:3], words[5:-2:3], strict=True))
-    assert options == {"name": "'12'", "rate": "1.0e-05", "sizes": "[1]"}
-    assert words[-2:] == ["-o", str(task.job.folder)]
-    again = {name: batch.yaml.safe_load(value) for name, value in options.items()}
-    assert notebook.job(task.job.source, overrides=again, folder=task.job.folder) == task.job
+    (job,) = read(root, text).jobs.values()
+    words = worker.command(job)
+    assert words[:4] == [sys.executable, "-P", "-m", "cqbook.runs.worker"]
+    ran: list[Job] = []
+    monkeypatch.setattr("cqbook.runs.notebook.run", ran.append)
+    worker.main(words[4:])
+    assert ran == [job]
 
 
 def test_the_example_is_the_one_the_book_shows() -> None:
@@ -180,7 +175,7 @@ def test_the_example_is_the_one_the_book_shows() -> None:
 
 @pytest.mark.parametrize("name", ["clients", "tasks"])
 def test_the_examples_can_be_run(name: str) -> None:
-    assert len(sweep.read(paths.root() / "sweeps" / f"{name}.yml").tasks) == 6
+    assert len(sweep.read(paths.root() / "sweeps" / f"{name}.yml").jobs) == 6
 
 
 # The commands
@@ -216,117 +211,115 @@ def test_wrong_use(root: Path, capsys, monkeypatch) -> None:
 
 def test_snakemake_may_be_missing(root: Path, capsys, monkeypatch) -> None:
     (root / "sweeps" / "mine.yml").write_text("notebook: theory/b\ngrid: {n: [1]}\n")
-    monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
-    code, said = call(capsys, monkeypatch, "sweep", str(root / "sweeps" / "mine.yml"))
-    assert code == 1 and "pip install -c constraints.txt -e '.[batch]'" in said
+    monkeypatch.setitem(sys.modules, "snakemake", None)
+    words = ("sweep", str(root / "sweeps" / "mine.yml"), "--executor", "slurm")
+    code, said = call(capsys, monkeypatch, *words)
+    assert code == 2 and said == "cqlib: this command needs pip install 'cqlib[batch]'\n"
 
 
-def test_what_snakemake_is_told(root: Path) -> None:
-    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2]}\n")
-    waiting = list(found.tasks.values())[1:]
-    here = batch.arguments(waiting, batch.Options(cores=3, more=("--dry-run",)))
-    assert here[:3] == ["--forcerun", "n=2/provenance.json", "--rerun-triggers"]
-    assert here[-3:] == ["--cores", "3", "--dry-run"]
-    queue = batch.arguments([], batch.Options(executor="slurm", jobs=7, retries=2))
-    assert "--forcerun" not in queue and "--cores" not in queue
-    assert queue[-4:] == ["--executor", "slurm", "--jobs", "7"]
-    assert queue[queue.index("--retries") + 1] == "2"
-
-
-def test_a_lock_that_was_left_is_removed_even_if_nothing_is_to_run(root: Path, monkeypatch) -> None:
-    found = read(root, "notebook: theory/b\ngrid: {n: [1]}\n")
-    for task in found.tasks.values():
-        finish(task)
-    host = socket.gethostname()
-    (found.folder / ".owner").write_text(json.dumps({"pid": 2**22 + 1, "host": host}))
-    called: list[str] = []
-    monkeypatch.setattr(batch, "_snakemake", lambda _, words, __: called.append(words[0]))
-    for _ in range(2):
-        batch.run(found, batch.Options())
-    assert called == ["--unlock"]
+def test_what_snakemake_is_told() -> None:
+    words = driver.arguments(driver.Options(executor="slurm", jobs=7, retries=2, more=("-n",)))
+    assert words[-5:] == ["--executor", "slurm", "--jobs", "7", "-n"]
+    assert words[words.index("--retries") + 1] == "2" and "--forceall" in words
 
 
 class Says:
     """Snakemake that writes logs, completes what it is told to, and ends with an exit code."""
 
-    def __init__(self, code: int, logs: dict[str, str], complete: list[sweep.Task]) -> None:
+    def __init__(self, code: int, logs: dict[str, str], complete: list[Job]) -> None:
         self.code, self.logs, self.complete = code, logs, complete
 
-    def __call__(self, planned: sweep.Batch, words: list[str], handle: int) -> int:
+    def __call__(self, folder: Path, plan: Path, words: list[str]) -> int:
         for name, text in self.logs.items():
-            (planned.folder / "logs").mkdir(exist_ok=True)
-            (planned.folder / "logs" / f"{name}.log").write_text(text)
-        for task in self.complete:
-            finish(task)
+            (folder / "logs").mkdir(exist_ok=True)
+            (folder / "logs" / f"{name}.log").write_text(text)
+        for job in self.complete:
+            finish(job)
         return self.code
+
+
+def submit(found: sweep.Sweep) -> None:
+    driver.run(found, driver.Options(executor="slurm"), Console(stderr=True))
 
 
 def test_only_this_starts_failures_are_told(root: Path, monkeypatch) -> None:
     found = read(root, "notebook: theory/b\ngrid: {n: [1, 2]}\n")
-    one, two = found.tasks.values()
 
     def told(*snakemake: Any) -> str:
-        monkeypatch.setattr(batch, "_snakemake", Says(*snakemake))
-        with pytest.raises(batch.BatchError) as failed:
-            batch.run(found, batch.Options())
+        monkeypatch.setattr(driver, "_snakemake", Says(*snakemake))
+        with pytest.raises(runner.JobsError) as failed:
+            submit(found)
         return str(failed.value)
 
     said = told(1, {"n=1": "first\ncqlib: bad luck\n", "n=2": ""}, [])
-    assert said.startswith("n=1: bad luck\nn=2: no word\nnot all jobs completed (logs: ")
+    assert said.startswith(
+        "n=1: bad luck\nn=2: ended without a word\nnot all jobs completed (logs: "
+    )
     assert told(2, {}, []).startswith("not all jobs completed")
     assert told(1, {"n=1": "cqlib: again\n"}, []).startswith("n=1: again\nnot all jobs")
-    said = told(1, {"n=1": "stopped"}, [one, two])
+    assert told(-9, {}, []).startswith("Snakemake was ended by signal 9; the same command goes on")
+    said = told(1, {"n=1": "stopped"}, list(found.jobs.values()))
     assert said == "all jobs are complete, yet Snakemake ended with exit code 1"
 
 
-def test_planning_reads_the_package_once(root: Path, monkeypatch) -> None:
+def test_only_what_is_out_of_date_is_submitted(root: Path, monkeypatch) -> None:
+    found = read(root, "notebook: theory/b\ngrid: {n: [1, 2]}\n")
+    finish(found.jobs["n=1"])
+    plans: list[Any] = []
+
+    def snakemake(folder: Path, plan: Path, words: list[str]) -> int:
+        plans.append(json.loads(plan.read_text()))
+        finish(found.jobs["n=2"])
+        return 0
+
+    monkeypatch.setattr(driver, "_snakemake", snakemake)
+    submit(found)
+    submit(found)
+    assert plans == [{"n=2": worker.command(found.jobs["n=2"])}]
+
+
+def test_planning_reads_the_packages_once(root: Path, monkeypatch) -> None:
     found = read(root, "notebook: theory/b\ngrid: {n: [1, 2, 3]}\n")
-    for task in found.tasks.values():
-        finish(task)
-    read_package, times = provenance._package, []
-    monkeypatch.setattr(provenance, "_package", lambda: times.append(1) or read_package())
-    batch.run(found, batch.Options())
-    assert len(times) == 1 and not collect.collect(found).absent and len(times) == 2
-    now = provenance.Snapshot()
-    keys = {batch.key(task, now) for task in found.tasks.values()}
-    assert len(times) == 3 and len(keys) == 3
-    task = found.tasks["n=1"]
-    assert batch.key(task, provenance.Snapshot()) == batch.key(task, now)
+    for job in found.jobs.values():
+        finish(job)
+    read_packages, times = provenance.Sources, []
+    monkeypatch.setattr(provenance, "Sources", lambda at: times.append(1) or read_packages(at))
+    assert runner.outdated(found.jobs) == [] and len(times) == 1
+    assert not collect.collect(found).absent and len(times) == 2
+    assert len({fingerprint(job) for job in found.jobs.values()}) == 3
 
 
 # Collected tables
 
 
-def finish(task: sweep.Task, **tables: str) -> None:
-    """Put a run in a task's folder that looks up to date."""
-    (task.job.folder / "results").mkdir(parents=True)
+def fingerprint(job: Job) -> str:
+    return provenance.Snapshot().fingerprint(job.source, job.parameters)
+
+
+def finish(job: Job, **tables: str) -> None:
+    """Put a run in a job's folder that looks up to date."""
+    (job.folder / "results").mkdir(parents=True)
     for name, text in tables.items():
-        (task.job.folder / "results" / f"{name}.csv").write_text(text)
-    (task.job.folder / "results" / "drawing.svg").write_text("<svg/>")
-    (task.job.folder / f"{task.job.source.stem}.ipynb").touch()
-    key, files = batch.key(task, provenance.Snapshot()), provenance.files(task.job.folder)
-    facts = {"key": key, "files": files, "commit": "c0ffee", "seconds": 1.5}
-    (task.job.folder / "provenance.json").write_text(json.dumps(facts))
+        (job.folder / "results" / f"{name}.csv").write_text(text)
+    (job.folder / "results" / "drawing.svg").write_text("<svg/>")
+    (job.folder / f"{job.source.stem}.ipynb").touch()
+    facts = {"fingerprint": fingerprint(job), "files": provenance.files(job.folder)}
+    facts |= {"commit": "c0ffee", "seconds": 1.5}
+    (job.folder / "provenance.json").write_text(json.dumps(facts))
 
 
 def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
     found = read(root, "notebook: theory/b\ngrid: {n: [2, 1], name: ['a,b']}\n")
-    two, one = found.tasks.values()
+    two, one = found.jobs.values()
     finish(one, t='x,n\n1,"0.10"\n', only="y\n5\n")
     finish(two, t="x,z\n7,\n8,1e-5\n")
     joined = collect.collect(found)
     assert list(joined.tables) == ["only", "t"] and joined.absent == {}
     rows = list(csv.DictReader(joined.tables["t"].splitlines()))
-    key = batch.key(two, provenance.Snapshot())
     assert rows[0] == {
-        **{
-            "n": "2",
-            "name": "a,b",
-            "job": two.name,
-            "commit": "c0ffee",
-            "cqlib": cqlib.__version__,
-        },
-        **{"key": key, "x": "7", "z": "", "parameter_n": ""},
+        **{"n": "2", "name": "a,b", "job": two.folder.name, "commit": "c0ffee"},
+        **{"cqlib": __version__, "fingerprint": fingerprint(two)},
+        **{"x": "7", "z": "", "parameter_n": ""},
     }
     assert [row["x"] for row in rows] == ["7", "8", "1"]
     assert rows[1]["z"] == "1e-5", "numbers stand as they were written"
@@ -337,13 +330,13 @@ def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
 
 def test_what_is_missing_or_out_of_date_is_left_out(root: Path) -> None:
     found = read(root, "notebook: theory/b\ngrid: {n: [1, 2, 3, 4]}\n")
-    one, two, _, four = found.tasks.values()
-    for task in (one, two, four):
-        finish(task, t=f"x\n{task.point['n']}\n")
-    made = two.job.folder / "provenance.json"
-    made.write_text(json.dumps(json.loads(made.read_text()) | {"key": "old"}))
-    (four.job.folder / "results" / "t.csv").write_text("")
-    (one.job.folder / "results" / "a copy of t.csv").write_text("x\n7\n")
+    one, two, _, four = found.jobs.values()
+    for job in (one, two, four):
+        finish(job, t=f"x\n{job.parameters['n']}\n")
+    made = two.folder / "provenance.json"
+    made.write_text(json.dumps(json.loads(made.read_text()) | {"fingerprint": "old"}))
+    (four.folder / "results" / "t.csv").write_text("")
+    (one.folder / "results" / "a copy of t.csv").write_text("x\n7\n")
     joined = collect.collect(found)
     assert joined.absent == {"n=2": "out of date", "n=3": "missing", "n=4": "out of date"}
     assert joined.jobs == 4 and list(joined.tables) == ["t"], "only what the run made"
@@ -352,8 +345,8 @@ def test_what_is_missing_or_out_of_date_is_left_out(root: Path) -> None:
 
 def test_where_tables_go(root: Path, tmp_path: Path) -> None:
     found = read(root, "notebook: theory/b\ngrid: {n: [1]}\n")
-    (task,) = found.tasks.values()
-    finish(task, t="x\n1\n", u="y\n2\n")
+    (job,) = found.jobs.values()
+    finish(job, t="x\n1\n", u="y\n2\n")
     joined = collect.collect(found)
     places = collect.write(joined)
     assert places == [found.folder / "collected" / f"{name}.csv" for name in "tu"]

@@ -1,4 +1,4 @@
-"""Batches with the real Snakemake: stopped in every way, resumed, failing, on a queue.
+"""Jobs in processes, here and under Snakemake: stopped in every way, resumed, failing.
 
 Each test has a checkout of its own, in a folder with a space in its name, with a copy of the
 package in it. Its notebooks wait for files, so no test rests on how long something takes.
@@ -21,8 +21,7 @@ import psutil
 import pytest
 
 from cqbook import paths
-from cqbook.runs import notebook
-from cqbook.sweeps import owner
+from cqbook.runs import locks, notebook
 from tests import slurm
 
 LIMIT = 900  # seconds for each step, which takes a few; only what is broken takes as long
@@ -155,8 +154,8 @@ def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def snakemake(process: "subprocess.Popen[str]") -> psutil.Process:
-    return next(p for p in family(process) if "snakemake" in p.cmdline())
+def worker(process: "subprocess.Popen[str]") -> psutil.Process:
+    return next(p for p in family(process) if "cqbook.runs.worker" in p.cmdline())
 
 
 def all_gone(processes: list[psutil.Process]) -> None:
@@ -176,43 +175,48 @@ def made(folder: Path) -> dict[str, bytes]:
 
 
 class TestStopped:
-    def test_a_batch_survives_every_end_and_is_the_same(self, checkout: Checkout) -> None:
-        """SIGTERM; SIGKILL to the command; SIGKILL to Snakemake: each goes on where it was."""
+    def test_a_sweep_survives_every_end_and_is_the_same(self, checkout: Checkout) -> None:
+        """SIGTERM; SIGKILL to the command; SIGKILL to a job; SIGINT: each goes on where it was."""
         file, folder = checkout.sweep("stopped", [1, 2]), checkout.folder("stopped")
-        command = ("sweep", file, "--cores", "2")
+        command = ("sweep", file, "--cores", "2", "--retries", "0")
         checkout.hold(2)
 
         first = checkout.start_in_background(*command)
         wait(lambda: done(folder) == {"n=1"} and checkout.attempts(2) == 1, first)
         refused = checkout.run(*command, code=1)
-        assert f"process {first.pid} on {socket.gethostname()} is at work in {folder}" in refused
+        assert f"process {first.pid} on {socket.gethostname()}" in refused
+        assert f"is at work in {folder}" in refused
         alive = family(first)
         first.terminate()
         assert "the same command goes on" in checkout.end(first, 130)
-        all_gone(alive)
+        assert not any(process.is_running() for process in alive)
         kept = (folder / "n=1" / "provenance.json").read_bytes()
 
         second = checkout.start(*command)
         wait(lambda: checkout.attempts(2) == 2, second)
         alive = family(second)
-        second.kill()
-        third = checkout.start(*command)  # while Snakemake is still ending
+        second.kill()  # nobody asks for its exit code yet
+        third = checkout.start(*command)
         all_gone(alive)
         wait(lambda: checkout.attempts(2) == 3, third)
         alive = family(third)
-        snakemake(third).kill()
-        assert "Snakemake was ended by signal 9" in checkout.end(third, 1)
-        all_gone(alive)  # the job too
+        worker(third).kill()
+        assert "cqlib: n=2: ended without a word" in checkout.end(third, 1)
+        all_gone(alive)  # the kernel too
+
+        fourth = checkout.start(*command)
+        wait(lambda: checkout.attempts(2) == 4, fourth)
+        fourth.send_signal(signal.SIGINT)
+        assert "the same command goes on" in checkout.end(fourth, 130)
 
         checkout.release(2)
         said = checkout.run(*command)
-        assert "1 of 2 jobs to run" in said and "2 of 2 steps (100%) done" in said
-        assert re.search(r"^Job \d+: n=2$", said, re.M)
+        assert "1 of 2 jobs to run" in said and re.search(r"^n=2: \d+ s$", said, re.M)
         assert said.splitlines()[-1] == str(folder)
-        assert (checkout.attempts(1), checkout.attempts(2)) == (1, 4)
+        assert (checkout.attempts(1), checkout.attempts(2)) == (1, 5)
         assert (folder / "n=1" / "provenance.json").read_bytes() == kept
         assert {path.name for path in (folder / "logs").iterdir()} == {"n=1.log", "n=2.log"}
-        assert not list(folder.glob(".*.work-*"))
+        assert not list(folder.glob(".*.work-*")) and not (folder / ".owner").exists()
 
         checkout.run("sweep", checkout.sweep("whole", [1, 2]), "--cores", "2")
         whole = checkout.folder("whole")
@@ -230,11 +234,11 @@ class TestStopped:
 
 class TestGoesOn:
     def test_only_what_changed_runs_again(self, checkout: Checkout) -> None:
-        """Chapters of a profile: content counts, times do not."""
+        """Chapters of a profile: content counts, times do not; on a cluster it is the same."""
         toc = "chapters: [{file: notebooks/a}, {file: notebooks/theory/b}, {file: book/x}]\n"
         (checkout.root / "book" / "_toc.yml").write_text(toc)
         (checkout.root / "profiles" / "big.yml").write_text("theory/b: {n: 50}\n")
-        checkout.notebook("theory/b")
+        checkout.notebook("theory/b", "from cqbook import paths\n" + WORK)
         command, folder = ("sweep", "--profile", "big"), checkout.root / "runs" / "big"
         assert "2 of 2 jobs to run" in checkout.run(*command)
         table = folder / "theory" / "b" / "results" / "table.csv"
@@ -245,30 +249,20 @@ class TestGoesOn:
                 os.utime(path)
         assert "0 of 2 jobs to run" in checkout.run(*command)
 
-        checkout.notebook("theory/b", WORK + "\n# changed")
-        assert waiting_by_hand(checkout, folder) == {"theory/b"}
         (folder / "a" / "results" / "drawing.svg").unlink()
         (folder / "theory" / "b" / "provenance.json").unlink()
         assert "2 of 2 jobs to run" in checkout.run(*command)
         assert (folder / "a" / "results" / "drawing.svg").exists()
-        assert "# changed" in (folder / "theory" / "b" / "b.ipynb").read_text()
         assert (checkout.attempts(3), checkout.attempts(50)) == (2, 2)
 
-        with (checkout.root / "cqlib" / "paths.py").open("a") as source:
-            source.write("# changed\n")
-        said = checkout.run(*command, "--", "--dry-run")
-        assert "2 of 2 jobs to run" in said and ": theory/b\n" in said and ": a\n" in said
+        with (checkout.root / "cqbook" / "paths.py").open("a") as source:
+            source.write("CHANGED = 1\n")
+        said = checkout.run(*command, "--executor", "local", "--", "--dry-run")
+        assert "1 of 2 jobs to run" in said and ": theory/b\n" in said and ": a\n" not in said
         assert (checkout.attempts(3), checkout.attempts(50)) == (2, 2)
-
-
-def waiting_by_hand(checkout: Checkout, folder: Path) -> set[str]:
-    """The jobs that plain Snakemake would run."""
-    command = [sys.executable, "-P", "-m", "snakemake", "--cores", "1", "--dry-run", "--config"]
-    command += ["profile=big", "--directory", str(folder)]
-    command += ["--snakefile", str(checkout.root / "Snakefile")]
-    told = subprocess.run(command, env=checkout.env, capture_output=True, text=True)
-    assert told.returncode == 0, told
-    return set(re.findall(r"^Job \d+: (.+)", told.stdout + told.stderr, re.M)) - {"all jobs"}
+        said = checkout.run("run", "a", "theory/b", "--profile", "big")
+        assert "1 of 2 jobs to run" in said and "theory/b: " in said
+        assert (checkout.attempts(3), checkout.attempts(50)) == (2, 3)
 
 
 class TestFailures:
@@ -277,6 +271,7 @@ class TestFailures:
         said = checkout.run("sweep", file, "--cores", "2", "--retries", "1", code=1)
         assert "cqlib: n=13: a: cell" in said and "AssertionError: n is unlucky" in said
         assert "not all jobs completed (logs: " in said and "Traceback" not in said
+        assert "s, trying again" in said
         assert done(folder) == {"n=5"}
         assert (checkout.attempts(5), checkout.attempts(13)) == (2, 2)
         assert (folder / "n=13.failed.ipynb").exists()
@@ -352,34 +347,38 @@ def test_a_text_that_came_in_pieces_is_joined() -> None:
 # Who owns a folder
 
 
-def test_an_owner_is_named_and_an_orderly_end_is_known(tmp_path: Path) -> None:
-    with owner.owned(tmp_path / "a") as ours:
-        assert not ours.abandoned
-        with pytest.raises(owner.OwnedError, match=f"process {os.getpid()} on .* is at work in"):
-            with owner.owned(tmp_path / "a"):
+def test_an_owner_is_named(tmp_path: Path) -> None:
+    with locks.owned(tmp_path / "a"):
+        with pytest.raises(locks.OwnedError, match=f"process {os.getpid()} on .* is at work in"):
+            with locks.owned(tmp_path / "a"):
                 pass
-        with owner.owned(tmp_path / "b"):
+        with locks.owned(tmp_path / "b"):
             pass
-    with owner.owned(tmp_path / "a") as again:
-        assert not again.abandoned
+    with locks.owned(tmp_path / "a"):
+        pass
 
 
-def test_an_owner_that_was_killed_is_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [True, False], ids=["ended", "zombie"])
+def test_an_owner_that_was_killed_is_gone(tmp_path: Path, asked: bool) -> None:
     code = (
-        "import os, signal; from pathlib import Path; from cqbook.sweeps import owner\n"
-        f"with owner.owned(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal; from pathlib import Path; from cqbook.runs import locks\n"
+        f"with locks.owned(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
     )
-    killed = subprocess.run([sys.executable, "-c", code], capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed
-    with owner.owned(tmp_path) as ours:
-        assert ours.abandoned
+    killed = subprocess.Popen([sys.executable, "-c", code])
+    if asked:
+        assert killed.wait(LIMIT) == -signal.SIGKILL
+    wait(lambda: psutil.Process(killed.pid).status() == "zombie" if not asked else True)
+    assert (tmp_path / ".owner").exists()
+    with locks.owned(tmp_path):
+        pass
+    assert killed.wait(LIMIT) == -signal.SIGKILL
 
 
 def test_an_owner_on_another_machine_is_believed(tmp_path: Path) -> None:
-    (tmp_path / ".owner").write_text('{"pid": 7, "host": "elsewhere"}')
-    with pytest.raises(owner.OwnedError, match=r"process 7 on elsewhere .*if it is gone, remove"):
-        with owner.owned(tmp_path):
+    (tmp_path / ".owner").write_text("7\nelsewhere\n")
+    with pytest.raises(locks.OwnedError, match=r"process 7 on elsewhere .*if it is gone, remove"):
+        with locks.owned(tmp_path):
             pass
     (tmp_path / ".owner").write_text("half a rec")
-    with owner.owned(tmp_path):
+    with locks.owned(tmp_path):
         pass

@@ -1,0 +1,112 @@
+"""``cqlib data``, ``claims``, ``compressors`` and ``info``: what there is."""
+
+from __future__ import annotations
+
+import click
+
+from cqbook.cli.options import profile_option
+
+
+@click.command("data")
+def data_command() -> None:
+    """List the data sets that have a name, and compare their content with what it should be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cqlib import data
+
+    table = Table("name", "samples", "features", "from", "content", "licence")
+    states = [_state(entry.name) for entry in data.ENTRIES]
+    for entry, state in zip(data.ENTRIES, states, strict=True):
+        size = f"{entry.N:,}", str(entry.d)
+        table.add_row(entry.name, *size, entry.package, state, entry.licence)
+    Console().print(table)
+    for entry in data.ENTRIES:
+        click.echo(f"{entry.name}: {entry.source}")
+    click.echo("Any LibSVM file will do, too: give its path in place of a name.")
+    if any(state.startswith("refused") for state in states):
+        raise SystemExit(1)
+
+
+def _state(name: str) -> str:
+    """Say whether the content of a set is the known one."""
+    from cqlib import data
+
+    try:
+        data.load(name)
+    except data.DataError as error:
+        return f"refused: {error}"
+    except ImportError as error:
+        return f"not installed: {error}"
+    return "as known"
+
+
+@click.command("claims")
+@profile_option("standard")
+def claims_command(profile: str) -> None:
+    """List every item of the paper with the verdict of a profile's runs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cqbook import paths
+    from cqbook.book import contents
+    from cqbook.cells import claims
+    from cqbook.runs import job
+
+    job.check_profile(profile)
+    found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}
+    for chapter in contents.chapters():
+        for evidence in claims.read(paths.runs(profile) / chapter / "claims.jsonl"):
+            found[evidence.id].append(evidence)
+    table = Table("id", "about", "verdict", "measured")
+    for item in claims.ledger().values():
+        records = found[item.id]
+        measured = "; ".join(e.measured for e in records)
+        table.add_row(item.id, item.name, claims.verdict(records), measured)
+    Console().print(table)
+
+
+@click.command("compressors")
+@click.option("--n", default=64, show_default=True, type=click.IntRange(1), help="Clients.")
+@click.option("--d", default=64, show_default=True, type=click.IntRange(1), help="Dimension.")
+def compressors_command(n: int, d: int) -> None:
+    """List the compressors: options, bits per client per round, constants for n clients."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from cqbook.book.compressors import compressor_rows
+
+    headers = ["name", "joint", "bits", "omega", "A", "B", "A equal", "A paper"]
+    title = f"n = {n} clients, d = {d} coordinates"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)  # fits in 80 columns
+    for header in headers:
+        table.add_column(header, no_wrap=True)
+    options = Table("name", "options", title="What make(name) stands for", box=box.SIMPLE_HEAD)
+    for name, given, *facts in compressor_rows(n, d):
+        table.add_row(name, *facts)
+        options.add_row(name, given)
+    Console().print(table, options)
+
+
+@click.command("info")
+def info_command() -> None:
+    """Say what the kernels run on, and why, and which versions are at work."""
+    from importlib.metadata import version
+
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from cqlib.kernels import dispatch, limits
+
+    table = Table("tensors on", "kernels", "why")
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        table.add_row(*dispatch.choose(device))
+    Console().print(table)
+    elsewhere = Table("backend", "operations", "lacking, or left to another backend, and why")
+    for row in limits.rows():
+        elsewhere.add_row(*row)
+    Console().print(elsewhere)
+    versions = " ".join(f"{name} {version(name)}" for name in ("cqlib", "torch", "numba", "numpy"))
+    click.echo(f"{versions}; {torch.get_num_threads()} threads")

@@ -1,0 +1,151 @@
+"""A job: a notebook with parameters and the folder of its run; and whether that is up to date."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cqbook import paths
+from cqbook.runs import provenance
+from cqbook.runs.parameters import ParameterError, checked, defaults
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is to be made: a notebook with parameters, and the folder that the run goes to."""
+
+    source: Path
+    parameters: dict[str, Any]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The notebook's path below ``notebooks/`` without ending, or its file name."""
+        return notebook_name(self.source)
+
+
+def notebook_name(source: Path) -> str:
+    """Return the path below ``notebooks/`` without ending, or the bare name of another file."""
+    try:
+        return source.resolve().relative_to(paths.notebooks()).with_suffix("").as_posix()
+    except (ValueError, FileNotFoundError):
+        return source.stem
+
+
+def find(name: str) -> Path:
+    """Return a notebook by its path, or by its name below ``notebooks/``.
+
+    Raises:
+        ParameterError: if there is none; the message lists the names.
+    """
+    is_path = name.endswith(".ipynb") and Path(name).is_file()
+    return Path(name) if is_path else named(name.removesuffix(".ipynb"))
+
+
+def named(name: Any) -> Path:
+    """Return a notebook by its name below ``notebooks/``.
+
+    Raises:
+        ParameterError: if there is none; the message lists the names.
+    """
+    known = {notebook_name(path): path for path in sorted(paths.notebooks().rglob("*.ipynb"))}
+    if not isinstance(name, str) or name not in known:
+        raise ParameterError(f"no notebook {name!r}; known: {', '.join(sorted(known))}")
+    return known[name]
+
+
+def check_profile(profile: str) -> None:
+    """Raise ParameterError unless the profile exists."""
+    folder = paths.root() / "profiles"
+    known = ["quick", *sorted(path.stem for path in folder.glob("*.yml"))]
+    if profile not in known:
+        raise ParameterError(f"unknown profile {profile!r}; known: {', '.join(known)}")
+
+
+def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
+    """Return what a profile sets for a notebook; the quick profile sets nothing.
+
+    Raises:
+        ParameterError: if there is no such profile.
+    """
+    check_profile(profile)
+    if profile == "quick":
+        return {}
+    file = paths.root() / "profiles" / f"{profile}.yml"
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8")).get(notebook_name(source)) or {})
+
+
+def planned(
+    source: Path,
+    *,
+    profile: str = "quick",
+    overrides: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> Job:
+    """Return the job of a notebook: profile's parameters, then overrides, all checked.
+
+    The default folder is ``runs/PROFILE/NOTEBOOK``, with a hash of the overrides if there are any,
+    so that no run overwrites another.
+
+    Raises:
+        ParameterError: for a wrong parameter, or a folder that holds something else than a run.
+    """
+    if not source.is_file():
+        raise ParameterError(f"no notebook {source}")
+    given = {**profile_parameters(source, profile), **(overrides or {})}
+    parameters = checked(source, defaults(source), given)
+    if folder is None:
+        folder = paths.runs(profile) / notebook_name(source)
+        if overrides:
+            digest = provenance.digest(json.dumps(overrides, sort_keys=True))
+            folder = folder.with_name(f"{folder.name}-{digest[:8]}")
+    elif not _is_free(folder, source):
+        raise ParameterError(f"{folder} holds something else than a run; name another folder")
+    return Job(source.resolve(), parameters, folder.resolve())
+
+
+def is_current(job: Job, snapshot: provenance.Snapshot | None = None) -> bool:
+    """Return whether the job's folder holds a whole run of this notebook, parameters and code.
+
+    This is the one rule of what is up to date: `cqlib run`, `book`, `sweep` and `collect` ask here.
+
+    Args:
+        job: the job.
+        snapshot: what jobs depend on, if many are asked about at once; read anew if None.
+    """
+    parts = (f"{job.source.stem}.ipynb", "results", "provenance.json")
+    if not all((job.folder / part).exists() for part in parts):
+        return False
+    try:
+        facts = json.loads((job.folder / parts[-1]).read_text(encoding="utf-8"))
+        made_from, made = facts["fingerprint"], facts["files"].items()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    now = snapshot or provenance.Snapshot()
+    return made_from == now.fingerprint(job.source, job.parameters) and all(
+        _is_intact(job.folder / file, digest) for file, digest in made
+    )
+
+
+def _is_intact(file: Path, digest: str) -> bool:
+    return file.is_file() and provenance.file_digest(file) == digest
+
+
+def _is_free(folder: Path, source: Path) -> bool:
+    """Whether a run may replace what a user named: nothing, an empty folder, an earlier run.
+
+    Below ``runs/``, where only runs are, a damaged one will do.
+    """
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        return False
+    inside = {path.name for path in folder.iterdir()}
+    damaged = inside <= {f"{source.stem}.ipynb", "claims.jsonl", "results"}
+    ours = (paths.root() / "runs") in folder.resolve().parents
+    return "provenance.json" in inside or not inside or (ours and damaged)

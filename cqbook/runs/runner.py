@@ -1,0 +1,165 @@
+"""Run jobs on this machine, a process for each: `cqlib run`, `cqlib book` and `cqlib sweep`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cqbook.runs import family, provenance, worker
+from cqbook.runs.job import Job, is_current
+
+AGAIN = "the same command goes on with what is missing"
+_PAUSE = 0.1  # seconds between two looks at the running jobs
+
+
+class JobsError(RuntimeError):
+    """Not all jobs completed; the message says of each what it said last."""
+
+
+class Interrupted(JobsError):
+    """The user stopped the command."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A job that is running.
+
+    Args:
+        process: its process.
+        started: when, as `time.monotonic` has it.
+        retries: how often it is tried again if this fails.
+    """
+
+    process: subprocess.Popen[bytes]
+    started: float
+    retries: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job whose process has ended: after how long, how, and whether it is tried again."""
+
+    name: str
+    seconds: float
+    failed: bool
+    again: bool
+
+    def __str__(self) -> str:
+        how = f"{'failed after ' if self.failed else ''}{self.seconds:.0f} s"
+        return f"{self.name}: {how}{', trying again' if self.again else ''}"
+
+
+def outdated(jobs: Mapping[str, Job]) -> list[str]:
+    """Return the names of the jobs whose folder holds no run that is up to date."""
+    now = provenance.Snapshot()
+    return [name for name, job in jobs.items() if not is_current(job, now)]
+
+
+def complete(
+    jobs: Mapping[str, Job],
+    *,
+    logs: Path | None,
+    console: Console,
+    cores: int = 0,
+    retries: int = 0,
+    force: bool = False,
+) -> None:
+    """Run what is not up to date. A job that fails stops no other.
+
+    However this process ends, the jobs end with it; what they have completed stays.
+
+    Args:
+        jobs: by name.
+        logs: the folder for what they say, NAME.log each; None to keep nothing.
+        console: where progress is shown.
+        cores: jobs at a time; 0 for as many as there are processors.
+        retries: how often a job that failed is tried again.
+        force: run also what is up to date.
+
+    Raises:
+        JobsError: if any failed.
+        Interrupted: on Ctrl-C, or SIGTERM where that is treated alike.
+    """
+    waiting = list(jobs) if force else outdated(jobs)
+    console.print(f"{len(waiting)} of {len(jobs)} jobs to run", highlight=False)
+    failed = []
+    running: dict[str, Attempt] = {}
+    columns = (TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    temporary = tempfile.TemporaryDirectory()
+    said = logs or Path(temporary.name)
+    try:
+        with temporary, Progress(*columns, TextColumn("{task.description}"), console=console) as progress:
+            bar = progress.add_task("", total=len(jobs), completed=len(jobs) - len(waiting))
+            chosen = {name: jobs[name] for name in waiting}
+            for ended in _run(chosen, said, cores or os.cpu_count() or 1, retries, running):
+                progress.console.print(str(ended), highlight=False)
+                progress.update(bar, advance=not ended.again, description=", ".join(running))
+                if ended.failed and not ended.again:
+                    failed.append(said_last(ended.name, said))
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {AGAIN}") from None
+    finally:
+        family.end(attempt.process.pid for attempt in running.values())
+    if failed:
+        raise JobsError(incomplete(failed, logs))
+
+
+def incomplete(told: Iterable[str], logs: Path | None) -> str:
+    """Return the message that some jobs failed, after what is told of each."""
+    where = f" (logs: {logs})" if logs else ""
+    return "\n".join([*told, f"not all jobs completed{where}; {AGAIN}"])
+
+
+def said_last(name: str, logs: Path) -> str:
+    """Return a job's name and the last line of its log."""
+    log = _log(logs, name)
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    lines = [line for line in text.split("\n") if line.strip()] or ["ended without a word"]
+    return f"{name}: {lines[-1].removeprefix('cqlib: ').removeprefix(f'{name}: ')}"
+
+
+def _run(
+    jobs: Mapping[str, Job], logs: Path, cores: int, retries: int, running: dict[str, Attempt]
+) -> Iterator[Ended]:
+    """Run jobs, and say of each attempt that it has ended; ``running`` is kept up to date."""
+    waiting = deque((name, retries) for name in jobs)
+    while waiting or running:
+        while waiting and len(running) < cores:
+            name, left = waiting.popleft()
+            running[name] = _start(jobs[name], _log(logs, name), left, again=left < retries)
+        time.sleep(_PAUSE)
+        for name in [name for name, it in running.items() if it.process.poll() is not None]:
+            attempt = running.pop(name)
+            failed = attempt.process.returncode != 0
+            again = failed and attempt.retries > 0
+            if again:
+                waiting.append((name, attempt.retries - 1))
+            yield Ended(name, time.monotonic() - attempt.started, failed, again)
+
+
+def _start(job: Job, log: Path, retries: int, *, again: bool) -> Attempt:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab" if again else "wb") as said:
+        process = subprocess.Popen(
+            [*worker.command(job), "--parent", str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            process_group=0,  # Ctrl-C is for us; we end the jobs
+        )
+    return Attempt(process, time.monotonic(), retries)
+
+
+def _log(logs: Path, name: str) -> Path:
+    return logs / f"{name}.log"

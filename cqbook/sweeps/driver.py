@@ -1,0 +1,152 @@
+"""Complete a sweep: on this machine, or with an executor of Snakemake on a cluster.
+
+On a cluster Snakemake submits, counts and retries (see the ``Snakefile``). It is given the jobs
+that are out of date; its own records and file times decide nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from cqbook import paths
+from cqbook.runs import family, runner, worker
+from cqbook.runs.locks import owned
+from cqbook.runs.runner import AGAIN, Interrupted, JobsError
+from cqbook.sweeps.sweep import Sweep, mark
+
+# Seconds that Snakemake gets to cancel what it has submitted.
+PATIENCE = float(os.environ.get("CQLIB_PATIENCE", "30"))
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a sweep.
+
+    Args:
+        cores: jobs at a time on this machine; 0 for as many as it has processors.
+        retries: how often a failed job is tried again.
+        executor: an installed executor plugin of Snakemake, such as slurm; "" for this machine.
+        jobs: jobs at a time with an executor.
+        more: arguments for Snakemake as they are.
+    """
+
+    cores: int = 0
+    retries: int = 1
+    executor: str = ""
+    jobs: int = 50
+    more: tuple[str, ...] = ()
+
+
+def run(sweep: Sweep, options: Options, console: Console) -> None:
+    """Complete a sweep.
+
+    Raises:
+        JobsError: if a job failed.
+        OwnedError: if another process is at work in the folder.
+        SweepError: if the folder belongs to another sweep file.
+    """
+    with owned(sweep.folder):
+        mark(sweep)
+        if options.executor:
+            _submit(sweep, options, console)
+        else:
+            logs, cores, retries = sweep.folder / "logs", options.cores, options.retries
+            runner.complete(sweep.jobs, logs=logs, console=console, cores=cores, retries=retries)
+
+
+def arguments(options: Options) -> list[str]:
+    """Return how Snakemake is to run its jobs: all of them, whatever it remembers.
+
+    >>> arguments(Options(executor="slurm", jobs=2))[-4:]
+    ['--executor', 'slurm', '--jobs', '2']
+    """
+    return [
+        *("--forceall", "--rerun-incomplete", "--nolock", "--keep-going"),
+        *("--quiet", "host", "reason"),  # leaves names of jobs and k of n
+        *("--retries", str(options.retries), "--scheduler", "greedy"),
+        *("--executor", options.executor, "--jobs", str(options.jobs)),
+        *options.more,
+    ]
+
+
+def end_with(driver: int) -> None:
+    """Make Snakemake, which leads its group of processes, end once `cqlib sweep` is gone."""
+
+    def end() -> None:
+        os.killpg(0, signal.SIGINT)  # it cancels what it has submitted
+        time.sleep(PATIENCE)
+        os.killpg(0, signal.SIGKILL)
+
+    family.when_gone(driver, end)
+
+
+def _submit(sweep: Sweep, options: Options, console: Console) -> None:
+    """Complete a sweep with Snakemake."""
+    import snakemake  # noqa: F401  # for the error that says how to install it
+
+    names = runner.outdated(sweep.jobs)
+    console.print(f"{len(names)} of {len(sweep.jobs)} jobs to run", highlight=False)
+    if not names:
+        return
+    logs = sweep.folder / "logs"
+    for name in names:
+        (logs / f"{name}.log").unlink(missing_ok=True)  # of an earlier start
+    plan = sweep.folder / ".jobs.json"
+    plan.write_text(json.dumps({name: worker.command(sweep.jobs[name]) for name in names}))
+    code = _snakemake(sweep.folder, plan, arguments(options))
+    if code < 0:
+        raise JobsError(f"Snakemake was ended by signal {-code}; {AGAIN}")
+    left = runner.outdated(sweep.jobs) if code else []
+    if code and not left:
+        raise JobsError(f"all jobs are complete, yet Snakemake ended with exit code {code}")
+    if code:
+        tried = [name for name in left if (logs / f"{name}.log").is_file()]
+        raise JobsError(runner.incomplete([runner.said_last(n, logs) for n in tried], logs))
+
+
+def _snakemake(folder: Path, plan: Path, words: Sequence[str]) -> int:
+    """Run Snakemake to its end, and take it along if we are stopped."""
+    command = [
+        *(sys.executable, "-P", "-m", "snakemake"),  # -P: no packages of the current folder
+        *("--snakefile", str(paths.root() / "Snakefile"), "--directory", str(folder)),
+        *("--config", f"jobs={plan}", f"driver={os.getpid()}"),
+        *words,
+    ]
+    with _heeding_interrupts():
+        child = subprocess.Popen(command, process_group=0)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        _interrupt(child)
+        raise Interrupted(f"interrupted; {AGAIN}") from None
+    finally:
+        if child.poll() is None:
+            family.end([child.pid])
+
+
+def _interrupt(child: subprocess.Popen[bytes]) -> None:
+    """Interrupt Snakemake, and wait until it ends, we lose patience, or the user does."""
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired, KeyboardInterrupt):
+        os.killpg(child.pid, signal.SIGINT)
+        child.wait(PATIENCE)
+
+
+@contextmanager
+def _heeding_interrupts() -> Iterator[None]:
+    """Start children that heed SIGINT, even if we do not, as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
