@@ -95,11 +95,12 @@ def complete(
     console.print(f"{len(waiting)} of {len(jobs)} jobs to run", highlight=False)
     failed = []
     running: dict[str, Attempt] = {}
-    columns = (TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = [TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    columns.append(TextColumn("{task.description}"))
     temporary = tempfile.TemporaryDirectory()
     said = logs or Path(temporary.name)
     try:
-        with temporary, Progress(*columns, TextColumn("{task.description}"), console=console) as progress:
+        with temporary, Progress(*columns, console=console) as progress:
             bar = progress.add_task("", total=len(jobs), completed=len(jobs) - len(waiting))
             chosen = {name: jobs[name] for name in waiting}
             for ended in _run(chosen, said, cores or os.cpu_count() or 1, retries, running):

@@ -11,11 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cqbook import cli, paths
+from cqbook import paths
 from cqbook.book.compressors import compressor_table
 from cqbook.book.wire import wire_page
-from cqbook.runs import workers
-from cqbook.sweeps import collect
+from cqbook.cli.app import app
+from cqbook.runs import runner
+from cqbook.sweeps import collect, driver
 from cqlib import Key, Payload, compressors
 from cqlib.keys import Stream
 
@@ -75,11 +76,11 @@ def commands() -> list[str]:
 def test_commands_are_understood(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything but the notebook itself is done: names and parameters are checked."""
     planned = []
-    monkeypatch.setattr(workers, "run_all", lambda jobs, **_: planned.extend(jobs))
-    monkeypatch.setattr(cli.batch, "run", lambda *_: None)
+    monkeypatch.setattr(runner, "complete", lambda jobs, **_: planned.extend(jobs))
+    monkeypatch.setattr(driver, "run", lambda *_: None)
     nothing = collect.Collected(Path(), {}, {}, 0)
-    monkeypatch.setattr(cli.collect, "collect", lambda *_: nothing)
-    result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
+    monkeypatch.setattr(collect, "collect", lambda *_: nothing)
+    result = CliRunner().invoke(app, shlex.split(command)[1:])
     assert result.exit_code == 0, (result.output, result.exception)
     assert planned or " run " not in command
 
@@ -93,8 +94,8 @@ def test_make_targets_that_pages_name_exist() -> None:
 
 def test_every_command_is_documented() -> None:
     text = " ".join(page.read_text() for page in PAGES)
-    assert isinstance(cli.app, click.Group)
-    for name in cli.app.commands:
+    assert isinstance(app, click.Group)
+    for name in app.commands:
         assert f"cqlib {name}" in text
 
 
@@ -106,7 +107,7 @@ def test_the_tables_take_the_compressor_of_the_how_to(monkeypatch: pytest.Monkey
     exec(block, module.__dict__)
     registered = (*compressors._CLASSES, module.ScaledSign)
     monkeypatch.setattr(compressors, "_CLASSES", registered)
-    result = CliRunner().invoke(cli.app, ["compressors"])
+    result = CliRunner().invoke(app, ["compressors"])
     assert result.exit_code == 0
     assert "| `scaled_sign` | no | 96 | – | – | – | – | – |" in compressor_table()
 

@@ -1,5 +1,6 @@
 """The environment: three files that must agree, and an installer that must say what is missing."""
 
+import ast
 import os
 import re
 import shlex
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import venv
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+CORE = {"numpy", "scipy", "torch", "numba"}
 PIN = re.compile(r"([a-z0-9-]+)==(\S+)")
 
 
@@ -33,9 +36,14 @@ def pins():
     return dict(PIN.fullmatch(line).groups() for line in constraint_lines())
 
 
-def requirements():
-    groups = [PROJECT["dependencies"], *EXTRAS.values()]
-    return [Requirement(line) for group in groups for line in group]
+def requirements(*extras):
+    """What the core and these extras require, with the extras that they include."""
+    found = list(map(Requirement, PROJECT["dependencies"]))
+    for extra in extras:
+        for requirement in map(Requirement, EXTRAS[extra]):
+            inner = requirement.name == PROJECT["name"]
+            found += requirements(*requirement.extras) if inner else [requirement]
+    return list({requirement.name: requirement for requirement in found}.values())
 
 
 # The files agree
@@ -50,7 +58,9 @@ def test_constraints_are_exact_sorted_and_untagged():
     assert [line for line in lines if Version(line.split("==")[1]).local] == []
 
 
-@pytest.mark.parametrize("requirement", requirements(), ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize(
+    "requirement", requirements(*EXTRAS), ids=lambda requirement: requirement.name
+)
 def test_every_requirement_has_a_pin_in_its_range(requirement):
     pin = pins()[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(pin, prereleases=True)
@@ -62,7 +72,43 @@ def test_the_two_pins_everything_rests_on():
 
 
 def test_extras_are_the_documented_ones():
-    assert set(EXTRAS) == {"book", "test", "batch", "gpu", "fuzz", "bench"}
+    assert set(EXTRAS) == {"data", "book", "test", "batch", "gpu", "fuzz", "bench"}
+
+
+def test_the_library_needs_four_packages():
+    assert {requirement.name for requirement in requirements()} == CORE
+
+
+def third_party(*patterns):
+    """The distributions whose modules these files import, by the name of the module."""
+    files = [file for pattern in patterns for file in ROOT.glob(pattern)]
+    assert files
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    modules = {name.partition(".")[0] for name in names} - sys.stdlib_module_names
+    homes = metadata.packages_distributions()
+    ours = {"cqlib", "cqbook", "benchmarks", "tests", "tools"}
+    return {canonicalize_name(homes.get(name, [name])[0]) for name in modules - ours}
+
+
+@pytest.mark.parametrize(
+    ("extras", "patterns"),
+    [
+        (("data", "gpu"), ["cqlib/**/*.py"]),
+        (("book",), ["cqbook/*.py", "cqbook/[!s]*/**/*.py", "cqbook/sweeps/[!d]*.py"]),
+        (("batch",), ["cqbook/**/*.py", "book/_ext/*.py"]),
+        (("bench", "gpu"), ["benchmarks/**/*.py"]),
+        (("test",), ["tests/**/*.py"]),
+        (("fuzz",), ["tools/*.py", "tests/fuzzing.py", "tests/cases.py"]),
+    ],
+    ids=lambda value: ",".join(value),
+)
+def test_an_extra_brings_what_its_files_import(extras, patterns):
+    brought = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
+    through = {"docutils": "jupyter-book", "sphinx": "jupyter-book", "llvmlite": "numba"}
+    needed = {through.get(name, name) for name in third_party(*patterns)}
+    assert needed <= brought
 
 
 def test_conda_only_adds_python_and_pip():
@@ -97,6 +143,57 @@ def test_minimum_python_is_stated_once_for_all():
 def test_what_make_creates_is_ignored():
     ignored = (ROOT / ".gitignore").read_text().split()
     assert {".venv/", "build/"} <= set(ignored)
+
+
+# The library alone, as a user installs it
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory):
+    """The folder of the programs of a new environment with the library and nothing else."""
+    folder = tmp_path_factory.mktemp("core")
+    for package in ("cqlib", "cqbook"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, folder / "source" / package, ignore=ignored)
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / file, folder / "source")
+    venv.create(folder / "venv", with_pip=True)
+    programs = folder / "venv" / "bin"
+    install = [programs / "python", "-m", "pip", "install", "--quiet", "--no-compile"]
+    in_the_core(programs, *install, "-c", ROOT / "constraints.txt", folder / "source")
+    return programs
+
+
+def in_the_core(programs, *command, code=0, **env):
+    """Run a command of the new environment, which sees nothing of this checkout."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=programs.parent, env=kept | env, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_core_runs_the_readme(core):
+    """Compressors and the hook, each block as it stands, in a process of its own."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, flags=re.M | re.S)
+    assert len(blocks) == 2 and "DDPHook" in blocks[1]
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    for block in blocks:
+        in_the_core(core, core / "python", "-c", block, **alone)
+    listed = in_the_core(core, core / "python", "-m", "pip", "list", "--format", "freeze")
+    names = {canonicalize_name(line.partition("==")[0]) for line in listed.split()}
+    assert {"cqlib", *CORE} <= names
+    assert not names & {"click", "matplotlib", "nbformat", "pandas", "pyyaml", "scikit-learn"}
+
+
+@pytest.mark.slow
+def test_without_its_extra_the_command_says_so(core):
+    for words in ([], ["--help"], ["run", "quickstart"], ["sweep", "sweeps/clients.yml"]):
+        said = in_the_core(core, core / "cqlib", *words, code=2)
+        assert said == "cqlib: this command needs pip install 'cqlib[book]'\n"
 
 
 # The installer, by make; its PATH holds only the tools it may ask for and the Pythons of the test

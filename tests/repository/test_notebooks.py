@@ -18,6 +18,8 @@ from cqbook.book import contents, ledger
 from cqbook.cells import claims
 from cqbook.experiments.outcomes import MARGIN
 from cqbook.runs import notebook
+from cqbook.runs.job import notebook_name
+from cqbook.runs.parameters import checked, defaults
 from cqlib.kernels import dispatch
 from tests import stored_numbers
 from tests.helpers import stored_verdicts
@@ -29,7 +31,7 @@ MAX_LINES = 40  # of a cell: what is longer belongs in cqbook, typed and tested
 FORBIDDEN = ("tqdm", "time.time", "perf_counter", "getcwd", "np.random.seed", "torch.manual_seed")
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=[notebook.notebook_name(path) for path in NOTEBOOKS])
+@pytest.fixture(params=NOTEBOOKS, ids=[notebook_name(path) for path in NOTEBOOKS])
 def path(request: pytest.FixtureRequest) -> Path:
     return request.param
 
@@ -63,7 +65,7 @@ def literal_conditions(nb: nbformat.NotebookNode) -> list[str]:
 
 
 def test_there_are_notebooks() -> None:
-    assert {notebook.notebook_name(p) for p in NOTEBOOKS} == set(contents.chapters())
+    assert {notebook_name(p) for p in NOTEBOOKS} == set(contents.chapters())
 
 
 def test_is_clean(path: Path, nb: nbformat.NotebookNode) -> None:
@@ -79,7 +81,7 @@ def test_starts_with_title_and_parameters(path: Path, nb: nbformat.NotebookNode)
     first, *_, last = nb.cells
     assert first.cell_type == "markdown" and first.source.startswith("# ")
     assert "parameters" in code_cells(nb)[0].metadata.tags
-    assert notebook.defaults(path)
+    assert defaults(path)
     assert last.cell_type == "markdown", "a closing sentence on what was found"
 
 
@@ -198,7 +200,8 @@ PROFILES = sorted((paths.root() / "profiles").glob("*.yml"))
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.stem)
 def test_profiles_set_parameters_that_exist(profile: Path) -> None:
     for name, parameters in yaml.safe_load(profile.read_text()).items():
-        notebook.check_parameters(paths.notebooks() / f"{name}.ipynb", parameters)
+        source = paths.notebooks() / f"{name}.ipynb"
+        checked(source, defaults(source), parameters)
     json.dumps(yaml.safe_load(profile.read_text()))  # plain values only
 
 
