@@ -14,7 +14,7 @@ from cqlib.keys import Key, Stream
 
 __all__ = ["permutation_ranks", "permuted_clients", "places", "shift_ranks", "sigma"]
 
-_LANES_FULL = 4  # from so many clients on, lanes over the clients beat lanes over the tiles
+_LANES_FULL = 4  # clients from which on lanes over the clients beat lanes over the tiles
 
 
 def sigma(

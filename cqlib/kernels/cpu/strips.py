@@ -58,7 +58,7 @@ def read(codes: NDArray[np.uint8], levels: int, table: Array, values: Array) -> 
         5,
     )
     if max(largest) >= (243 if levels == 1 else alphabet):
-        unpack(codes, d, alphabet)  # says what is wrong
+        unpack(codes, d, alphabet)  # raises the error that names the symbol
     return values
 
 

@@ -55,7 +55,7 @@ def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
         5,
     )
     if max(largest) >= (243 if alphabet == 3 else alphabet):
-        packing.unpack(data, count, alphabet)  # says what is wrong
+        packing.unpack(data, count, alphabet)  # raises the error that names the symbol
     return values.view(bool) if alphabet == 2 else values
 
 

@@ -76,7 +76,7 @@ def decode_levels(
         WIDTH=width, BLOCK=LANES, **OPTIONS,
     )  # fmt: skip
     if int(largest) >= (alphabet if width else 243):
-        unpack(codes.cpu().numpy(), d, alphabet)  # says what is wrong
+        unpack(codes.cpu().numpy(), d, alphabet)  # raises the error that names the symbol
     return values
 
 

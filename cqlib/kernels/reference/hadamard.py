@@ -22,7 +22,7 @@ from cqlib.philox import philox4x32
 
 SIGNED = 4096  # coordinates that look at the same bit, one word each
 CHUNK = 32 * SIGNED
-MOST_COORDINATES = 2**30  # of a rotation: integers of 32 bits hold what is decoded
+MOST_COORDINATES = 2**30  # of a rotation: integers of 32 bits hold the sums of signs
 
 Transform = Callable[..., Array]
 
@@ -135,7 +135,7 @@ def drive_scale(squares: Array | float, steps: Array | int, D: int, *, unbiased:
 
     Args:
         squares: |x|^2, any shape.
-        steps: :func:`length_in_steps` of what is :func:`rotated`.
+        steps: :func:`length_in_steps` of the rotated vector.
         D: dimension of the rotation.
         unbiased: S = |x|^2 / |R x|_1, or |R x|_1 / D.
     """

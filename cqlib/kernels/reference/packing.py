@@ -196,7 +196,7 @@ def integer_bytes(count: int, width: int) -> int:
 
 
 def check_length(data: Sized, expected: int) -> None:
-    """Refuse any other number of bytes, before anything is allocated for them."""
+    """Raise ValueError for another number of bytes, before anything is allocated for them."""
     if len(data) != expected:
         raise ValueError(f"expected {expected} code bytes, got {len(data)}")
 

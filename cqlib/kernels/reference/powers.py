@@ -86,7 +86,7 @@ def power_values(scale: Array | float, lowest: int, levels: int) -> NDArray[np.f
 
 
 def check_powers(lowest: int, levels: int) -> None:
-    """Refuse levels that are no normal 32-bit floats."""
+    """Raise ValueError unless all levels are normal 32-bit floats."""
     if not (LOWEST <= lowest and levels >= 1 and lowest + levels <= LOWEST + MOST):
         raise ValueError(
             f"levels must be powers of two from 2^{LOWEST} to 2^{LOWEST + MOST - 1}, got {levels} "

@@ -67,7 +67,7 @@ def quantize(x, R, s, k0, k1, first, last, out):
 
 @inlined
 def _bit_place(i, bits):
-    """Return byte and bit of bit i of a string of so many; as ``packing.pack_bits``."""
+    """Return byte and bit of bit i of a string of ``bits`` bits; as ``packing.pack_bits``."""
     tile, place = i // TILE, i % TILE
     length = (min(TILE, bits - tile * TILE) + 7) // 8
     return tile * TILE_BYTES + place % length, place // length

@@ -33,7 +33,7 @@ def sign_words_kernel(out_ptr, blocks, k0, k1, BLOCK: tl.constexpr):
 
 @triton.jit
 def _negative(words_ptr, j, here):
-    """Whether the sign of coordinate j is -1."""
+    """Return True where the sign of coordinate j is -1."""
     word = tl.load(words_ptr + j // CHUNK * SIGNED + j % SIGNED, mask=here, other=0)
     return ((word >> (j % CHUNK // SIGNED).to(tl.int32)) & 1) == 1
 
