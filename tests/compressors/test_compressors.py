@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cqlib import Key, Payload, PayloadError, theory
-from cqlib.compressors import Compressor, client_mean, make, names
+from cqlib.compressors import Compressor, average, make, names
 from cqlib.kernels import dispatch
 from tests.cases import CASES, affordable, normal, spread
 from tests.helpers import (
@@ -186,8 +186,8 @@ def test_client_mean_adds_in_order_whatever_the_layout(layout, dtype, batch):
         for d in (1, 2, 3, 17):
             X = torch.stack([spread(n, d, seed=s, dtype=dtype) for s in range(batch)])
             expected = torch.stack([in_client_order(x.double()) for x in X])
-            assert same_bits(client_mean(LAYOUTS[layout](X)), expected)
-            assert same_bits(client_mean(LAYOUTS[layout](X)[0]), expected[0])
+            assert same_bits(average(LAYOUTS[layout](X)), expected)
+            assert same_bits(average(LAYOUTS[layout](X)[0]), expected[0])
 
 
 def count_calls(monkeypatch, c, method):

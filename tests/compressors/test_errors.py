@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cqlib import Key, PayloadError
-from cqlib.compressors import AB, client_mean, make
+from cqlib.compressors import AB, average, make
 from tests.cases import CASES, STATISTICS, normal, spread
 from tests.helpers import Z, bernstein_radius, same_bits, standard_error
 
@@ -277,7 +277,7 @@ def test_drive_with_a_hadamard_rotation_is_biased(d, name):
         expected = torch.zeros(n, d, dtype=torch.float64)
         expected[:, 0] = 1 + t**2
         torch.testing.assert_close(decoded, expected, rtol=1e-6, atol=1e-6)
-    error = float(((client_mean(decoded) - x) ** 2).sum())
+    error = float(((average(decoded) - x) ** 2).sum())
     assert error == pytest.approx(t**2 * (1 + t**2), rel=1e-5)
     assert error > bound(drive, x.expand(n, d), "paper")
     c = make(name)
@@ -298,7 +298,7 @@ def test_the_mean_of_those_received_is_unbiased(c):
     found = []
     for r in range(500):
         rows = c.compress(X, key=Key(9, r))[received]
-        found.append((client_mean(rows) - X[received].mean(dim=0)).numpy())
+        found.append((average(rows) - X[received].mean(dim=0)).numpy())
     found = np.array(found)
     assert (np.abs(found.mean(axis=0)) <= bernstein_radius(found, np.ptp(found))).all()
     squared = (found**2).sum(axis=1)
@@ -323,10 +323,10 @@ def test_the_mean_of_those_received_is_that_of_their_payloads(c):
         assert same_bits(found.float(), c.mean(X, key=key))
         if c.reduction == "sum":
             few = c.mean_of_received(some, **who)
-            torch.testing.assert_close(few, client_mean(rows[[0, 3, 6]]), rtol=1e-6, atol=0)
+            torch.testing.assert_close(few, average(rows[[0, 3, 6]]), rtol=1e-6, atol=0)
     else:
-        assert same_bits(c.mean_of_received(sent, **who), client_mean(rows))
-        assert same_bits(c.mean_of_received(some, **who), client_mean(rows[[0, 3, 6]]))
+        assert same_bits(c.mean_of_received(sent, **who), average(rows))
+        assert same_bits(c.mean_of_received(some, **who), average(rows[[0, 3, 6]]))
     with pytest.raises(ValueError, match="no client answered"):
         c.mean_of_received({}, **who)
     speaking = {i: p for i, p in sent.items() if p is not None}
