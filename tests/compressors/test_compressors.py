@@ -66,7 +66,7 @@ def test_bits_on_the_wire(c, n, d):
     rounds = []
     for r in range(10 if c.joint else 2):
         sent = send(c, normal(n, d, seed=r), Key(5, r))
-        ahead = n * c.statistic_bits
+        ahead = n * c.before.bits if c.before else 0
         rounds.append((ahead + sum(payload.bits for payload, _ in sent if payload is not None)) / n)
     excess = np.array(rounds) - c.bits(d, n)
     noise = Z * standard_error(excess) + 1e-9  # none where the length is fixed
@@ -127,7 +127,7 @@ def test_any_shape(c, n, d, seed, double, data):
 
 def mean_of_payloads(c, X, key, decoded):
     """What the server makes of all payloads: the mean of the decoded, or a decoded sum."""
-    if not c.adds_messages:
+    if not c.sums:
         return in_client_order(decoded)
     payloads = {who["client"]: payload for payload, who in send(c, X, key)}
     options = {"d": X.shape[-1], "n_clients": len(X), "key": key, "shared": c.statistic(X)}
@@ -234,14 +234,14 @@ def test_another_seed_or_round_rounds_otherwise(c):
     X = normal(3, 100)
     keys = [Key(3, 4), Key(3, 5), Key(4, 4), Key(3, 4 + 2**32), Key(3 + 2**32, 4), Key(3).fold(1)]
     decoded = {c.compress(X, key=key).numpy().tobytes() for key in keys}
-    assert len(decoded) == (1 if c.deterministic else len(keys))
+    assert len(decoded) == (1 if c.facts.deterministic else len(keys))
 
 
 @every
 def test_clients_round_independently(c):
     X = normal(1, 100).expand(4, 100)
     rows = [row.numpy().tobytes() for row in c.compress(X, key=Key(6)) if row.any()]
-    assert len(set(rows)) == (1 if c.deterministic else len(rows)) > 0
+    assert len(set(rows)) == (1 if c.facts.deterministic else len(rows)) > 0
 
 
 @every
@@ -443,21 +443,19 @@ def test_numpy_integers_are_ids(c):
 
 @every
 def test_the_statistic_of_all_is_what_the_clients_merge(c):
-    if not c.statistic_bits:
+    if not c.before:
         return
     for n, d in ((1, 1), (3, 12), (40, 7)):
         X = spread(n, d, seed=n)
-        assert c.statistic(X) == c.merge_stats([c.stat(x) for x in X]) > 0
+        assert c.statistic(X) == c.before.merge([c.before.of(x) for x in X]) > 0
 
 
 @every
 def test_a_statistic_that_nobody_uses_is_refused(c):
-    if c.statistic_bits:
+    if c.before:
         return
     X = normal(3, 12)
-    for call in (lambda: c.stat(X[0]), lambda: c.merge_stats([1.0])):
-        with pytest.raises(ValueError, match="statistic"):
-            call()
+    assert c.statistic(X) is None
     payload, who = first_sent(c, X, Key(0))
     for call in (
         lambda: c.compress(X, key=Key(0), shared=1.0),
@@ -608,7 +606,7 @@ def test_constants_have_the_right_kind(c):
     for n, d in ((1, 1), (4, 16), (16, 16)):
         assert isinstance(c.bits(d, n), float) and c.bits(d, n) > 0
         if c.unbiased:
-            if c.statistic_bits and n > 1:
+            if c.before and n > 1:
                 with pytest.raises(ValueError, match="no omega"):
                     c.omega(d, n)
             else:

@@ -73,7 +73,7 @@ def for_all(condition):
 
 
 unbiased = for_all(lambda c, shape: c.unbiased and takes(c, *shape))
-by_client = for_all(lambda c, shape: c.unbiased and takes(c, *shape) and not c.statistic_bits)
+by_client = for_all(lambda c, shape: c.unbiased and takes(c, *shape) and not c.before)
 exact = for_all(lambda c, shape: has_exact_mse(c, *shape))
 
 
@@ -89,7 +89,7 @@ def errors(c, shape):
 @functools.cache
 def squared_errors_of_the_mean(c, shape):
     """Return |estimated mean - mean of X|^2 in each round, shape (rounds,), for each input."""
-    if not c.adds_messages:
+    if not c.sums:
         means = {which: found.mean(axis=1) for which, found in errors(c, shape).items()}
     else:
         X = torch.stack(list(INPUTS[shape].values()))
@@ -104,7 +104,7 @@ def test_each_coordinate_is_unbiased(c, shape):
     for which, found in errors(c, shape).items():
         # The widest range that a client's coordinates took stands for what they can take.
         width = np.ptp(found, axis=0).max(axis=-1, keepdims=True)
-        width = width.max() if c.statistic_bits else width  # all clients have the same levels
+        width = width.max() if c.before else width  # all clients have the same levels
         size = INPUTS[shape][which].norm(dim=-1, keepdim=True).numpy()
         radius = bernstein_radius(found, width) + ROUNDING * size
         assert (np.abs(found.mean(axis=0)) <= radius).all(), which
@@ -122,7 +122,7 @@ def test_sums_of_coordinates_are_unbiased(c, shape):
         everyone = per_client.sum(axis=2, keepdims=True)
         sums = np.concatenate([per_client, everyone], axis=2)
         width = np.ptp(sums, axis=0)
-        width = width.max() if c.statistic_bits else width
+        width = width.max() if c.before else width
         radius = bernstein_radius(sums, width) + ROUNDING * np.abs(X).sum()
         assert (np.abs(sums.mean(axis=0)) <= radius).all(), which
 
@@ -145,7 +145,7 @@ def test_error_of_a_client_is_the_exact_one(c, shape):
             return
         squared = (found**2).sum(axis=-1)
         slack = Z * standard_error(squared) + ROUNDING * (X**2).sum(dim=1).numpy()
-        if c.statistic_bits:  # small clients are rounded away from 0 too seldom for that
+        if c.before:  # small clients are rounded away from 0 too seldom for that
             slack = bernstein_radius(squared, squared.max())
         assert (np.abs(squared.mean(axis=0) - expected) <= slack).all(), which
 
@@ -318,7 +318,7 @@ def test_the_mean_of_those_received_is_that_of_their_payloads(c):
     who = {"d": 20, **everyone}
     rows = c.compress(X, key=key)
     some = {i: sent[i] for i in (6, 0, 3)}
-    if c.adds_messages:
+    if c.sums:
         found = c.mean_of_received(sent, **who)
         assert same_bits(found.float(), c.mean(X, key=key))
         if c.reduction == "sum":
