@@ -70,7 +70,8 @@ def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
     codes, scales = symbols
     if np.signbit(scales).any() or ((scales > 0) & (scales < smallest)).any():
         raise ValueError(f"a norm must be 0 or at least {smallest:.4g}, got {scales.min()}")
-    if (codes * (scales == 0)).any():
+    zero = scales == 0
+    if zero.any() and (codes * zero).any():
         raise ValueError("the norm is zero but the codes are not")
 
 

@@ -31,14 +31,14 @@ class Compressor(Codec):
     members below may be overridden.
     """
 
-    @final
     @property
+    @final
     def unbiased(self) -> bool:
         """Whether E C_i(x) = x for every client and every x (Assumption 4)."""
         return self.facts.unbiased
 
-    @final
     @property
+    @final
     def joint(self) -> bool:
         """Whether the clients need each other: shared randomness, or their number."""
         return self.facts.joint

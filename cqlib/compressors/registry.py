@@ -16,7 +16,7 @@ from typing import Any
 from cqlib.compressors.contract import Compressor
 
 PACKAGE = "cqlib.compressors"
-_FIRST = (
+LIBRARY = (
     "identity",
     "rand_k",
     "top_k",
@@ -89,7 +89,7 @@ def _found(folders: tuple[str, ...]) -> Mapping[str, type[Compressor]]:
             if cls.name in known:
                 raise ValueError(f"both {known[cls.name]} and {cls} have the name {cls.name!r}")
             known[cls.name] = cls
-    order = {name: place for place, name in enumerate(_FIRST)}
+    order = {name: place for place, name in enumerate(LIBRARY)}
     return {
         name: known[name] for name in sorted(known, key=lambda n: (order.get(n, len(order)), n))
     }

@@ -38,17 +38,22 @@ def in_units(x: Array, scales: Array) -> NDArray[np.float64]:
     return np.asarray(x / np.where(scales > 0, scales, np.float32(1.0)).astype(np.float64))
 
 
-def for_coordinates(values: Array, d: int, block: int) -> Array:
-    """Return the value of each coordinate's block: shape (..., blocks) to (..., d)."""
-    return np.repeat(values, block, axis=-1)[..., :d]
-
-
 def in_blocks(x: Array, block: int) -> Array:
-    """Return x in blocks of coordinates, filled up with zeros: (..., d) to (..., blocks, block)."""
+    """Return x in blocks of coordinates, filled up with zeros: (..., d) to (..., blocks, block).
+
+    >>> in_blocks(np.array([1, 2, 3]), 2)
+    array([[1, 2],
+           [3, 0]])
+    """
     missing = -x.shape[-1] % block
     if missing:
         x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
     return x.reshape(*x.shape[:-1], -1, block)
+
+
+def out_of_blocks(blocks: Array, d: int) -> Array:
+    """Undo :func:`in_blocks`: (..., blocks, block) to (..., d)."""
+    return blocks.reshape(*blocks.shape[:-2], -1)[..., :d]
 
 
 def finite_norms(x: Any, ctx: Context, norm: float, kernels: Any) -> Any:
@@ -103,13 +108,13 @@ def dither(y: Array, levels: int, ctx: Context) -> Array:
     return np.asarray(dispatch.host().dither(y, _rounding_keys(ctx), levels=levels))
 
 
-def dithered(symbols: Array, levels: int) -> NDArray[np.float64]:
-    """Return the signed multiples of 1/s that symbols of :func:`dither` stand for.
+def dithered(symbols: Array, levels: int) -> NDArray[np.float32]:
+    """Return the signed multiples of 1/s, float32, that symbols of :func:`dither` stand for.
 
     >>> dithered(np.array([0, 1, 2, 3]), levels=2)
-    array([ 0. ,  0.5, -0.5,  1. ])
+    array([ 0. ,  0.5, -0.5,  1. ], dtype=float32)
     """
-    table = packing.levels_of(np.arange(2 * levels + 1)) / levels
+    table = (packing.levels_of(np.arange(2 * levels + 1)) / levels).astype(np.float32)
     return np.asarray(table[symbols])
 
 
