@@ -13,9 +13,14 @@ from click.testing import CliRunner
 import cqlib.compressors
 from cqbook import cli, paths
 from cqbook.book import pages, wire
+from cqbook.network.processes import on_ranks
 from cqlib import Key
 from cqlib.compressors import make, names
 from cqlib.compressors.registry import LIBRARY, classes
+from cqlib.distributed import exchange
+from cqlib.distributed.costs import SHARD, predicted_seconds
+from tests.cases import spread
+from tests.helpers import same_bits
 
 PAGE = paths.root() / "book" / "new_compressor.md"
 
@@ -143,11 +148,19 @@ def test_the_compressor_of_the_page_passes_the_tests_of_all(tmp_path):
         "NEW_COMPRESSOR": str(new),
         "PYTHONPATH": os.pathsep.join([str(tmp_path), str(tests.parent), *sys.path]),
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "how_to_plugin", "-p", "no:cacheprovider"]
-    chosen = "(bucket_qsgd or BucketQSGD or every_strategy) and not test_how_to"
-    folders = [str(tests / name) for name in ("compressors", "distributed/test_distributed.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "how_to_plugin",
+        "-p",
+        "no:cacheprovider",
+    ]
+    chosen = "(bucket_qsgd or BucketQSGD) and not test_how_to"
     done = subprocess.run(
-        [*command, "-k", chosen, *folders],
+        [*command, "-k", chosen, str(tests / "compressors")],
         env=env,
         cwd=tests.parent,
         capture_output=True,
@@ -157,3 +170,20 @@ def test_the_compressor_of_the_page_passes_the_tests_of_all(tmp_path):
     passed = int(re.search(r"(\d+) passed", done.stdout)[1])
     assert passed > 60
     assert "python -m tests.golden bucket_qsgd" in done.stdout  # how its bytes are stored
+
+
+def exchanged(rank, n, folder, d):
+    """Exchange by each strategy that suits; return the means."""
+    cqlib.compressors.__path__.append(folder)
+    c, x = make("bucket_qsgd", s=7), spread(n, d)[rank]
+    strategies = predicted_seconds(c, d=d, n=n)
+    return {s: exchange(x, compressor=c, key=Key(5), strategy=s).mean for s in strategies}
+
+
+def test_the_compressor_of_the_page_takes_two_shots(added, tmp_path):
+    added(bucket_qsgd=code_of_the_page())
+    n, d = 2, 3 * SHARD + 77
+    wanted = make("bucket_qsgd", s=7).mean(spread(n, d), key=Key(5))
+    for found in on_ranks(n, exchanged, str(tmp_path), d):
+        assert set(found) == {"all_gather", "two_shot"}
+        assert all(same_bits(mean, wanted) for mean in found.values())
