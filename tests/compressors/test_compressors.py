@@ -181,7 +181,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @both_dtypes
-def test_client_mean_adds_in_order_whatever_the_layout(layout, dtype, batch):
+def test_the_average_adds_in_order_whatever_the_layout(layout, dtype, batch):
     for n in (1, 2, 8, 9, 200):
         for d in (1, 2, 3, 17):
             X = torch.stack([spread(n, d, seed=s, dtype=dtype) for s in range(batch)])

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 import cqlib.compressors
 from cqbook import cli, paths
-from cqbook.book import pages, wire
+from cqbook.book import compressors as tables
+from cqbook.book import wire
 from cqbook.network.processes import on_ranks
 from cqlib import Key
 from cqlib.compressors import make, names
@@ -98,7 +99,7 @@ def test_a_file_is_found_by_its_place_and_listed(added):
     assert listed.exit_code == 0
     for name in ("bucket_qsgd", "scaled_sign"):
         assert name in listed.output
-    assert "| `scaled_sign` | no | 96 | – | – | – | – | – |" in pages.compressor_table()
+    assert "| `scaled_sign` | no | 96 | – | – | – | – | – |" in tables.compressor_table()
     assert "| `bucket_qsgd` | 1000 integers of 8 bits, below 255 | 1000 |" in wire.wire_page()
 
 
