@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,8 +24,8 @@ class OwnNorm:
 
     scales = 1
 
-    def divisors(self, norms: Any, ctx: Context) -> Any:
-        """Return the R of vectors of these norms, shape (..., c), native to the kernels.
+    def divisors(self, norms: Array, ctx: Context) -> Array:
+        """Return the R that vectors of these norms are divided by, shape (..., c).
 
         Raises:
             ValueError: if the norm of a vector is larger.
@@ -43,11 +41,10 @@ class OwnNorm:
         check_norms(symbols, SMALLEST_RANGE)
         return symbols.scales
 
-    def factor(self, message: Message, ctx: Context, kernels: Any) -> Any:
-        """Return the R of one message, native to the kernels; raises as :meth:`factors`."""
-        codes, scales = (dispatch.native(part, kernels) for part in message)
-        check_norm(message.scales, codes)
-        return scales[0]
+    def factor(self, message: Message, ctx: Context) -> Tensor | float:
+        """Return the R of one message; raises as :meth:`factors`."""
+        check_norm(message.scales, message.codes)
+        return message.scales[0]
 
 
 @dataclass(frozen=True)
@@ -66,20 +63,13 @@ class DitheringKernels:
 
     def write(self, x: Tensor, ctx: Context) -> Message:
         """Round and pack."""
-        kernels = self.spacing.kernels_for(x)
-        row = dispatch.native(x, kernels)
-        R = finite_norms(row[None], ctx, self.norm_index, kernels)
-        codes = self.spacing.encode(kernels, row, self.norm.divisors(R, ctx)[0], ctx)
-        scales = R[: self.norm.scales]
-        return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scales)))
+        norms = finite_norms(x[None], ctx, self.norm_index, dispatch.kernels_for(x))
+        R = float(self.norm.divisors(norms.cpu().numpy(), ctx)[0])
+        return Message(self.spacing.encode(x, R, ctx), norms[: self.norm.scales])
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack levels, times the norm."""
-        kernels = self.spacing.kernels_for(message.codes)
-        R = self.norm.factor(message, ctx, kernels)
-        codes = dispatch.native(message.codes, kernels)
-        values = self.spacing.decode(kernels, codes, R, ctx.d)
-        return torch.as_tensor(values, device=message.codes.device)
+        return self.spacing.decode(message.codes, self.norm.factor(message, ctx), ctx.d)
 
 
 @dataclass(frozen=True)

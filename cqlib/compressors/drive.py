@@ -130,30 +130,27 @@ class InFloat32:
     def write(self, x: Tensor, ctx: Context) -> Message:
         """Rotate, take the signs and pack them at once."""
         kernels = dispatch.kernels_for(x)
-        row = dispatch.native(x, kernels)
-        squares = float(kernels.sums_of_squares(row[None])[0])
+        squares = float(kernels.sums_of_squares(x[None])[0])
         if not squares <= _LARGEST_SQUARES:
             check_finite(x.cpu().numpy()[None], ctx.clients)
             raise TooLargeError(int(ctx.clients[0]))
         codes, S = kernels.encode_drive(
-            row, squares, unbiased=self.unbiased, key=ctx.key, client=int(ctx.clients[0])
+            x, squares, unbiased=self.unbiased, key=ctx.key, client=int(ctx.clients[0])
         )
         _check_decoded(np.full((1, 1), S), ctx)
-        return Message(torch.as_tensor(codes, device=x.device), torch.tensor([S], device=x.device))
+        return Message(codes, torch.tensor([S], device=x.device))
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Spread the signs and rotate back at once."""
-        kernels = dispatch.kernels_for(message.codes)
-        codes = dispatch.native(message.codes, kernels)
+        codes = message.codes
         check_norm(message.scales, codes, smallest=0.0)
         S = message.scales.cpu().numpy()
         with np.errstate(over="ignore"):
             if not np.isfinite(S * np.float32(math.sqrt(padded(ctx.d)))).all():
                 raise ValueError("payload stands for values beyond the largest float32")
-        values = kernels.decode_drive(
+        return dispatch.kernels_for(codes).decode_drive(
             codes, float(S[0]), d=ctx.d, key=ctx.key, client=int(ctx.clients[0])
         )
-        return torch.as_tensor(values, device=message.codes.device)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Rotate, take the signs, scale."""

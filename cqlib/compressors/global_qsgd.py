@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -113,12 +112,8 @@ class GlobalQSGD(Dithering):
 
     def _write_levels(self, x: Tensor, ctx: Context) -> Tensor:
         """Round to signed levels at once."""
-        kernels = dispatch.kernels_for(x)
-        R = dispatch.native(torch.tensor([norm_of(ctx)], device=x.device), kernels)[0]
-        client = int(ctx.clients[0])
-        row = dispatch.native(x, kernels)
-        levels = kernels.quantize_levels(row, R, levels=self.s, key=ctx.key, client=client)
-        return torch.as_tensor(levels, device=x.device)
+        kernels, client = dispatch.kernels_for(x), int(ctx.clients[0])
+        return kernels.quantize_levels(x, norm_of(ctx), levels=self.s, key=ctx.key, client=client)
 
     def _read_levels(self, message: Message, ctx: Context) -> Array:
         """Unpack signed levels at once."""

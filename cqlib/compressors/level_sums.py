@@ -44,7 +44,7 @@ class _SumsOfLevels(Sums):
 
     def add(self, levels: Array, key: Key) -> Array:
         """Return the sum over the clients, shape (..., n, d) to (..., d)."""
-        return levels.sum(axis=-2, dtype=np.int64)
+        return np.asarray(levels.sum(axis=-2, dtype=np.int64))
 
 
 @dataclass(frozen=True)

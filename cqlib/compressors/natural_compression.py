@@ -24,19 +24,15 @@ _POWERS = Powers(SMALLEST_POWER, _LARGEST_POWER - SMALLEST_POWER + 1)
 
 def _write(x: Tensor, ctx: Context) -> Message:
     """Round and pack at once."""
-    kernels = _POWERS.kernels_for(x)
     row = x.cpu().numpy()
     check_finite(row[None], ctx.clients)
     _check_powers(row[None], ctx)
-    codes = _POWERS.encode(kernels, row, np.float32(1.0), ctx)
-    return Message(torch.from_numpy(codes).to(x.device), x.new_zeros(0, dtype=torch.float32))
+    return Message(_POWERS.encode(x, 1.0, ctx), x.new_zeros(0, dtype=torch.float32))
 
 
 def _read(message: Message, ctx: Context) -> Tensor:
     """Unpack powers at once."""
-    codes = message.codes.cpu().numpy()
-    values = _POWERS.decode(_POWERS.kernels_for(message.codes), codes, np.float32(1.0), ctx.d)
-    return torch.from_numpy(values).to(message.codes.device)
+    return _POWERS.decode(message.codes, 1.0, ctx.d)
 
 
 def _check_powers(x: Array, ctx: Context) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -43,8 +41,7 @@ class NormStatistic(Statistic):
         check_tensor(x, ndim=(1,), what="x must have shape (d,)")
         kernels = dispatch.kernels_for(x)
         ctx = Context(len(x), np.zeros(1, dtype=np.int64), 1, Key(0))
-        rows = dispatch.native(x.detach(), kernels)[None]
-        return float(finite_norms(rows, ctx, self.q, kernels)[0])
+        return float(finite_norms(x.detach()[None], ctx, self.q, kernels)[0])
 
     def merge(self, stats: Sequence[float]) -> float:
         """Return the norm of norms.
@@ -70,7 +67,7 @@ class NormStatistic(Statistic):
     def _merged(self, given: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the norm of norms over the first axis."""
         if self.q == math.inf:
-            return given.max(axis=0).astype(np.float32)
+            return np.asarray(given.max(axis=0), dtype=np.float32)
         unit = given.max(axis=0)
         shares = given / np.where(unit > 0, unit, 1.0)
         with np.errstate(over="ignore"):
@@ -82,10 +79,9 @@ class NormOfAll(OwnNorm):
 
     scales = 0
 
-    def divisors(self, norms: Any, ctx: Context) -> Any:
-        _check_covered(np.asarray(torch.as_tensor(norms).cpu()), ctx)
-        shared = np.broadcast_to(_shared(ctx)[..., 0], norms.shape)
-        return torch.tensor(shared, device=norms.device) if isinstance(norms, Tensor) else shared
+    def divisors(self, norms: Array, ctx: Context) -> Array:
+        _check_covered(norms, ctx)
+        return np.broadcast_to(_shared(ctx)[..., 0], norms.shape)
 
     def factors(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         R = _shared(ctx)
@@ -93,11 +89,11 @@ class NormOfAll(OwnNorm):
             raise ValueError(NOT_ZERO)
         return R
 
-    def factor(self, message: Message, ctx: Context, kernels: Any) -> Any:
+    def factor(self, message: Message, ctx: Context) -> float:
         R = norm_of(ctx)
         if R == 0 and bool(message.codes.any()):
             raise ValueError(NOT_ZERO)
-        return dispatch.native(torch.tensor([R], device=message.codes.device), kernels)[0]
+        return R
 
 
 def norm_of(ctx: Context) -> float:

@@ -7,7 +7,6 @@ set bit and -R for a clear one. How the bits are drawn is what tells the two apa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -71,25 +70,22 @@ class OneBitKernels:
     def write(self, x: Tensor, ctx: Context) -> Message:
         """Round and pack."""
         kernels = dispatch.kernels_for(x)
-        row = dispatch.native(x, kernels)
-        scale = finite_norms(row[None], ctx, self.norm, kernels)
+        scale = finite_norms(x[None], ctx, self.norm, kernels)
         codes = kernels.encode_one_bit(
-            row,
+            x,
             scale[0],
             key=ctx.key,
             client=int(ctx.clients[0]),
             n_clients=ctx.n,
             correlated=self.correlated,
         )
-        return Message(*(torch.as_tensor(part, device=x.device) for part in (codes, scale)))
+        return Message(codes, scale)
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack plus and minus the range."""
-        kernels = dispatch.kernels_for(message.codes)
-        codes, scales = (dispatch.native(part, kernels) for part in message)
-        check_norm(message.scales, codes)
-        values = kernels.decode_one_bit(codes, scales[0], d=ctx.d)
-        return torch.as_tensor(values, device=message.codes.device)
+        codes, scales = message
+        check_norm(scales, codes)
+        return dispatch.kernels_for(codes).decode_one_bit(codes, scales[0], d=ctx.d)
 
     def mean(self, received: Received, d: int, n: int, dtype: torch.dtype) -> Tensor | None:
         """Add up the messages of all n clients, if they are on one device."""
@@ -99,23 +95,17 @@ class OneBitKernels:
         for (codes, scales), _ in received:
             packing.check_length(codes, packing.code_bytes(d, 2))
             check_norm(scales, codes)
-        kernels = dispatch.kernels_for(received[0][0].codes)
         codes, scales = (
-            dispatch.native(torch.stack(parts), kernels)
-            for parts in zip(*(message for message, _ in received), strict=True)
+            torch.stack(parts) for parts in zip(*(message for message, _ in received), strict=True)
         )
-        options: dict[str, Any] = {"d": d}
-        device, wide = devices.pop(), dtype in (torch.float32, torch.float64)
-        if wide:
-            out = torch.empty(d, dtype=dtype, device=device)
-            options["out"] = dispatch.native(out, kernels)
-        mean = kernels.mean_one_bit(codes, scales[:, 0], **options)
-        return torch.as_tensor(mean, device=device).to(dtype)
+        kernels = dispatch.kernels_for(codes)
+        if dtype not in (torch.float32, torch.float64):
+            return kernels.average_one_bit(codes, scales[:, 0], d=d).to(dtype)
+        out = codes.new_empty(d, dtype=dtype)
+        return kernels.average_one_bit(codes, scales[:, 0], d=d, out=out)
 
     def simulate(self, X: Tensor, ctx: Context) -> Tensor:
         """Round and add up all clients' vectors in one pass."""
         kernels = dispatch.kernels_for(X)
-        rows = dispatch.native(X, kernels)
-        scales = finite_norms(rows, ctx, self.norm, kernels)
-        mean = kernels.joint_mean_one_bit(rows, scales, key=ctx.key, correlated=self.correlated)
-        return torch.as_tensor(mean, device=X.device)
+        scales = finite_norms(X, ctx, self.norm, kernels)
+        return kernels.simulate_one_bit(X, scales, key=ctx.key, correlated=self.correlated)

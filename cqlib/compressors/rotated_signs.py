@@ -15,8 +15,8 @@ from cqlib.compressors.contract import Compressor
 from cqlib.compressors.steps import without_codes_of_zero
 from cqlib.compressors.types import Array, Context, Facts, Layout, Symbols
 from cqlib.kernels import dispatch
+from cqlib.kernels.api import StreamKey
 from cqlib.kernels.derived import rotation
-from cqlib.kernels.reference.hadamard import StreamKey
 from cqlib.keys import Stream
 from cqlib.theory.rotation import drive_omega, padded
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +29,11 @@ class Spacing(ABC):
         return 2 * self.n_levels + 1
 
     @abstractmethod
-    def kernels_for(self, x: Tensor) -> Any:
-        """Return the kernels that have these levels, for tensors like x."""
-
-    @abstractmethod
-    def encode(self, kernels: Any, row: Any, R: Any, ctx: Context) -> Any:
+    def encode(self, x: Tensor, R: float, ctx: Context) -> Tensor:
         """Round a vector over R, shape (d,), and pack its symbols."""
 
     @abstractmethod
-    def decode(self, kernels: Any, codes: Any, R: Any, d: int) -> Any:
+    def decode(self, codes: Tensor, R: Tensor | float, d: int) -> Tensor:
         """Undo :meth:`encode`: signed levels times R."""
 
     @abstractmethod
@@ -66,15 +61,13 @@ class Linear(Spacing):
     def n_levels(self) -> int:
         return self.s
 
-    def kernels_for(self, x: Tensor) -> Any:
-        return dispatch.kernels_for(x)
-
-    def encode(self, kernels: Any, row: Any, R: Any, ctx: Context) -> Any:
+    def encode(self, x: Tensor, R: float, ctx: Context) -> Tensor:
         client = int(ctx.clients[0])
-        return kernels.encode_levels(row, R, levels=self.s, key=ctx.key, client=client)
+        kernels = dispatch.kernels_for(x)
+        return kernels.encode_levels(x, R, levels=self.s, key=ctx.key, client=client)
 
-    def decode(self, kernels: Any, codes: Any, R: Any, d: int) -> Any:
-        return kernels.decode_levels(codes, R, d=d, levels=self.s)
+    def decode(self, codes: Tensor, R: Tensor | float, d: int) -> Tensor:
+        return dispatch.kernels_for(codes).decode_levels(codes, R, d=d, levels=self.s)
 
     def round(self, y: Array, ctx: Context) -> Array:
         return dither(y, self.s, ctx)
@@ -94,14 +87,13 @@ class Powers(Spacing):
     def n_levels(self) -> int:
         return self.n
 
-    def kernels_for(self, x: Tensor) -> Any:
-        return dispatch.host()
+    def encode(self, x: Tensor, R: float, ctx: Context) -> Tensor:
+        return dispatch.kernels_for(x).encode_powers(
+            x, R, lowest=self.lowest, levels=self.n, key=ctx.key, client=int(ctx.clients[0])
+        )
 
-    def encode(self, kernels: Any, row: Any, R: Any, ctx: Context) -> Any:
-        who = {"key": ctx.key, "client": int(ctx.clients[0])}
-        return kernels.encode_powers(row, R, lowest=self.lowest, levels=self.n, **who)
-
-    def decode(self, kernels: Any, codes: Any, R: Any, d: int) -> Any:
+    def decode(self, codes: Tensor, R: Tensor | float, d: int) -> Tensor:
+        kernels = dispatch.kernels_for(codes)
         return kernels.decode_powers(codes, R, d=d, lowest=self.lowest, levels=self.n)
 
     def round(self, y: Array, ctx: Context) -> Array:

@@ -6,16 +6,16 @@ coordinate alone, so that they have shape (c, d), without the batch axes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cqlib.compressors.checks import SMALLEST_RANGE, check_finite, check_norms, check_scales
 from cqlib.compressors.types import Array, Context, Symbols
 from cqlib.kernels import dispatch
+from cqlib.kernels.api import Kernels, StreamKey
 from cqlib.kernels.reference import packing, rounding
 from cqlib.keys import Key, Stream
 
@@ -56,22 +56,22 @@ def out_of_blocks(blocks: Array, d: int) -> Array:
     return blocks.reshape(*blocks.shape[:-2], -1)[..., :d]
 
 
-def finite_norms(x: Any, ctx: Context, norm: float, kernels: Any) -> Any:
-    """Return the norms of vectors of shape (..., c, d), native to the kernels: shape (..., c).
+def finite_norms(x: Tensor, ctx: Context, norm: float, kernels: Kernels[Tensor]) -> Tensor:
+    """Return the norms of vectors of shape (..., c, d), shape (..., c), on their device.
 
     Raises:
         ValueError: for NaN or infinity in x or a norm beyond float32, naming the client.
     """
     with np.errstate(invalid="ignore"):
         scales = kernels.norm_scale(x, norm)
-    on_host = scales.cpu().numpy() if isinstance(scales, Tensor) else scales
+    on_host = scales.cpu().numpy()
     if not np.isfinite(on_host).all():  # the norm of what is not finite is not finite
-        check_finite(np.asarray(torch.as_tensor(x).cpu()), ctx.clients)
+        check_finite(x.cpu().numpy(), ctx.clients)
         check_scales(on_host[..., None], ctx.clients)
     return scales
 
 
-def check_norm(scales: Tensor, codes: Any, smallest: float = SMALLEST_RANGE) -> None:
+def check_norm(scales: Tensor, codes: Tensor, smallest: float = SMALLEST_RANGE) -> None:
     """Raise unless the only float of a message is a norm, and its codes zero if that is."""
     scale = scales.cpu().numpy()
     check_norms(Symbols(np.zeros((1, 1)), scale[None]), smallest)
@@ -144,7 +144,7 @@ def ranks_of(kind: str, key: Key, d: int, clients: Array, n: int) -> NDArray[np.
     return np.asarray(rule(key, d=d, clients=clients, n_clients=n))
 
 
-def _rounding_keys(ctx: Context) -> Any:
+def _rounding_keys(ctx: Context) -> StreamKey:
     return dispatch.host().private_keys(ctx.key, Stream.ROUNDING, ctx.clients)
 
 

@@ -60,7 +60,7 @@ def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
 
 
 def dither(y: Array, stream_key: StreamKey, *, levels: int) -> Array:
-    """Round row after row."""
+    """Round tile after tile, those of all rows."""
     check_signed(y, levels)
     k0, k1 = (np.asarray(k, dtype=np.uint64).reshape(-1) for k in stream_key)
     rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
