@@ -46,7 +46,7 @@ class Mutant(NamedTuple):
     only: str = ""  # pytest -k, tried before all tests
 
 
-BASE, CQ, DRIVE = "compressors/base.py", "compressors/cq.py", "compressors/drive.py"
+CQ, DRIVE = "compressors/cq.py", "compressors/drive.py"
 ISCC, DITHERING = "compressors/iscc.py", "compressors/dithering.py"
 REFERENCE = "kernels/reference/"
 RANKS, ROUNDING = REFERENCE + "ranks.py", REFERENCE + "rounding.py"
@@ -66,20 +66,20 @@ MUTANTS = [
     Mutant(
         "dithering: values 1 % too large",
         DITHERING,
-        "* symbols.scales.astype(np.float64)",
-        "* symbols.scales.astype(np.float64) * 1.01",
+        "(self.spacing.signed(symbols.codes) * R)",
+        "(self.spacing.signed(symbols.codes) * R * 1.01)",
         "dithering or terngrad",
     ),
     Mutant(
         "standard dithering: levels 1 % too high",
-        "compressors/standard_dithering.py",
+        "compressors/spacing.py",
         "return levels / self.s",
         "return levels / self.s * 1.01",
         "dithering",
     ),
     Mutant(
         "natural dithering: levels 1 % too high",
-        "compressors/natural_dithering.py",
+        "compressors/spacing.py",
         "np.ldexp(1.0,",
         "np.ldexp(1.01,",
         "natural",
@@ -87,8 +87,8 @@ MUTANTS = [
     Mutant(
         "natural compression: powers 1 % too high",
         "compressors/natural_compression.py",
-        "np.ldexp(np.float32(1.0),",
-        "np.ldexp(np.float32(1.01),",
+        "_POWERS.signed(symbols.codes).astype(np.float32)",
+        "(_POWERS.signed(symbols.codes) * 1.01).astype(np.float32)",
         "natural",
     ),
     Mutant(
@@ -149,9 +149,9 @@ MUTANTS = [
     ),
     Mutant(
         "cq: levels 1 % too far apart",
-        CQ,
-        "y * self._step",
-        "y * self._step * 1.01",
+        "compressors/lattice.py",
+        "symbols.codes.astype(np.float64) * self.step",
+        "symbols.codes.astype(np.float64) * self.step * 1.01",
         "cq",
     ),
     Mutant(
@@ -191,8 +191,8 @@ MUTANTS = [
     ),
     Mutant(
         "drive: the server undoes another rotation",
-        DRIVE,
-        "self.split(rotate(unit_x, ctx.key.private(Stream.ROTATION, ctx.clients)))",
+        "compressors/rotated_signs.py",
+        "self.split(rotate(unit_x, rotation_keys(ctx)))",
         "self.split(rotate(unit_x, ctx.key.private(Stream.ROTATION, 0 * ctx.clients)))",
         "drive",
     ),
@@ -249,16 +249,16 @@ MUTANTS = [
     # --- bytes
     Mutant(
         "top_k: places of one bit more",
-        "compressors/top_k.py",
-        "return (d - 1).bit_length()",
-        "return (d - 1).bit_length() + 1",
+        "compressors/coders.py",
+        "        return (self.bound - 1).bit_length()",
+        "        return (self.bound - 1).bit_length() + 1",
         "topk or top_k",
     ),
     Mutant(
         "top_k: places of one bit more for d a power of two",
-        "compressors/top_k.py",
-        "return (d - 1).bit_length()",
-        "return d.bit_length()",
+        "compressors/coders.py",
+        "        return (self.bound - 1).bit_length()",
+        "        return self.bound.bit_length()",
         "topk or top_k",
     ),
     Mutant(
@@ -292,35 +292,35 @@ MUTANTS = [
     # --- refusals
     Mutant(
         "the tag leaves out the client",
-        BASE,
+        "compressors/wire.py",
         " client={client} {key!r}",
         " {key!r}",
         "another",
     ),
     Mutant(
         "the tag leaves out n",
-        BASE,
+        "compressors/wire.py",
         "d={d} n={n_clients} client",
         "d={d} client",
         "another",
     ),
     Mutant(
         "the tag leaves out the options",
-        BASE,
-        'f"{self!r} d={d} n=',
-        'f"{self.name} d={d} n=',
+        "compressors/wire.py",
+        'f"{c!r} d={d} n=',
+        'f"{c.name} d={d} n=',
         "another",
     ),
     Mutant(
         "the tag leaves out d",
-        BASE,
-        "{self!r} d={d} n=",
-        "{self!r} n=",
+        "compressors/wire.py",
+        "{c!r} d={d} n=",
+        "{c!r} n=",
         "another",
     ),
     Mutant(
         "the tag leaves out the key",
-        BASE,
+        "compressors/wire.py",
         " client={client} {key!r}",
         " client={client}",
         "another",
@@ -342,7 +342,7 @@ MUTANTS = [
     Mutant(
         "codes of a zero norm are taken",
         "compressors/checks.py",
-        "if (codes * (scales == 0)).any():",
+        "if zero.any() and (codes * zero).any():",
         "if False:",
         "zero or norm",
     ),
@@ -355,9 +355,9 @@ MUTANTS = [
     ),
     Mutant(
         "a payload of a silent client is taken",
-        BASE,
-        'if n_codes == n_scales == 0:\n                raise ValueError(f"client',
-        'if False:\n                raise ValueError(f"client',
+        "compressors/wire.py",
+        'if n_codes == n_scales == 0:\n            raise ValueError(f"client',
+        'if False:\n            raise ValueError(f"client',
         "silent",
     ),
     # --- compiled

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from cqbook.book.tables import table
 from cqbook.book.templates import render
 from cqlib import compressors
-from cqlib.compressors import CQ, ISCC, Composition, Compressor, composition, iscc
+from cqlib.compressors import CQ, Compressor, Context, composition, iscc, wire
 from cqlib.kernels.api import HostKernels
 from cqlib.kernels.derived import rotation, subsets
 from cqlib.kernels.reference import hadamard, norms, packing, rounding, words
@@ -39,7 +40,7 @@ def wire_page() -> str:
     return render(
         "wire",
         header=_header_table(),
-        tag_text=CQ().tag_text(9, client=3, n_clients=4, key=Key(1)),
+        tag_text=wire.tag_text(CQ(), 9, 3, 4, Key(1)),
         packing=_docs(packing),
         n=_N,
         d=_D,
@@ -96,23 +97,14 @@ def _message_table() -> str:
         sent = _sent(c, X)
         codes = _range([0 if p is None else p.codes.numel() for p in sent])
         floats = _range([0 if p is None else p.scales.numel() for p in sent])
-        rows.append((f"`{name}`", _symbols(c, _D, _N), codes, floats, f"{c.bits(_D, _N):.6g}"))
+        rows.append((f"`{name}`", _symbols(c, sent, _D), codes, floats, f"{c.bits(_D, _N):.6g}"))
     return table(("compressor", "symbols", "code bytes", "floats", "bits"), rows)
 
 
-def _symbols(c: Compressor, d: int, n: int) -> str:
-    """Return a description of the symbols in a message of the compressor."""
-    if isinstance(c, ISCC):
-        return f"of each draw: {_symbols(c.inner, d, c.tau)}"
-    if isinstance(c, Composition):
-        parts = [_symbols(c.sparsifier, d, n), _symbols(c.quantizer, c.sparsifier.slots(d, n), n)]
-        return ", then ".join(part for part in parts if part != "none") or "none"
-    count, alphabet = c.n_codes(d), c.alphabet(d)
-    kinds = {2: "bits", 3: "trits"}
-    if not count:
-        return "none"
-    width = (alphabet - 1).bit_length()
-    return f"{count} " + kinds.get(alphabet, f"integers of {width} bits, below {alphabet}")
+def _symbols(c: Compressor, sent: Sequence[Payload | None], d: int) -> str:
+    """Return a description of the symbols in the first message."""
+    client = next(i for i, payload in enumerate(sent) if payload is not None)
+    return str(c.coder(Context(d, np.array([client]), len(sent), Key(1))))
 
 
 def _examples() -> str:

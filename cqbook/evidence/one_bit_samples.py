@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cqlib import Key
 from cqlib.compressors import Compressor
-from cqlib.compressors.cq import ranks_of
+from cqlib.compressors.steps import ranks_of
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cqbook.experiments.tuning import Tuned, runs, tune
-from cqlib.compressors import client_mean
+from cqlib.compressors import average
 from cqlib.methods import Trace
 from cqlib.methods.contenders import Contender
 from cqlib.problems import Problem
@@ -173,5 +173,5 @@ def compare(
         power = found.powers[found.chosen]
         tuned[contender.name] = found
         chosen[contender.name] = runs(contender, [power], bit_budget, list(own), size)[power]
-    gradient = client_mean(problem.gradients(problem.x0))
+    gradient = average(problem.gradients(problem.x0))
     return Comparison(dict(setting), bit_budget, float((gradient**2).sum()), tuned, chosen)

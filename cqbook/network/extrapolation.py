@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cqbook.network import link_times
-from cqlib.distributed import plan
+from cqlib.distributed import costs
 from cqlib.theory import Link
 
 
@@ -69,7 +69,7 @@ def seconds(scheme: Scheme, n: int, d: int, *, computing: float, link: Link) -> 
         link: latency and bandwidth.
     """
     text = scheme.at(n)
-    further = (n - 2) * d / plan.DECODED if "all_gather" in text else 0.0
+    further = (n - 2) * d / costs.DECODED if "all_gather" in text else 0.0
     return link_times.wire_seconds(text, n, d, link) + computing + further
 
 

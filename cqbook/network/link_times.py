@@ -23,7 +23,7 @@ from cqbook.network import timing
 from cqbook.network.links import star, why_not
 from cqbook.network.training import COMPRESSORS, METHODS
 from cqlib import theory
-from cqlib.distributed import plan
+from cqlib.distributed import costs
 from cqlib.files import write_atomic
 from cqlib.theory import Link
 
@@ -133,7 +133,7 @@ def wire_seconds(scheme: str, n: int, d: int, link: Link) -> float:
         return theory.ring_all_reduce_seconds(n, d * (4 if scheme == "float32" else 2), link)
     compressor, strategy, second = timing.parse(scheme)
     n, d = int(n), int(d)  # tables hold NumPy's integers
-    return plan.wire_seconds(compressor, strategy, d=d, n=n, link=link, second=second)
+    return costs.wire_seconds(compressor, strategy, d=d, n=n, link=link, second=second)
 
 
 def step_wire_seconds(method: str, n: int, d: int, sent_bytes: float, link: Link) -> float:
@@ -154,8 +154,8 @@ def step_wire_seconds(method: str, n: int, d: int, sent_bytes: float, link: Link
     if method == "PowerSGD":  # all-reduces of both factors and of the rest
         return link.seconds(3 * 2 * (n - 1), sent_bytes)
     compressor, n, d = COMPRESSORS[method], int(n), int(d)
-    strategy = plan.fastest(compressor, d=d, n=n)
-    return plan.wire_seconds(compressor, strategy, d=d, n=n, link=link)
+    strategy = costs.fastest(compressor, d=d, n=n)
+    return costs.wire_seconds(compressor, strategy, d=d, n=n, link=link)
 
 
 def fit_link(measured: pd.DataFrame, rate: float) -> Link:

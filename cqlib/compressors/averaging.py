@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 
-def client_mean(values: Tensor) -> Tensor:
-    """Mean over the clients, shape (..., n, d) to (..., d), in float64.
+def average(values: Tensor) -> Tensor:
+    """Return the average over the clients, shape (..., n, d) to (..., d), in float64.
 
     The sum runs over the clients in order and is divided by n last.
 
-    >>> client_mean(torch.tensor([[1.0, 2.0], [3.0, 5.0]]))
+    >>> average(torch.tensor([[1.0, 2.0], [3.0, 5.0]]))
     tensor([2.0000, 3.5000], dtype=torch.float64)
     """
     # In any other layout NumPy would add up several clients apart, and round otherwise.

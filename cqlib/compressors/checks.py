@@ -1,4 +1,4 @@
-"""What is refused: options, vectors, and what arrives; errors name the value or the client."""
+"""What is refused: options, vectors, messages; errors name the value or the client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cqlib.compressors.parts import Statistic
 from cqlib.compressors.types import Array, Constants, Symbols
+
+SMALLEST_RANGE = 2.0**-126  # of a norm that is not zero
 
 
 class TooLargeError(ValueError):
@@ -25,7 +28,7 @@ class TooLargeError(ValueError):
 
 
 def check_tensor(x: Tensor, *, ndim: tuple[int, ...], what: str) -> None:
-    """Refuse what is no float tensor with so many axes, none of them empty."""
+    """Raise unless x is a float tensor with one of these numbers of axes, none of them empty."""
     if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64):
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"expected a float32 or float64 tensor, got {kind}")
@@ -48,7 +51,7 @@ def checked_ids(client: int, n_clients: int) -> tuple[int, int]:
 
 
 def check_finite(rows: Array, clients: Array) -> None:
-    """Refuse vectors of shape (..., c, d) with NaN or infinity, naming the client."""
+    """Raise for vectors of shape (..., c, d) with NaN or infinity, naming the client."""
     bad = ~np.isfinite(rows)
     if bad.any():
         row = np.argwhere(bad.any(axis=-1))[0]
@@ -59,28 +62,40 @@ def check_finite(rows: Array, clients: Array) -> None:
 
 
 def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
-    """Refuse floats that are no norms: negative, or below the smallest but not 0.
+    """Raise for floats that are no norms, and for codes that are not zero where the norm is.
 
-    A client whose norm is 0 sends zero codes.
+    A norm is 0 or at least ``smallest``. Both have shape (..., c, d) or broadcast to it: one norm
+    a client has shape (..., c, 1).
     """
     codes, scales = symbols
     if np.signbit(scales).any() or ((scales > 0) & (scales < smallest)).any():
         raise ValueError(f"a norm must be 0 or at least {smallest:.4g}, got {scales.min()}")
-    if (codes * (scales == 0)).any():
+    zero = scales == 0
+    if zero.any() and (codes * zero).any():
         raise ValueError("the norm is zero but the codes are not")
 
 
-def without_codes_of_zero(codes: Array, scales: NDArray[np.float32]) -> Array:
-    """Return codes with zeros where the norm, of shape (..., c, 1), is zero."""
-    return codes * (scales > 0)
+def checked_statistic(
+    name: str, before: Statistic | None, shared: object
+) -> NDArray[np.float32] | None:
+    """Return the pre-round statistic that was given to a compressor, if it uses one.
+
+    Raises:
+        ValueError: if it is missing, not needed, or not finite and at least 0.
+    """
+    if before is not None:
+        return as_statistic(name, shared, ())
+    if shared is not None:
+        raise ValueError(f"{name} uses no pre-round statistic; shared must be None")
+    return None
 
 
 def as_statistic(name: str, shared: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return a pre-round statistic as float32 of that shape."""
     if shared is None:
         raise ValueError(
-            f"{name} needs a statistic of all clients: give shared = merge_stats of what stat "
-            f"says for each"
+            f"{name} needs a statistic of all clients: give shared = before.merge of what "
+            f"before.of says for each"
         )
     try:
         found = np.broadcast_to(np.asarray(shared, dtype=np.float32), tuple(shape))
@@ -94,7 +109,7 @@ def as_statistic(name: str, shared: object, shape: tuple[int, ...]) -> NDArray[n
 
 
 def check_constants(n: int, d: int, constants: str) -> None:
-    """Refuse sizes below 1 and constants that are not known."""
+    """Raise for sizes below 1 and constants that are not known."""
     if constants not in get_args(Constants):
         known = ", ".join(get_args(Constants))
         raise ValueError(f"unknown constants {constants!r}; known: {known}")
@@ -119,7 +134,20 @@ def one_of(option: str, value: Any, known: Iterable[str]) -> str:
 
 
 def check_scales(scales: Array, clients: Array) -> None:
-    """Refuse floats of shape (..., c, floats) beyond float32, naming the client."""
+    """Raise for floats of shape (..., c, scales) beyond float32, naming the client."""
     bad = ~np.isfinite(scales)
     if bad.any():
         raise TooLargeError(int(clients[np.argwhere(bad)[0][-2]]))
+
+
+def as_norm_index(p: Any, option: str = "p") -> float:
+    """Return an option that is the index of a norm, in [1, inf]."""
+    number = isinstance(p, (int, float, np.integer, np.floating)) and not isinstance(p, bool)
+    if not number or not p >= 1:
+        raise ValueError(f"{option} must be in [1, inf], got {p!r}")
+    try:
+        return float(p)
+    except OverflowError:
+        raise ValueError(
+            f"{option} exceeds the largest float; for the largest entry give inf"
+        ) from None

@@ -8,15 +8,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Compressor
+from cqlib.compressors.coders import Chain
+from cqlib.compressors.contract import Compressor
 from cqlib.compressors.iq import IQ
-from cqlib.compressors.perm_k import PermK
 from cqlib.compressors.rand_k import RandK
-from cqlib.compressors.sparsifier import Sparsifier, gather, scatter
-from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
-from cqlib.theory import sparsification
+from cqlib.compressors.sparsifier import Sparsifier
+from cqlib.compressors.steps import gather, scatter
+from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout, Symbols
 from cqlib.theory.constants import sparsify_first_constants
-from cqlib.theory.vectors import Vectors, squared_norms
+from cqlib.theory.vectors import Vectors
 
 INNER = 2**64 - 1  # which part of the round's randomness belongs to the quantizer
 
@@ -54,27 +54,24 @@ class Composition(Compressor):
             raise ValueError(f"sparsifier must be rand_k, top_k or perm_k, got {self.sparsifier!r}")
         if not isinstance(self.quantizer, Compressor):
             raise ValueError(f"quantizer must be a compressor, got {self.quantizer!r}")
-        if self.quantizer.statistic_bits:
+        if self.quantizer.before:
             raise ValueError(
                 f"quantizer may not need a statistic of all clients: {self.quantizer!r}"
             )
-        if self.quantizer.may_be_silent:
+        if self.quantizer.facts.may_be_silent:
             raise ValueError(
                 f"the quantizer's clients may not be silent, as those of {self.quantizer!r} may; "
                 "iscc takes a composition as its inner compressor"
             )
 
     @property
-    def unbiased(self) -> bool:
-        return self.sparsifier.unbiased and self.quantizer.unbiased
-
-    @property
-    def joint(self) -> bool:
-        return self.sparsifier.joint or self.quantizer.joint
-
-    @property
-    def deterministic(self) -> bool:
-        return self.sparsifier.deterministic and self.quantizer.deterministic
+    def facts(self) -> Facts:
+        kept, sent = self.sparsifier.facts, self.quantizer.facts
+        return Facts(
+            unbiased=kept.unbiased and sent.unbiased,
+            joint=kept.joint or sent.joint,
+            deterministic=kept.deterministic and sent.deterministic,
+        )
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Quantize the kept values; what is sent of their places comes first."""
@@ -86,36 +83,21 @@ class Composition(Compressor):
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Put the values that the quantizer decodes in their places."""
-        first = self.sparsifier.n_codes(ctx.d)
+        first = self.sparsifier.n_places(ctx.d)
         places = self.sparsifier.kept(symbols.codes[..., :first], ctx)
         inner = Symbols(symbols.codes[..., first:], symbols.scales)
         return scatter(self.quantizer.dequantize(inner, self._inner(ctx)), places, ctx.d)
 
-    def sizes(self, ctx: Context) -> Sizes:
-        """Return what the quantizer sends, and the places where it sends anything."""
-        codes, scales = self.quantizer.sizes(self._inner(ctx))
-        places = self.sparsifier.n_codes(ctx.d) * ((codes > 0) | (scales > 0))
-        return Sizes(codes + places, scales)
+    def layout(self, ctx: Context) -> Layout:
+        """Return the symbols of the quantizer, and the places where it sends anything."""
+        sent = self.quantizer.layout(self._inner(ctx))
+        codes, scales = sent.each(len(ctx.clients))
+        places = self.sparsifier.n_places(ctx.d) * ((codes > 0) | (scales > 0))
+        return Layout(sent.alphabet, codes + places, scales)
 
-    def code_bytes(self, count: int, ctx: Context) -> int:
-        """Return the bytes of places and quantizer."""
-        first = self.sparsifier.n_codes(ctx.d)
-        inner = self.quantizer.code_bytes(count - first, self._inner(ctx))
-        return self.sparsifier.code_bytes(first, ctx) + inner
-
-    def pack(self, codes: Array, ctx: Context) -> NDArray[np.uint8]:
-        """Pack the places, then the quantizer's symbols."""
-        first = self.sparsifier.n_codes(ctx.d)
-        inner = self.quantizer.pack(codes[first:], self._inner(ctx))
-        return np.concatenate([self.sparsifier.pack(codes[:first], ctx), inner])
-
-    def unpack(self, data: NDArray[np.uint8], count: int, ctx: Context) -> Array:
-        """Undo :meth:`pack`."""
-        first = self.sparsifier.n_codes(ctx.d)
-        cut = self.sparsifier.code_bytes(first, ctx)
-        places = self.sparsifier.unpack(data[:cut], first, ctx)
-        inner = self.quantizer.unpack(data[cut:], count - first, self._inner(ctx))
-        return np.concatenate([places.astype(np.int64), inner])
+    def coder(self, ctx: Context) -> Chain:
+        """Return the code of the places, then that of the quantizer."""
+        return Chain((self.sparsifier.coder(ctx), self.quantizer.coder(self._inner(ctx))))
 
     def bits(self, d: int, n: int) -> float:
         """Return the quantizer's bits for the kept coordinates, and those of sent places."""
@@ -146,23 +128,16 @@ class Composition(Compressor):
         return AB(*sparsify_first_constants(A, B, *omegas, n), homogeneous_only=False)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
-        r"""Return the exact error of IQ after RandK or PermK: $\mathbb E[m\|c\|^2]-\|a_i\|^2$.
-
-        What is kept, c, is sent as m coordinates of absolute value |c|.
-        """
-        n, d = X.shape
-        if not isinstance(self.quantizer, IQ) or not isinstance(self.sparsifier, (RandK, PermK)):
+        """Return the exact error of IQ after a sparsifier that knows it."""
+        if not isinstance(self.quantizer, IQ):
             return super().variance(X)
-        if isinstance(self.sparsifier, PermK) and n <= d:
-            return (sparsification.permk_cq_rounding(d, n) + n - 1) * squared_norms(X)
-        return self.omega(d, n) * squared_norms(X)
+        return self.sparsifier.variance_with_signs(X)
 
     def mse(self, X: Vectors) -> float:
-        """Return the exact error of IQ after RandK or PermK."""
-        n, d = X.shape
-        if isinstance(self.sparsifier, PermK) and isinstance(self.quantizer, IQ):
-            return sparsification.permk_iq_mse(X, n) if n <= d else self.sparsifier.mse(X)
-        return super().mse(X)
+        """Return the exact error of the mean of IQ after a sparsifier that knows it."""
+        return (
+            self.sparsifier.mse_with_signs(X) if isinstance(self.quantizer, IQ) else super().mse(X)
+        )
 
     def _inner(self, ctx: Context) -> Context:
         d = self.sparsifier.slots(ctx.d, ctx.n)

@@ -10,35 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cqlib.compressors.checks import (
+    SMALLEST_RANGE,
     as_integer,
     check_norms,
     check_scales,
     one_of,
-    without_codes_of_zero,
 )
-from cqlib.compressors.onebit import (
-    SMALLEST_RANGE,
-    OneBit,
-    OneBitKernel,
-    on_the_grid,
-    rounding_words,
-)
-from cqlib.compressors.types import AB, Array, Constants, Context, Symbols
-from cqlib.kernels import dispatch
-from cqlib.kernels.derived import rotation
+from cqlib.compressors.contract import Compressor
+from cqlib.compressors.frames import Plain, Rotated
+from cqlib.compressors.lattice import Ends, Lattice
+from cqlib.compressors.onebit import OneBitKernels
+from cqlib.compressors.parts import Fused
+from cqlib.compressors.steps import on_the_grid, ranks_of, rounding_words, without_codes_of_zero
+from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout, Symbols
 from cqlib.kernels.reference import packing, rounding
-from cqlib.keys import Key, Stream
 from cqlib.theory import mse
-from cqlib.theory.rotation import padded
 from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms
 
 RANKS = ("shift", "permutation")
 _NORMS = {"l2": 2.0, "linf": math.inf}
 _MOST_LEVELS = 2**15 - 1
+_PLAIN, _ROTATED, _ENDS = Plain(), Rotated(), Ends()
 
 
 @dataclass(frozen=True)
-class CQ(OneBit):
+class CQ(Compressor):
     r"""Correlated quantization, Definition 7 and Algorithm 2 of Panferov et al. 2025.
 
     At each coordinate the clients' ranks $\pi_i$ are a shared random permutation of $0..n-1$, and
@@ -88,31 +84,25 @@ class CQ(OneBit):
         object.__setattr__(self, "rotate", bool(self.rotate))
 
     @property
-    def joint(self) -> bool:
-        return True
+    def facts(self) -> Facts:
+        return Facts(unbiased=True, joint=True, can_be_cut=self._one_bit_a_coordinate)
 
     @property
-    def fused(self) -> OneBitKernel | None:
-        if self.levels > 1 or self.rotate or self.ranks == "permutation":
+    def fused(self) -> Fused | None:
+        if not self._one_bit_a_coordinate or self.ranks == "permutation":
             return None
-        return OneBitKernel(correlated=True, norm=_NORMS[self.range])
+        return OneBitKernels(correlated=True, norm=_NORMS[self.range]).fused
 
-    @property
-    def can_be_cut(self) -> bool:
-        return self.levels == 1 and not self.rotate
+    def layout(self, ctx: Context) -> Layout:
+        """Return a level a coordinate and the range; with a rotation for 2^ceil(log2 d) of them."""
+        return Layout(self._lattice.alphabet, codes=self._frame.size(ctx.d), scales=1)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the stratified threshold falls below the coordinate (Algorithm 2)."""
-        D = self.n_codes(ctx.d)
-        if self.rotate:
-            x = np.pad(x.astype(np.float64), [(0, 0)] * (x.ndim - 1) + [(0, D - ctx.d)])
-            x = rotation.hadamard_rotate(x, ctx.key.shared(Stream.COMMON_ROTATION))
-        g, scales = on_the_grid(x, ctx, _NORMS[self.range])
-        check_scales(scales * self._headroom(D), ctx.clients)
-        below: Array = np.zeros((), dtype=np.int64)
-        if self.levels > 1:
-            words = dispatch.host().stream_words(ctx.key.shared(Stream.LEVELS), D)
-            below, g = rounding.k_level_grid(g, words, self.levels)
+        g, scales = on_the_grid(self._frame.into(x, ctx.key), ctx, _NORMS[self.range])
+        D = g.shape[-1]
+        check_scales(scales * (self._lattice.headroom * self._frame.stretch(D)), ctx.clients)
+        below, g = self._lattice.split(g, ctx.key)
         ranks = ranks_of(self.ranks, ctx.key, D, ctx.clients, ctx.n)
         up = rounding.round_correlated(g, rounding_words(ctx, D), ranks, ctx.n)
         codes = up if self.levels == 1 else below + up
@@ -120,30 +110,12 @@ class CQ(OneBit):
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return the ends of the range, or the levels between, rotated back."""
-        if self.levels == 1 and not self.rotate:
-            return super().dequantize(symbols, ctx)
         check_norms(symbols, SMALLEST_RANGE)
-        D = self.n_codes(ctx.d)
-        y = symbols.codes.astype(np.float64)
-        if self.levels > 1:
-            words = dispatch.host().stream_words(ctx.key.shared(Stream.LEVELS), D)
-            y = rounding.k_level_offset(words, self.levels) + y * self._step
-        values = symbols.scales * (2 * y - 1)
-        if self.rotate:
-            values = rotation.hadamard_rotate_back(values, ctx.key.shared(Stream.COMMON_ROTATION))
-        return values[..., : ctx.d].astype(np.float32) + np.float32(0.0)
-
-    def alphabet(self, d: int) -> int:
-        """Return two ends or k levels."""
-        return max(self.levels, 2)
-
-    def n_codes(self, d: int) -> int:
-        """Return d, with a rotation the next power of two."""
-        return padded(d) if self.rotate else d
+        return self._frame.back(self._lattice.values(symbols, ctx.key), ctx.d, ctx.key)
 
     def bits(self, d: int, n: int) -> float:
         """Return d + 32 (Table 4), with k levels ceil(log2 k) a coordinate, log2 3 for three."""
-        return self.n_codes(d) * packing.symbol_bits(self.alphabet(d)) + 32.0
+        return self._frame.size(d) * packing.symbol_bits(self._lattice.alphabet) + 32.0
 
     def omega(self, d: int, n: int | None = None) -> float:
         r"""Return omega, the A of a single client.
@@ -163,20 +135,18 @@ class CQ(OneBit):
         "linf". Paper: $A=d/(4n^2)$, homogeneous (after Corollary 2), too small for the range
         $\pm\|a\|$; it prints no constants for other options.
         """
-        if kind == "paper" and self._is_the_papers:
+        if kind == "paper" and self._one_bit_a_coordinate and self.range == "l2":
             return AB(d / (4 * n**2), 0.0, homogeneous_only=True)
-        D = self.n_codes(d)
-        r = min(D, 2 * math.log(2 * D) + 2) if self.rotate and self.range == "linf" else float(D)
-        one_bit = self.levels == 1
-        valid = (r - 1) / n if one_bit else self._step**2 * r / n
+        D = self._frame.size(d)
+        r = float(D) if self.range == "l2" else self._frame.largest_square(D)
+        valid = self._lattice.excess(r) / n
         if kind == "homogeneous":
-            beta = 1.0 if one_bit else self._step
-            return AB(min(beta**2 * r / n**2, valid), 0.0, homogeneous_only=True)
+            return AB(min(self._lattice.step**2 * r / n**2, valid), 0.0, homogeneous_only=True)
         return AB(valid, 0.0, homogeneous_only=False)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         r"""Return $dR_i^2-\|a_i\|^2$ for one bit without rotation."""
-        if self.levels > 1 or self.rotate:
+        if not self._one_bit_a_coordinate:
             return super().variance(X)
         rows, unit = rows_and_unit(X)
         R = np.linalg.norm(rows, ord=_NORMS[self.range], axis=1) * unit
@@ -184,27 +154,18 @@ class CQ(OneBit):
 
     def mse(self, X: Vectors) -> float:
         """Return the exact error for one bit without rotation, from all covariances."""
-        if self.levels > 1 or self.rotate:
+        if not self._one_bit_a_coordinate:
             return super().mse(X)
         return mse.cq_mse(X, norm=_NORMS[self.range])
 
     @property
-    def _step(self) -> float:
-        """Distance of neighbouring levels, beta."""
-        return (self.levels + 1) / (self.levels * (self.levels - 1))
+    def _lattice(self) -> Ends | Lattice:
+        return _ENDS if self.levels == 1 else Lattice(self.levels)
 
     @property
-    def _is_the_papers(self) -> bool:
-        return self.levels == 1 and self.range == "l2" and not self.rotate
+    def _frame(self) -> Plain:
+        return _ROTATED if self.rotate else _PLAIN
 
-    def _headroom(self, D: int) -> float:
-        """How far a decoded value may exceed the range."""
-        outer = 1.0 if self.levels == 1 else 1 + 2 / self.levels
-        return outer * (math.sqrt(D) if self.rotate else 1.0)
-
-
-def ranks_of(kind: str, key: Key, d: int, clients: Array, n: int) -> NDArray[np.int64]:
-    """Return the clients' ranks at d coordinates, shape (c, d), in [0, n)."""
-    kernels = dispatch.host()
-    rule = kernels.shift_ranks if kind == "shift" else kernels.permutation_ranks
-    return np.asarray(rule(key, d=d, clients=clients, n_clients=n))
+    @property
+    def _one_bit_a_coordinate(self) -> bool:
+        return self.levels == 1 and not self.rotate

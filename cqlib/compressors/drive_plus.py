@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.drive import RotatedSigns
+from cqlib.compressors.rotated_signs import InFloat64, RotatedSigns, Rounding
 from cqlib.compressors.types import Symbols
 from cqlib.kernels.reference.norms import tree_sum
 
@@ -34,7 +34,13 @@ class DrivePlus(RotatedSigns):
 
     name: ClassVar[str] = "drive_plus"
 
-    def split(self, y: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    n_scales: ClassVar[int] = 2
+
+    @property
+    def rounding(self) -> Rounding:
+        return InFloat64(self.rotation, self._split, _join)
+
+    def _split(self, y: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return which coordinates belong to the upper centroid, and both centroids."""
         upper = y >= _threshold(y)
         upper_mean = _mean(y, upper)
@@ -47,19 +53,16 @@ class DrivePlus(RotatedSigns):
             centroids *= ratio[..., None]
         return upper, centroids
 
-    def join(self, symbols: Symbols) -> NDArray[np.float64]:
-        """Return each coordinate's centroid."""
-        _check(symbols)
-        centroids = symbols.scales.astype(np.float64)
-        return np.where(symbols.codes, centroids[..., 1:], centroids[..., :1])
 
-    def n_scales(self, d: int) -> int:
-        """Return 2."""
-        return 2
+def _join(symbols: Symbols) -> NDArray[np.float64]:
+    """Return each coordinate's centroid."""
+    _check(symbols)
+    centroids = symbols.scales.astype(np.float64)
+    return np.where(symbols.codes, centroids[..., 1:], centroids[..., :1])
 
 
 def _check(symbols: Symbols) -> None:
-    """Refuse centroids and bits that no client sends."""
+    """Raise for centroids and bits that no client sends."""
     upper, low, high = symbols.codes, symbols.scales[..., 0], symbols.scales[..., 1]
     if (low > high).any():
         raise ValueError("the lower centroid is above the upper one")

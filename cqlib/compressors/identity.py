@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Compressor
-from cqlib.compressors.types import Array, Context, Symbols
+from cqlib.compressors.contract import Compressor
+from cqlib.compressors.types import Array, Context, Facts, Layout, Symbols
 from cqlib.theory.vectors import Vectors
 
 
@@ -26,9 +26,11 @@ class Identity(Compressor):
 
     name: ClassVar[str] = "identity"
 
-    @property
-    def deterministic(self) -> bool:
-        return True
+    facts = Facts(unbiased=True, deterministic=True)
+
+    def layout(self, ctx: Context) -> Layout:
+        """Return no symbols: every coordinate is a float."""
+        return Layout(alphabet=2, codes=0, scales=ctx.d)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Return no codes and the coordinates as floats."""
@@ -37,14 +39,6 @@ class Identity(Compressor):
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return the floats: they are the vector."""
         return symbols.scales.copy()  # what the receiver does to it leaves the payload alone
-
-    def n_codes(self, d: int) -> int:
-        """Return 0: everything is in the floats."""
-        return 0
-
-    def n_scales(self, d: int) -> int:
-        """Return d: every coordinate is a float."""
-        return d
 
     def bits(self, d: int, n: int) -> float:
         """Return 32 d (Table 4)."""

@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.checks import without_codes_of_zero
-from cqlib.compressors.onebit import OneBit, OneBitKernel, on_the_grid, rounding_words
-from cqlib.compressors.types import AB, Array, Constants, Context, Symbols
+from cqlib.compressors.onebit import OneBit, OneBitKernels
+from cqlib.compressors.parts import Fused
+from cqlib.compressors.steps import on_the_grid, rounding_words, without_codes_of_zero
+from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Symbols
 from cqlib.kernels.reference import rounding
 from cqlib.theory.vectors import Vectors, squared_norms
 
@@ -30,14 +31,11 @@ class IQ(OneBit):
     """
 
     name: ClassVar[str] = "iq"
+    facts = Facts(unbiased=True, can_be_cut=True)
 
     @property
-    def fused(self) -> OneBitKernel:
-        return OneBitKernel(correlated=False, norm=2.0)
-
-    @property
-    def can_be_cut(self) -> bool:
-        return True
+    def fused(self) -> Fused:
+        return OneBitKernels(correlated=False, norm=2.0).fused
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up where the private word falls below the coordinate (Definition 5)."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors.base import Compressor
 from cqlib.compressors.checks import (
     TooLargeError,
     as_integer,
@@ -20,14 +19,27 @@ from cqlib.compressors.checks import (
     check_finite,
     check_scales,
 )
+from cqlib.compressors.coders import Chain
+from cqlib.compressors.contract import Compressor
 from cqlib.compressors.drive import Drive
-from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
+from cqlib.compressors.parts import Fused
+from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout, Symbols
 from cqlib.kernels.derived.subsets import words64
 from cqlib.keys import Stream
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms
 
 INNER = 2**64 - 2  # which part of the round's randomness belongs to the inner compressor
+
+
+class Sendings(NamedTuple):
+    """The messages of some clients, one for each draw that hits one of them and is not silent."""
+
+    rows: NDArray[np.int64]  # the client's row
+    draws: NDArray[np.int64]  # the draw, in ascending order
+    codes: NDArray[np.int64]  # symbols
+    scales: NDArray[np.int64]  # floats
+    alphabet: int
 
 
 @dataclass(frozen=True)
@@ -63,113 +75,64 @@ class ISCC(Compressor):
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Compressor):
             raise ValueError(f"inner must be a compressor, got {self.inner!r}")
-        if self.inner.statistic_bits:
+        if self.inner.before:
             raise ValueError(f"inner may not need a statistic of all clients: {self.inner!r}")
         object.__setattr__(self, "tau", as_integer("tau", self.tau, 1, 2**32))
         if self.probabilities is not None:
             object.__setattr__(self, "probabilities", _shares(self.probabilities))
 
     @property
-    def unbiased(self) -> bool:
-        return self.inner.unbiased
+    def facts(self) -> Facts:
+        return Facts(unbiased=self.inner.unbiased, joint=True, may_be_silent=True)
 
     @property
-    def joint(self) -> bool:
-        return True
+    def fused(self) -> Fused:
+        return Fused(simulate=self._simulate)
 
-    @property
-    def may_be_silent(self) -> bool:
-        return True
+    def layout(self, ctx: Context) -> Layout:
+        """Return what the inner compressor sends, for each time that a client is drawn."""
+        sent = self._sendings(ctx)
+        codes, scales = np.zeros((2, len(ctx.clients)), dtype=np.int64)
+        np.add.at(codes, sent.rows, sent.codes)
+        np.add.at(scales, sent.rows, sent.scales)
+        return Layout(sent.alphabet, codes, scales)
+
+    def coder(self, ctx: Context) -> Chain:
+        """Return the codes of the client's messages, one after the other."""
+        draws = self._sendings(ctx).draws[:, None]
+        return Chain(tuple(self.inner.coder(self._inner(ctx, t)) for t in draws), each="draw")
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
-        """Compress the vectors of the clients at hand that are drawn, once for each draw."""
-        rows, draws, offsets, sizes = self._sendings(ctx)
-        if not len(draws):
+        """Compress the vectors of those clients that are drawn, once for each draw."""
+        sent = self._sendings(ctx)
+        if not len(sent.draws):
             nothing = np.zeros((*x.shape[:-1], 0))
             return Symbols(nothing.astype(np.int64), nothing.astype(np.float32))
-        inner = self._inner(ctx, draws)
-        scaled = x[..., rows, :].astype(np.float64) / self._weight(ctx)[rows][:, None]
+        scaled = x[..., sent.rows, :].astype(np.float64) / self._weight(ctx)[sent.rows][:, None]
         try:
-            codes, scales = self.inner.quantize(scaled, inner)
-            check_scales(scales, draws)
+            codes, scales = self.inner.quantize(scaled, self._inner(ctx, sent.draws))
+            check_scales(scales, sent.draws)
         except TooLargeError as error:  # it names the draw
-            row = rows[np.flatnonzero(draws == error.client)[0]]
+            row = sent.rows[np.flatnonzero(sent.draws == error.client)[0]]
             raise TooLargeError(int(ctx.clients[row])) from None
-        totals = self.sizes(ctx)
+        c = len(ctx.clients)
         return Symbols(
-            _laid_out(codes, rows, offsets.codes, sizes.codes, totals.codes),
-            _laid_out(scales, rows, offsets.scales, sizes.scales, totals.scales),
+            _laid_out(codes, sent.rows, sent.codes, c), _laid_out(scales, sent.rows, sent.scales, c)
         )
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Add up what each client sent; zero for the silent ones."""
-        rows, draws, offsets, sizes = self._sendings(ctx)
+        sent = self._sendings(ctx)
         batch = symbols.scales.shape[:-2]
         total = np.zeros((*batch, len(ctx.clients), ctx.d))
-        if len(draws):
+        if len(sent.draws):
             inner = Symbols(
-                _picked(symbols.codes, rows, offsets.codes, sizes.codes),
-                _picked(symbols.scales, rows, offsets.scales, sizes.scales),
+                _picked(symbols.codes, sent.rows, sent.codes),
+                _picked(symbols.scales, sent.rows, sent.scales),
             )
-            values = self.inner.dequantize(inner, self._inner(ctx, draws))
-            np.add.at(np.moveaxis(total, -2, 0), rows, np.moveaxis(values, -2, 0))
+            values = self.inner.dequantize(inner, self._inner(ctx, sent.draws))
+            np.add.at(np.moveaxis(total, -2, 0), sent.rows, np.moveaxis(values, -2, 0))
         return total.astype(np.float32)
-
-    def joint_mean(self, X: Tensor, ctx: Context) -> Tensor:
-        """Compress and add up the vectors of those drawn alone: all others count zero."""
-        x = X.cpu().numpy()
-        check_finite(x, ctx.clients)
-        drawn = self._drawn(ctx)
-        inner = self._inner(ctx, np.arange(self.tau))
-        speaking, place = np.unique(drawn, return_inverse=True)
-        sent = np.zeros((*x.shape[:-2], len(speaking), ctx.d))
-        with np.errstate(over="ignore"):  # what overflows float32 is refused
-            scaled = x[..., drawn, :].astype(np.float64) / self._weight(ctx)[drawn][:, None]
-            try:
-                symbols = self.inner.quantize(scaled, inner)
-                check_scales(symbols.scales, inner.clients)
-            except TooLargeError as error:  # it names the draw
-                raise TooLargeError(int(drawn[error.client])) from None
-            values = self.inner.dequantize(symbols, inner)
-        np.add.at(np.moveaxis(sent, -2, 0), place, np.moveaxis(values, -2, 0))
-        total = np.add.accumulate(sent.astype(np.float32), axis=-2, dtype=np.float64)[..., -1, :]
-        return torch.from_numpy(total / ctx.n).to(X.device)
-
-    def sizes(self, ctx: Context) -> Sizes:
-        """Return what the inner compressor sends, for each time that a client is drawn."""
-        rows, _, _, sizes = self._sendings(ctx)
-        codes, scales = np.zeros((2, len(ctx.clients)), dtype=np.int64)
-        np.add.at(codes, rows, sizes.codes)
-        np.add.at(scales, rows, sizes.scales)
-        return Sizes(codes, scales)
-
-    def code_bytes(self, count: int, ctx: Context) -> int:
-        """Return the bytes of all messages of one client."""
-        _, draws, _, sizes = self._sendings(ctx)
-        return sum(
-            self.inner.code_bytes(int(size), self._inner(ctx, draws[[i]]))
-            for i, size in enumerate(sizes.codes)
-        )
-
-    def pack(self, codes: Array, ctx: Context) -> NDArray[np.uint8]:
-        """Pack one message after the other."""
-        _, draws, offsets, sizes = self._sendings(ctx)
-        parts = [np.zeros(0, dtype=np.uint8)]
-        for i, (start, size) in enumerate(zip(offsets.codes, sizes.codes, strict=True)):
-            parts.append(self.inner.pack(codes[start : start + size], self._inner(ctx, draws[[i]])))
-        return np.concatenate(parts)
-
-    def unpack(self, data: NDArray[np.uint8], count: int, ctx: Context) -> Array:
-        """Undo :meth:`pack`."""
-        _, draws, _, sizes = self._sendings(ctx)
-        parts: list[Array] = [np.zeros(0, dtype=bool)]
-        for i, size in enumerate(sizes.codes):
-            inner = self._inner(ctx, draws[[i]])
-            cut = self.inner.code_bytes(int(size), inner)
-            last = i == len(draws) - 1
-            parts.append(self.inner.unpack(data if last else data[:cut], int(size), inner))
-            data = data[cut:]
-        return np.concatenate(parts)
 
     def bits(self, d: int, n: int) -> float:
         """Return tau / n messages of the inner compressor, on average over the clients."""
@@ -263,20 +226,40 @@ class ISCC(Compressor):
         ends = np.cumsum(self._probabilities(ctx.n))
         return np.minimum(np.searchsorted(ends, u, side="right"), ctx.n - 1)
 
-    def _sendings(self, ctx: Context) -> tuple[NDArray[np.int64], NDArray[np.int64], Sizes, Sizes]:
-        """Return, for each draw that hits a client at hand: its row, the draw, where, how much."""
+    def _simulate(self, X: Tensor, ctx: Context) -> Tensor:
+        """Compress and add up the vectors of those drawn alone: all others count zero."""
+        x = X.cpu().numpy()
+        check_finite(x, ctx.clients)
+        drawn = self._drawn(ctx)
+        inner = self._inner(ctx, np.arange(self.tau))
+        speaking, place = np.unique(drawn, return_inverse=True)
+        sent = np.zeros((*x.shape[:-2], len(speaking), ctx.d))
+        with np.errstate(over="ignore"):  # what overflows float32 is refused
+            scaled = x[..., drawn, :].astype(np.float64) / self._weight(ctx)[drawn][:, None]
+            try:
+                symbols = self.inner.quantize(scaled, inner)
+                check_scales(symbols.scales, inner.clients)
+            except TooLargeError as error:  # it names the draw
+                raise TooLargeError(int(drawn[error.client])) from None
+            values = self.inner.dequantize(symbols, inner)
+        np.add.at(np.moveaxis(sent, -2, 0), place, np.moveaxis(values, -2, 0))
+        total = np.add.accumulate(sent.astype(np.float32), axis=-2, dtype=np.float64)[..., -1, :]
+        return torch.from_numpy(total / ctx.n).to(X.device)
+
+    def _sendings(self, ctx: Context) -> Sendings:
+        """Return the messages of the clients of a context."""
         drawn = self._drawn(ctx)
         order = np.argsort(ctx.clients, kind="stable")
         place = np.minimum(np.searchsorted(ctx.clients[order], drawn), len(order) - 1)
         rows = order[place]
         draws = np.flatnonzero(ctx.clients[rows] == drawn)
-        rows = rows[draws]
-        nothing = Sizes(draws, draws)
-        sizes = self.inner.sizes(self._inner(ctx, draws)) if len(draws) else nothing
-        speaking = (sizes.codes > 0) | (sizes.scales > 0)
-        rows, draws = rows[speaking], draws[speaking]
-        sizes = Sizes(sizes.codes[speaking], sizes.scales[speaking])
-        return rows, draws, Sizes(*(_offsets(rows, size) for size in sizes)), sizes
+        if not len(draws):
+            return Sendings(draws, draws, draws, draws, alphabet=1)
+        layout = self.inner.layout(self._inner(ctx, draws))
+        codes, scales = layout.each(len(draws))
+        speaking = (codes > 0) | (scales > 0)
+        rows, draws = rows[draws][speaking], draws[speaking]
+        return Sendings(rows, draws, codes[speaking], scales[speaking], layout.alphabet)
 
     def _inner(self, ctx: Context, draws: NDArray[np.int64]) -> Context:
         return Context(ctx.d, draws, self.tau, ctx.key.fold(INNER))
@@ -305,34 +288,28 @@ def _offsets(rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.in
     return offsets
 
 
-def _columns(
-    offsets: NDArray[np.int64], sizes: NDArray[np.int64], width: int, outside: int
-) -> NDArray[np.int64]:
+def _places(
+    rows: NDArray[np.int64], sizes: NDArray[np.int64], width: int, outside: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row and column of each of ``width`` entries of messages; outside where they end."""
     column = np.arange(width)
-    return np.where(column < sizes[:, None], offsets[:, None] + column, outside)
+    columns = _offsets(rows, sizes)[:, None] + column
+    return rows[:, None], np.where(column < sizes[:, None], columns, outside)
 
 
-def _laid_out(
-    messages: Array,
-    rows: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    sizes: NDArray[np.int64],
-    totals: NDArray[np.int64],
-) -> Array:
-    """Put messages of shape (..., draws, width) into the rows of their clients, in turn."""
-    longest = int(totals.max())
-    out = np.zeros((*messages.shape[:-2], len(totals), longest + 1), dtype=messages.dtype)
-    columns = _columns(offsets, sizes, messages.shape[-1], longest)
-    out[..., rows[:, None], columns] = messages
+def _laid_out(messages: Array, rows: NDArray[np.int64], sizes: NDArray[np.int64], c: int) -> Array:
+    """Put messages of shape (..., draws, width) into the rows of c clients, in turn."""
+    longest = int(np.bincount(rows, weights=sizes, minlength=c).max())
+    out = np.zeros((*messages.shape[:-2], c, longest + 1), dtype=messages.dtype)
+    row, column = _places(rows, sizes, messages.shape[-1], outside=longest)
+    out[..., row, column] = messages
     return out[..., :-1]
 
 
-def _picked(
-    table: Array, rows: NDArray[np.int64], offsets: NDArray[np.int64], sizes: NDArray[np.int64]
-) -> Array:
+def _picked(table: Array, rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
     """Undo :func:`_laid_out`."""
-    width = int(sizes.max())
-    padded = np.concatenate([table, np.zeros_like(table[..., :1])], axis=-1)
-    if not table.shape[-1]:
-        padded = np.zeros((*table.shape[:-1], 1), dtype=table.dtype)
-    return padded[..., rows[:, None], _columns(offsets, sizes, width, table.shape[-1])]
+    end = table.shape[-1]
+    padded = np.zeros((*table.shape[:-1], end + 1), dtype=table.dtype)
+    padded[..., :end] = table
+    row, column = _places(rows, sizes, int(sizes.max()), outside=end)
+    return np.asarray(padded[..., row, column])

@@ -10,18 +10,34 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors.base import Compressor
 from cqlib.compressors.checks import check_finite, check_scales
-from cqlib.compressors.dithering import with_sign, without_sign
-from cqlib.compressors.onebit import rounding_words
-from cqlib.compressors.types import Array, Context, Message, Symbols
-from cqlib.kernels import dispatch
-from cqlib.kernels.reference import rounding
+from cqlib.compressors.contract import Compressor
+from cqlib.compressors.parts import Fused
+from cqlib.compressors.spacing import Powers
+from cqlib.compressors.types import Array, Context, Facts, Layout, Message, Symbols
 from cqlib.theory.dithering import SMALLEST_POWER, natural_compression_variance
 from cqlib.theory.vectors import Vectors
 
 _LARGEST_POWER = 127  # of two among the 32-bit floats
-_N_POWERS = _LARGEST_POWER - SMALLEST_POWER + 1
+_POWERS = Powers(SMALLEST_POWER, _LARGEST_POWER - SMALLEST_POWER + 1)
+
+
+def _write(x: Tensor, ctx: Context) -> Message:
+    """Round and pack at once."""
+    row = x.cpu().numpy()
+    check_finite(row[None], ctx.clients)
+    _check_powers(row[None], ctx)
+    return Message(_POWERS.encode(x, 1.0, ctx), x.new_zeros(0, dtype=torch.float32))
+
+
+def _read(message: Message, ctx: Context) -> Tensor:
+    """Unpack powers at once."""
+    return _POWERS.decode(message.codes, 1.0, ctx.d)
+
+
+def _check_powers(x: Array, ctx: Context) -> None:
+    """Raise for entries beyond the largest power of two."""
+    check_scales(np.where(np.abs(x) > 2.0**_LARGEST_POWER, np.inf, 0.0), ctx.clients)
 
 
 @dataclass(frozen=True)
@@ -41,52 +57,22 @@ class NaturalCompression(Compressor):
 
     name: ClassVar[str] = "natural_compression"
 
-    @property
-    def can_be_cut(self) -> bool:
-        return True
+    facts = Facts(unbiased=True, can_be_cut=True)
+    fused = Fused(_write, _read)
 
-    def write(self, x: Tensor, ctx: Context) -> Message | None:
-        """Round and pack at once."""
-        row = x.cpu().numpy()
-        check_finite(row[None], ctx.clients)
-        _check_powers(row[None], ctx)
-        codes = dispatch.kernels_for(x).encode_powers(
-            x,
-            1.0,
-            lowest=SMALLEST_POWER,
-            levels=_N_POWERS,
-            key=ctx.key,
-            client=int(ctx.clients[0]),
-        )
-        return Message(codes, x.new_zeros(0, dtype=torch.float32))
-
-    def read(self, message: Message, ctx: Context) -> Tensor:
-        """Unpack powers at once."""
-        return dispatch.kernels_for(message.codes).decode_powers(
-            message.codes, 1.0, d=ctx.d, lowest=SMALLEST_POWER, levels=_N_POWERS
-        )
+    def layout(self, ctx: Context) -> Layout:
+        """Return 0 and 254 powers of either sign, nine bits, and no floats."""
+        return Layout(_POWERS.alphabet, codes=ctx.d, scales=0)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values to powers of two."""
         _check_powers(x, ctx)
-        y = np.abs(x).astype(np.float64)
-        levels = rounding.round_exponential(y, rounding_words(ctx, ctx.d), SMALLEST_POWER)
-        return Symbols(with_sign(levels, x < 0), np.zeros((*x.shape[:-1], 0), dtype=np.float32))
+        codes = _POWERS.round(x.astype(np.float64), ctx)
+        return Symbols(codes, np.zeros((*x.shape[:-1], 0), dtype=np.float32))
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return the signed powers of two."""
-        levels, negative = without_sign(symbols.codes)
-        powers = np.ldexp(np.float32(1.0), levels - 1 + SMALLEST_POWER)
-        values = np.where(levels > 0, powers, np.float32(0.0))
-        return np.where(negative, -values, values)
-
-    def alphabet(self, d: int) -> int:
-        """Return 0 and 254 powers of either sign: nine bits."""
-        return 2 * _N_POWERS + 1
-
-    def n_scales(self, d: int) -> int:
-        """Return 0."""
-        return 0
+        return _POWERS.signed(symbols.codes).astype(np.float32)
 
     def bits(self, d: int, n: int) -> float:
         """Return 9 d."""
@@ -99,8 +85,3 @@ class NaturalCompression(Compressor):
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         """Return the exact error from the coordinates' places between powers of two."""
         return natural_compression_variance(X)
-
-
-def _check_powers(x: Array, ctx: Context) -> None:
-    """Refuse entries beyond the largest power of two."""
-    check_scales(np.where(np.abs(x) > 2.0**_LARGEST_POWER, np.inf, 0.0), ctx.clients)

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.checks import as_integer
-from cqlib.compressors.dithering import Dithering, as_norm_index
-from cqlib.compressors.types import AB, Array, Constants
-from cqlib.kernels.reference import rounding
+from cqlib.compressors.checks import as_integer, as_norm_index
+from cqlib.compressors.dithering import Dithering
+from cqlib.compressors.spacing import Powers
+from cqlib.compressors.types import AB, Constants
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
 
@@ -51,16 +51,8 @@ class NaturalDithering(Dithering):
         return self.p
 
     @property
-    def n_levels(self) -> int:
-        return self.s
-
-    def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Round to a neighbouring power of two, or to 0 below the smallest."""
-        return rounding.round_exponential(y, words, 1 - self.s)
-
-    def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return 2^(l - s), and 0 for l = 0."""
-        return np.where(levels > 0, np.ldexp(1.0, levels - self.s), 0.0)
+    def spacing(self) -> Powers:
+        return Powers(1 - self.s, self.s)
 
     def omega(self, d: int, n: int | None = None) -> float:
         """Return the bound of :func:`cqlib.theory.natural_dithering_omega`."""

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.sparsifier import Kept, Sparsifier
-from cqlib.compressors.types import AB, Array, Constants, Context, Sizes
+from cqlib.compressors.sparsifier import Sparsifier
+from cqlib.compressors.steps import Kept, share_of, share_sizes
+from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout
 from cqlib.kernels import dispatch
 from cqlib.kernels.derived.subsets import random_permutation
 from cqlib.keys import Stream
@@ -38,10 +39,7 @@ class PermK(Sparsifier):
     """
 
     name: ClassVar[str] = "perm_k"
-
-    @property
-    def joint(self) -> bool:
-        return True
+    facts = Facts(unbiased=True, joint=True)
 
     def slots(self, d: int, n: int) -> int:
         """Return ceil(d / n)."""
@@ -61,17 +59,12 @@ class PermK(Sparsifier):
         turn = self._turn(ctx)
         if ctx.n > ctx.d:
             return order[turn % ctx.d][:, None]
-        small, more = divmod(ctx.d, ctx.n)
-        slot = np.arange(self.slots(ctx.d, ctx.n))
-        start = turn * small + np.minimum(turn, more)
-        place = order[np.minimum(start[:, None] + slot, ctx.d - 1)]
-        return np.where(slot < (small + (turn < more))[:, None], place, ctx.d)
+        return share_of(order, turn, ctx.n)
 
-    def sizes(self, ctx: Context) -> Sizes:
-        """Return the sizes of the clients' blocks."""
-        small, more = divmod(ctx.d, ctx.n)
-        block = small + (self._turn(ctx) < more) if ctx.n <= ctx.d else np.ones(len(ctx.clients))
-        return Sizes(np.zeros(len(ctx.clients), dtype=np.int64), block.astype(np.int64))
+    def layout(self, ctx: Context) -> Layout:
+        """Return a float for each coordinate of the client's block."""
+        scales = share_sizes(self._turn(ctx), ctx.d, ctx.n) if ctx.n <= ctx.d else 1
+        return Layout(ctx.d, codes=0, scales=scales)
 
     def bits(self, d: int, n: int) -> float:
         """Return 32 d / n on average, 32 for n > d."""
@@ -89,6 +82,18 @@ class PermK(Sparsifier):
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         """Return omega |a_i|^2."""
         return self.omega(X.shape[1], len(X)) * squared_norms(X)
+
+    def variance_with_signs(self, X: Vectors) -> NDArray[np.float64]:
+        r"""Return $(\frac nd\sum_kd_k^2-1)\|a_i\|^2$, $d_k$ sizes of blocks, for n <= d."""
+        n, d = X.shape
+        if n > d:  # one coordinate is kept, and sent as it is
+            return self.variance(X)
+        return (sparsification.permk_cq_rounding(d, n) + n - 1) * squared_norms(X)
+
+    def mse_with_signs(self, X: Vectors) -> float:
+        """Return the exact error of the mean if the blocks are sent by IQ."""
+        n, d = X.shape
+        return sparsification.permk_iq_mse(X, n) if n <= d else self.mse(X)
 
     def mse(self, X: Vectors) -> float:
         """Return A times the variance of the vectors among the clients."""

@@ -8,11 +8,21 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.checks import as_integer, one_of, without_codes_of_zero
-from cqlib.compressors.cq import RANKS, ranks_of
-from cqlib.compressors.onebit import OneBit, on_the_grid, rounding_words
-from cqlib.compressors.sparsifier import Kept, gather, scatter
-from cqlib.compressors.types import AB, Array, Constants, Context, Sizes, Symbols
+from cqlib.compressors.checks import as_integer, one_of
+from cqlib.compressors.cq import RANKS
+from cqlib.compressors.onebit import OneBit, ends_of_range
+from cqlib.compressors.steps import (
+    Kept,
+    gather,
+    on_the_grid,
+    ranks_of,
+    rounding_words,
+    scatter,
+    share_of,
+    share_sizes,
+    without_codes_of_zero,
+)
+from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout, Symbols
 from cqlib.kernels import dispatch
 from cqlib.kernels.derived.subsets import random_permutation
 from cqlib.kernels.reference import rounding
@@ -52,12 +62,8 @@ class PermKCQ(OneBit):
         object.__setattr__(self, "ranks", one_of("ranks", self.ranks, RANKS))
 
     @property
-    def joint(self) -> bool:
-        return True
-
-    @property
-    def may_be_silent(self) -> bool:
-        return self.b > 1
+    def facts(self) -> Facts:
+        return Facts(unbiased=True, joint=True, may_be_silent=self.b > 1)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Keep a block, scale by b, and round it as CQ among the clients of the block."""
@@ -72,15 +78,14 @@ class PermKCQ(OneBit):
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return plus or minus the range at the block's coordinates, zeros elsewhere."""
-        values = super().dequantize(symbols, ctx)
+        values = ends_of_range(symbols)
         places = self._places(ctx, self._seats(ctx)[0])
         return scatter(values, places[..., : values.shape[-1]], ctx.d)
 
-    def sizes(self, ctx: Context) -> Sizes:
-        """Return the block's size and one float; a client of an empty block is silent."""
-        small, more = divmod(ctx.d, self.b)
-        size = small + (self._seats(ctx)[0] < more)
-        return Sizes(size, (size > 0).astype(np.int64))
+    def layout(self, ctx: Context) -> Layout:
+        """Return a bit for each coordinate of the block and a float; nothing for an empty block."""
+        size = share_sizes(self._seats(ctx)[0], ctx.d, self.b)
+        return Layout(alphabet=2, codes=size, scales=(size > 0).astype(np.int64))
 
     def bits(self, d: int, n: int) -> float:
         """Return d / b + 32 (Corollary 3); with more blocks than coordinates some are silent."""
@@ -135,11 +140,7 @@ class PermKCQ(OneBit):
         if self.b == 1:
             return np.broadcast_to(np.arange(ctx.d), (len(block), ctx.d))
         order = random_permutation(ctx.key.shared(Stream.COLUMNS), ctx.d)
-        small, more = divmod(ctx.d, self.b)
-        slot = np.arange(-(-ctx.d // self.b))
-        start = block * small + np.minimum(block, more)
-        place = order[np.minimum(start[:, None] + slot, ctx.d - 1)]
-        return np.where(slot < (small + (block < more))[:, None], place, ctx.d)
+        return share_of(order, block, self.b)
 
     def _check(self, n: int) -> None:
         if n % self.b:

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.sparsifier import Kept, Sparsifier, checked_count, count_of
-from cqlib.compressors.types import Array, Context
+from cqlib.compressors.sparsifier import Sparsifier, checked_count, count_of
+from cqlib.compressors.steps import Kept
+from cqlib.compressors.types import Array, Context, Facts
 from cqlib.kernels import dispatch
 from cqlib.kernels.derived.subsets import random_subset
 from cqlib.keys import Stream
@@ -34,6 +35,7 @@ class RandK(Sparsifier):
     """
 
     name: ClassVar[str] = "rand_k"
+    facts = Facts(unbiased=True)
     k: int | None = None
 
     def __post_init__(self) -> None:
@@ -61,3 +63,8 @@ class RandK(Sparsifier):
     def variance(self, X: Vectors) -> NDArray[np.float64]:
         """Return (d / k - 1) |a_i|^2."""
         return self.omega(X.shape[1]) * squared_norms(X)
+
+    def variance_with_signs(self, X: Vectors) -> NDArray[np.float64]:
+        """Return (d - 1) |a_i|^2: k times |c|^2, which is d / k |a_i|^2 on average."""
+        n, d = X.shape
+        return ((1 + self.omega(d)) * self.slots(d, n) - 1) * squared_norms(X)

@@ -7,23 +7,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.base import Compressor
 from cqlib.compressors.checks import as_integer
-from cqlib.compressors.types import Array, Context, Sizes, Symbols
+from cqlib.compressors.contract import Compressor
+from cqlib.compressors.steps import Kept, gather, scatter
+from cqlib.compressors.types import Array, Context, Layout, Symbols
+from cqlib.theory.vectors import Vectors
 
 _MOST_OF_EACH = 2**20
-
-
-class Kept(NamedTuple):
-    """Which coordinates the clients keep, and what they are multiplied by."""
-
-    places: NDArray[np.int64]  # shape (..., c, slots); d stands for an empty slot
-    weight: NDArray[np.float64]  # shape (c, 1)
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,8 @@ class Sparsifier(Compressor):
         """Return the kept values, scaled, as floats."""
         chosen = self.keep(x, ctx)
         values = gather(x, chosen)
-        codes = np.broadcast_to(self.sent(chosen.places), (*x.shape[:-1], self.n_codes(ctx.d)))
+        sent = self.sent(chosen.places)
+        codes = np.broadcast_to(sent, (*x.shape[:-1], sent.shape[-1]))
         return Symbols(codes, values.astype(np.float32))
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
@@ -62,33 +57,33 @@ class Sparsifier(Compressor):
             values = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
         return scatter(values, places, ctx.d)
 
-    def n_codes(self, d: int) -> int:
-        """Return 0: the key tells the places."""
+    def n_places(self, d: int) -> int:
+        """Return how many places a client sends: none, if the key tells them."""
         return 0
 
-    def sizes(self, ctx: Context) -> Sizes:
-        """Return that each client sends a float for every slot."""
-        c = len(ctx.clients)
-        return Sizes(np.full(c, self.n_codes(ctx.d)), np.full(c, self.slots(ctx.d, ctx.n)))
+    def layout(self, ctx: Context) -> Layout:
+        """Return the places that are sent, and a float for every slot."""
+        return Layout(ctx.d, codes=self.n_places(ctx.d), scales=self.slots(ctx.d, ctx.n))
 
     def bits(self, d: int, n: int) -> float:
         """Return 32 bits for each kept coordinate."""
         return 32.0 * self.slots(d, n)
 
+    def variance_with_signs(self, X: Vectors) -> NDArray[np.float64]:
+        r"""Return each client's exact error if what is kept, c, is sent by IQ.
 
-def gather(x: Array, chosen: Kept) -> NDArray[np.float64]:
-    """Return the kept coordinates, scaled, shape (..., c, slots); 0 in empty slots."""
-    d = x.shape[-1]
-    places = np.broadcast_to(chosen.places, (*x.shape[:-1], chosen.places.shape[-1]))
-    values = np.take_along_axis(x, np.minimum(places, d - 1), axis=-1).astype(np.float64)
-    return np.where(places < d, values * chosen.weight, 0.0)
+        It is $\mathbb E[m\|c\|^2]-\|a_i\|^2$: m coordinates of absolute value |c|.
 
+        Raises:
+            ValueError: if no closed form is known.
+        """
+        raise ValueError(f"{self.name}: no closed form of the error is known with IQ")
 
-def scatter(values: NDArray[np.float32], places: NDArray[np.int64], d: int) -> NDArray[np.float32]:
-    """Return vectors of shape (..., c, d) with the values in their places."""
-    out = np.zeros((*values.shape[:-1], d + 1), dtype=np.float32)
-    np.put_along_axis(out, np.broadcast_to(places, values.shape), values, axis=-1)
-    return out[..., :d] + np.float32(0.0)
+    def mse_with_signs(self, X: Vectors) -> float:
+        """Return the exact error of the mean if what is kept is sent by IQ; raises as above."""
+        if self.joint or not self.unbiased:
+            raise ValueError(f"{self.name}: no closed form of the error is known with IQ")
+        return float(np.sum(self.variance_with_signs(X))) / len(X) ** 2
 
 
 def checked_count(k: int | None) -> int | None:

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.checks import as_integer
-from cqlib.compressors.dithering import Dithering, as_norm_index
-from cqlib.compressors.types import AB, Array, Constants
-from cqlib.kernels.reference import rounding
+from cqlib.compressors.checks import as_integer, as_norm_index
+from cqlib.compressors.dithering import Dithering
+from cqlib.compressors.spacing import Linear
+from cqlib.compressors.types import AB, Constants
 from cqlib.kernels.reference.buffers import MOST_LEVELS
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
@@ -50,20 +50,8 @@ class StandardDithering(Dithering):
         return self.p
 
     @property
-    def n_levels(self) -> int:
-        return self.s
-
-    @property
-    def linear(self) -> bool:
-        return True
-
-    def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Round to a neighbouring multiple of 1 / s."""
-        return rounding.round_linear(y, words, self.s)
-
-    def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return l / s."""
-        return levels / self.s
+    def spacing(self) -> Linear:
+        return Linear(self.s)
 
     def omega(self, d: int, n: int | None = None) -> float:
         """Return the bound of :func:`cqlib.theory.standard_dithering_omega`."""

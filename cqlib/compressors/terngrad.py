@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cqlib.compressors.dithering import Dithering
-from cqlib.compressors.types import Array
-from cqlib.kernels.reference import rounding
+from cqlib.compressors.spacing import Linear
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
 
@@ -39,20 +38,8 @@ class TernGrad(Dithering):
         return math.inf
 
     @property
-    def n_levels(self) -> int:
-        return 1
-
-    @property
-    def linear(self) -> bool:
-        return True
-
-    def round_levels(self, y: Array, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Round to 0 or 1."""
-        return rounding.round_linear(y, words, 1)
-
-    def level_values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return 0 or 1."""
-        return levels.astype(np.float64)
+    def spacing(self) -> Linear:
+        return Linear(1)
 
     def omega(self, d: int, n: int | None = None) -> float:
         r"""Return $\frac12(\sqrt d-1)$, which some vector attains."""

@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.sparsifier import Kept, Sparsifier, checked_count, count_of
-from cqlib.compressors.types import Array, Context
-from cqlib.kernels.reference import packing
+from cqlib.compressors.coders import Integers
+from cqlib.compressors.sparsifier import Sparsifier, checked_count, count_of
+from cqlib.compressors.steps import Kept
+from cqlib.compressors.types import Array, Context, Facts
 from cqlib.theory.vectors import Vectors, rows_and_unit
 
 
@@ -30,18 +31,11 @@ class TopK(Sparsifier):
     """
 
     name: ClassVar[str] = "top_k"
+    facts = Facts(unbiased=False, deterministic=True)
     k: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", checked_count(self.k))
-
-    @property
-    def unbiased(self) -> bool:
-        return False
-
-    @property
-    def deterministic(self) -> bool:
-        return True
 
     def slots(self, d: int, n: int) -> int:
         """Return k."""
@@ -63,34 +57,17 @@ class TopK(Sparsifier):
             raise ValueError(f"places must ascend and be below d = {ctx.d}")
         return codes
 
-    def alphabet(self, d: int) -> int:
-        """Return d places to choose from."""
-        return d
-
-    def n_codes(self, d: int) -> int:
-        """Return k places."""
+    def n_places(self, d: int) -> int:
+        """Return k."""
         return count_of(self.k, d)
 
-    def code_bytes(self, count: int, ctx: Context) -> int:
-        """Return what places of ceil(log2 d) bits take."""
-        return packing.integer_bytes(count, _width(ctx.d))
-
-    def pack(self, codes: Array, ctx: Context) -> NDArray[np.uint8]:
-        """Pack the places at ceil(log2 d) bits each."""
-        return packing.pack_integers(codes, _width(ctx.d))
-
-    def unpack(self, data: NDArray[np.uint8], count: int, ctx: Context) -> Array:
-        """Undo :meth:`pack`."""
-        packing.check_length(data, self.code_bytes(count, ctx))
-        return packing.unpack_integers(data, count, _width(ctx.d))
+    def coder(self, ctx: Context) -> Integers:
+        """Return places at ceil(log2 d) bits each."""
+        return Integers(self.n_places(ctx.d), ctx.d)
 
     def bits(self, d: int, n: int) -> float:
         """Return k floats and k places of ceil(log2 d) bits."""
-        return count_of(self.k, d) * (32.0 + _width(d))
-
-    def omega(self, d: int, n: int | None = None) -> float:
-        """Raise ValueError: TopK is biased."""
-        raise ValueError("top_k is biased: it has no omega and no AB constants")
+        return count_of(self.k, d) * (32.0 + (d - 1).bit_length())
 
     def mse(self, X: Vectors) -> float:
         """Return the error of the mean, which involves no chance."""
@@ -99,7 +76,3 @@ class TopK(Sparsifier):
         dropped = rows.copy()
         np.put_along_axis(dropped, order[:, : count_of(self.k, rows.shape[1])], 0.0, axis=1)
         return float(np.sum(dropped.mean(axis=0) ** 2)) * unit * unit
-
-
-def _width(d: int) -> int:
-    return (d - 1).bit_length()

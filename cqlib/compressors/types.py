@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,21 +27,54 @@ class AB(NamedTuple):
     homogeneous_only: bool
 
 
+class Facts(NamedTuple):
+    """What is true of a compressor, whatever the vectors."""
+
+    unbiased: bool  # E C_i(x) = x for every client and every x (Assumption 4)
+    joint: bool = False  # clients need each other: shared randomness, or their number
+    deterministic: bool = False  # no randomness is used
+    may_be_silent: bool = False  # a client may have nothing to send in a round
+    can_be_cut: bool = False  # any run of whole strips of a message is a message: see Layout
+
+
 class Context(NamedTuple):
     """What both ends know before anything is sent."""
 
     d: int  # dimension of the vectors
-    clients: NDArray[np.int64]  # ids of the c clients at hand, in [0, n)
+    clients: NDArray[np.int64]  # ids of the c clients that are computed, in [0, n)
     n: int  # number of clients
     key: Key  # of the round, the only source of randomness
     shared: NDArray[np.float32] | None = None  # the pre-round statistic, shape (...), if any
 
 
-class Symbols(NamedTuple):
-    """What clients tell the server, before packing; a client's own come first in its row."""
+class Layout(NamedTuple):
+    """What the messages of the clients hold; a client with neither codes nor scales is silent.
 
-    codes: Array  # shape (..., c, symbols)
-    scales: NDArray[np.float32]  # shape (..., c, floats)
+    A message can be cut (``Facts.can_be_cut``) if it has one symbol a coordinate, in order, each
+    decoded by itself, and its scales are either the same for all coordinates, or belong to blocks
+    of coordinates, in order, whose size divides 5120.
+    """
+
+    alphabet: int  # different symbols, at least 1
+    codes: int | NDArray[np.int64]  # symbols of a client; shape (c,) where clients differ
+    scales: int | NDArray[np.int64]  # floats of a client; shape (c,) where clients differ
+
+    def each(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the numbers of symbols and of floats of each of so many clients."""
+        codes, scales = (np.broadcast_to(size, (count,)) for size in self[1:])
+        return codes, scales
+
+    def of_one(self) -> tuple[int, int]:
+        """Return the numbers of symbols and of floats of the only client."""
+        codes, scales = self.each(1)
+        return int(codes[0]), int(scales[0])
+
+
+class Symbols(NamedTuple):
+    """The content of messages before packing; shorter rows are padded on the right."""
+
+    codes: Array  # integers or booleans, shape (..., c, codes)
+    scales: NDArray[np.float32]  # shape (..., c, scales)
 
 
 class Message(NamedTuple):
@@ -50,8 +84,5 @@ class Message(NamedTuple):
     scales: Tensor  # float32
 
 
-class Sizes(NamedTuple):
-    """How much of a row of :class:`Symbols` each client sends; one that sends nothing is silent."""
-
-    codes: NDArray[np.int64]  # shape (c,)
-    scales: NDArray[np.int64]  # shape (c,)
+Received: TypeAlias = Sequence[tuple[Message, Context]]
+"""Messages of different clients, each with its context."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.futures import Future
 
 from cqlib.compressors import Compressor
-from cqlib.distributed import plan
+from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.mean import exchange
 from cqlib.distributed.strategies import check_suits
@@ -60,14 +60,14 @@ class DDPHook:
         error_feedback: bool = False,
         strategy: str = "auto",
         second: Compressor | None = None,
-        link: Link = plan.LINK,
+        link: Link = costs.LINK,
     ) -> None:
         Key(seed)
         if not isinstance(compressor, Compressor):
             raise ValueError(f"compressor must be a Compressor, as make gives, got {compressor!r}")
         if strategy != "auto" or second is not None:
             check_suits("two_shot" if strategy == "auto" else strategy, compressor, second)
-        if error_feedback and compressor.statistic_bits:
+        if error_feedback and (compressor.sums or compressor.before):
             raise ValueError(f"there is no error to feed back of {compressor!r}")
         self.__name__ = self.__qualname__ = type(self).__name__  # DDP asks hooks for them
         self.compressor, self.seed, self.error_feedback = compressor, seed, error_feedback

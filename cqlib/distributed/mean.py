@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from cqlib.compressors import Compressor
-from cqlib.distributed import plan
+from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
-from cqlib.distributed.messages import Agreement, Round
+from cqlib.distributed.messages import Agreement, Call
 from cqlib.distributed.strategies import STRATEGIES, check_suits
 from cqlib.keys import Key
 from cqlib.payload import PayloadError
@@ -39,7 +39,7 @@ def mean(
     out: Tensor | None = None,
     strategy: str = "auto",
     second: Compressor | None = None,
-    link: Link = plan.LINK,
+    link: Link = costs.LINK,
 ) -> Tensor:
     r"""Return the compressed mean of the vectors of all processes of a group.
 
@@ -55,9 +55,9 @@ def mean(
         group: torch's process group; None for the default one. Without any, there is one process.
         out: tensor of x's shape and dtype to fill; it may be x.
         strategy: "all_gather" sends every message to everybody; "two_shot" sends each process a
-            shard of every message, and then its mean to everybody; "all_reduce" adds up the
-            integers of linear ``global_qsgd`` on their way, "tree" the powers of two of the
-            exponential one; "auto" takes the one that should be fastest.
+            shard of every message, and then its mean to everybody; "all_reduce" adds up integers
+            on their way, as linear ``global_qsgd`` sends them, "tree" powers of two, as the
+            exponential one does; "auto" takes the one that should be fastest.
         second: compressor of the means of shards in a two-shot exchange, on top of the first. Its
             error adds $\sum_s\mathbb E\|C(m_s)-m_s\|^2$ over the shards' means $m_s$; with an
             unbiased one that is at most $\omega\,\mathbb E\|m\|^2$.
@@ -102,75 +102,93 @@ def exchange(
     out: Tensor | None = None,
     strategy: str = "auto",
     second: Compressor | None = None,
-    link: Link = plan.LINK,
+    link: Link = costs.LINK,
 ) -> Exchange:
     """Return :func:`mean` with the strategy taken and the bytes that this process has sent."""
     members = group if isinstance(group, Group) else Group(group)
     before = members.sent_bytes
+    request = _Request(x, compressor, key, out, strategy, second, link)
     try:
-        strategy = _checked(x, compressor, key, members.size, out, strategy, second, link)
+        strategy = request.checked(members.size)
     except ValueError as error:  # the others, who may have nothing to refuse, are not left waiting
         device = x.device if isinstance(x, Tensor) else torch.device("cpu")
         with suppress(PayloadError):
             Agreement(members, {"refused": str(error)}, device).wait()
         raise
-    plan_of_all = {
-        "strategy": strategy,
-        "compressor": compressor,
-        "second": second,
-        "d": x.numel(),
-        "n": members.size,
-        "dtype": x.dtype,
-        "key": key,
-    }
-    agreement = Agreement(members, plan_of_all, x.device)
-    flat = x.detach().reshape(-1)
-    wide = (flat if flat.dtype in (torch.float32, torch.float64) else flat.float()).contiguous()
-    # What may fail after the mean is known must leave out as it was.
-    direct = second is None and x.dtype != torch.float16
-    place = out.detach().view(-1) if out is not None and out.is_contiguous() and direct else None
-    round = Round(compressor, key, members, wide, x.dtype, agreement, second, place)
-    found = STRATEGIES[strategy](round)
+    call = request.call(members, strategy)
+    found = STRATEGIES[strategy](call)
     if x.dtype == torch.float16 and not bool(found.isfinite().all()):
         raise NotEncodedError("the mean exceeds the largest float16")
-    if out is not None and found is not place:
+    if out is not None and found is not call.out:
         out.detach().copy_(found.reshape(x.shape))
     return Exchange(
         found.reshape(x.shape) if out is None else out, strategy, members.sent_bytes - before
     )
 
 
-def _checked(
-    x: Tensor,
-    compressor: Compressor,
-    key: Key,
-    n: int,
-    out: Tensor | None,
-    strategy: str,
-    second: Compressor | None,
-    link: Link,
-) -> str:
-    """Check all arguments, and return the strategy."""
-    if not isinstance(compressor, Compressor):
-        raise ValueError(f"compressor must be a Compressor, as make gives, got {compressor!r}")
-    if not isinstance(key, Key):
-        raise ValueError(f"key must be a Key, got {key!r}")
-    if not isinstance(x, Tensor) or x.dtype not in _FLOATS:
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"expected a tensor of 16, 32 or 64-bit floats, got {kind}")
-    if not x.numel():
-        raise ValueError(f"expected one or more coordinates, got shape {tuple(x.shape)}")
-    if out is not None:
-        if out.shape != x.shape or out.dtype != x.dtype:
-            raise ValueError(
-                f"out must be {x.dtype} of shape {tuple(x.shape)}, "
-                f"got {out.dtype} of shape {tuple(out.shape)}"
-            )
-        if any(step == 0 and size > 1 for step, size in zip(out.stride(), out.shape, strict=True)):
-            raise ValueError("out must have a place for every coordinate; it is expanded")
-    if second is not None and strategy == "auto":
-        strategy = "two_shot"
-    if strategy == "auto":
-        return plan.fastest(compressor, d=x.numel(), n=n, itemsize=x.element_size(), link=link)
-    check_suits(strategy, compressor, second, n)
-    return strategy
+@dataclass(frozen=True)
+class _Request:
+    """The arguments of :func:`exchange`, but for the group."""
+
+    x: Tensor
+    compressor: Compressor
+    key: Key
+    out: Tensor | None
+    strategy: str
+    second: Compressor | None
+    link: Link
+
+    def checked(self, n: int) -> str:
+        """Check all of them, and return the strategy for n processes."""
+        x, c = self.x, self.compressor
+        if not isinstance(c, Compressor):
+            raise ValueError(f"compressor must be a Compressor, as make gives, got {c!r}")
+        if not isinstance(self.key, Key):
+            raise ValueError(f"key must be a Key, got {self.key!r}")
+        if not isinstance(x, Tensor) or x.dtype not in _FLOATS:
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"expected a tensor of 16, 32 or 64-bit floats, got {kind}")
+        if not x.numel():
+            raise ValueError(f"expected one or more coordinates, got shape {tuple(x.shape)}")
+        if self.out is not None:
+            _check_out(self.out, x)
+        if self.second is None and self.strategy == "auto":
+            return costs.fastest(c, d=x.numel(), n=n, itemsize=x.element_size(), link=self.link)
+        strategy = "two_shot" if self.strategy == "auto" else self.strategy
+        check_suits(strategy, c, self.second, n)
+        return strategy
+
+    def call(self, members: Group, strategy: str) -> Call:
+        """Return the call by a strategy, after a start of the comparison with the others."""
+        x, out = self.x, self.out
+        intended = {
+            "strategy": strategy,
+            "compressor": self.compressor,
+            "second": self.second,
+            "d": x.numel(),
+            "n": members.size,
+            "dtype": x.dtype,
+            "key": self.key,
+        }
+        agreement = Agreement(members, intended, x.device)
+        flat = x.detach().reshape(-1)
+        wide = (flat if flat.dtype in (torch.float32, torch.float64) else flat.float()).contiguous()
+        # If something may fail after the mean is known, out must be left as it was.
+        direct = self.second is None and x.dtype != torch.float16
+        place = (
+            out.detach().view(-1) if out is not None and out.is_contiguous() and direct else None
+        )
+        return Call(
+            self.compressor, self.key, members, wide, x.dtype, agreement, self.second, place
+        )
+
+
+def _check_out(out: Tensor, x: Tensor) -> None:
+    """Raise unless there is a place in out for each coordinate of x."""
+    if out.shape != x.shape or out.dtype != x.dtype:
+        raise ValueError(
+            f"out must be {x.dtype} of shape {tuple(x.shape)}, "
+            f"got {out.dtype} of shape {tuple(out.shape)}"
+        )
+    if any(step == 0 and size > 1 for step, size in zip(out.stride(), out.shape, strict=True)):
+        raise ValueError("out must have a place for every coordinate; it is expanded")

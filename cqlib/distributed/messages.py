@@ -1,6 +1,6 @@
-"""What processes send each other in one exchange, and how it is checked and read.
+"""The bytes that processes send each other in one call, and how they are checked and read.
 
-A message is its tag, its floats and its codes. A process that cannot encode its vector sends the
+A message is its tag, its scales and its codes. A process that cannot encode its vector sends the
 inverted tag, so that all of them fail, and none waits for it.
 """
 
@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors import Compressor, GlobalQSGD
-from cqlib.compressors.types import Context, Message
+from cqlib.compressors import Compressor, wire
+from cqlib.compressors.parts import Statistic, Sums
+from cqlib.compressors.types import Context, Message, Received
 from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.keys import Key
 from cqlib.payload import PayloadError
@@ -28,14 +29,15 @@ _COULD_NOT = "could not encode its vector: it holds NaN or infinity, or is too l
 
 
 class Agreement:
-    """A comparison of what all processes are about to do, under way while they encode.
+    """A comparison of the intentions of all processes, under way while they encode.
 
-    What is compared, digests, has one size, whatever the processes are about to do.
+    Digests are compared, which all have the same size.
     """
 
-    def __init__(self, group: Group, plan: Mapping[str, Any], device: torch.device) -> None:
-        self._own = f"rank {group.rank} is: {', '.join(f'{k} = {v!r}' for k, v in plan.items())}"
-        digest = hashlib.sha256(repr(dict(plan)).encode()).digest()
+    def __init__(self, group: Group, intended: Mapping[str, Any], device: torch.device) -> None:
+        told = ", ".join(f"{name} = {value!r}" for name, value in intended.items())
+        self._own = f"rank {group.rank} is: {told}"
+        digest = hashlib.sha256(repr(dict(intended)).encode()).digest()
         own = int.from_bytes(digest[:8], "little", signed=True)
         self._ends = torch.tensor([own, ~own], device=device)  # the latter turns the order
         self._wait = group.start_largest(self._ends)
@@ -54,8 +56,8 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Round:
-    """One exchange, seen from one process.
+class Call:
+    """One call of ``mean``, under way, seen from one process.
 
     Args:
         compressor: what all compress with.
@@ -90,10 +92,11 @@ class Round:
     @cached_property
     def shared(self) -> NDArray[np.float32] | None:
         """The statistic of all clients, exchanged when it is first asked for."""
-        if not self.compressor.statistic_bits:
+        before = self.compressor.before
+        if before is None:
             return None
         self.agreement.wait()
-        return exchange_statistic(self)
+        return exchange_statistic(self, before)
 
     def context(self, client: int, d: int | None = None) -> Context:
         """Context of a client's message, or of a part of it of d coordinates."""
@@ -114,43 +117,51 @@ class Outgoing:
         PayloadError: on all processes, if they do not.
     """
 
-    def __init__(self, round: Round) -> None:
-        self._round, client = round, round.group.rank
-        self._ctx, self._tag = round.context(client), round.tag(client)
-        nothing = round.x.new_zeros(0)
+    def __init__(self, call: Call) -> None:
+        self._call, client = call, call.group.rank
+        self._tag = call.tag(client)
+        nothing = call.x.new_zeros(0)
         empty = Message(nothing.to(torch.uint8), nothing.to(torch.float32))
         self.failure: ValueError | None = None
         try:
-            self.message = round.compressor.write(round.x, self._ctx) or empty
+            self.message = wire.write(call.compressor, call.x, call.context(client)) or empty
         except ValueError as error:
             self.failure, self.message = error, empty
             self._tag ^= 2**32 - 1
-        round.agreement.wait()
+        call.agreement.wait()
 
     def part(self, start: int, stop: int) -> Tensor:
-        """Bytes of the coordinates from start to stop, which are whole tiles."""
-        device = self._round.x.device
+        """Bytes of the coordinates from start to stop, which are whole strips."""
+        call, device = self._call, self._call.x.device
         if self.failure:
-            length = message_bytes(self._round, self._round.group.rank, stop - start)
+            length = message_bytes(call, call.group.rank, stop - start)
             body = torch.zeros(length - _TAG_BYTES, dtype=torch.uint8, device=device)
         else:
             codes, scales = self.message
-            if (start, stop) != (0, self._round.d):
-                c = self._round.compressor
-                codes = codes[c.code_bytes(start, self._ctx) : c.code_bytes(stop, self._ctx)]
+            if (start, stop) != (0, call.d):
+                codes, scales = self._cut(codes, scales, start, stop)
             body = torch.cat([raw_bytes(scales), codes])
         tag = np.array([self._tag], dtype="<u4").view(np.uint8)
         return torch.cat([torch.from_numpy(tag).to(device), body])
 
+    def _cut(self, codes: Tensor, scales: Tensor, start: int, stop: int) -> Message:
+        """Return the codes of these coordinates and their scales: those of blocks, or else all."""
+        (first, scale), (last, end) = self._size(start), self._size(stop)
+        of_blocks = self._size(0)[1] == 0
+        return Message(codes[first:last], scales[scale:end] if of_blocks else scales)
 
-def message_bytes(round: Round, client: int, d: int) -> int:
+    def _size(self, d: int) -> tuple[int, int]:
+        """Bytes of codes and number of scales that the first d coordinates take."""
+        return wire.size(self._call.compressor, self._call.context(self._call.group.rank, d))
+
+
+def message_bytes(call: Call, client: int, d: int) -> int:
     """Bytes of a client's message, or of a part of it of d coordinates."""
-    ctx = round.context(client, d)
-    codes, scales = (int(size[0]) for size in round.compressor.sizes(ctx))
-    return _TAG_BYTES + 4 * scales + round.compressor.code_bytes(codes, ctx)
+    codes, scales = wire.size(call.compressor, call.context(client, d))
+    return _TAG_BYTES + 4 * scales + codes
 
 
-def opened(round: Round, parts: list[Tensor], d: int) -> list[tuple[Message, Context]]:
+def opened(call: Call, parts: list[Tensor], d: int) -> Received:
     """Messages and contexts of all clients that are not silent.
 
     Raises:
@@ -159,18 +170,18 @@ def opened(round: Round, parts: list[Tensor], d: int) -> list[tuple[Message, Con
     """
     tags = torch.stack([part[:_TAG_BYTES] for part in parts]).cpu().numpy().view("<u4")[:, 0]
     for client, tag in enumerate(tags.tolist()):
-        expected = round.tag(client)
+        expected = call.tag(client)
         if tag == expected ^ (2**32 - 1):
-            raise NotEncodedError(f"rank {client} {_COULD_NOT}")
+            raise could_not(client)
         if tag != expected:
             raise PayloadError(
-                f"rank {client} does not exchange what rank {round.group.rank} does: "
-                f"{round.compressor!r}, d = {round.d}, n = {round.n}, {round.key}"
+                f"rank {client} does not exchange what rank {call.group.rank} does: "
+                f"{call.compressor!r}, d = {call.d}, n = {call.n}, {call.key}"
             )
     opened = []
     for client, part in enumerate(parts):
-        ctx = round.context(client, d)
-        n_codes, n_scales = (int(size[0]) for size in round.compressor.sizes(ctx))
+        ctx = call.context(client, d)
+        n_codes, n_scales = call.compressor.layout(ctx).of_one()
         if n_codes == n_scales == 0:
             continue
         end = _TAG_BYTES + 4 * n_scales
@@ -179,37 +190,40 @@ def opened(round: Round, parts: list[Tensor], d: int) -> list[tuple[Message, Con
     return opened
 
 
-def mean_of(round: Round, parts: list[Tensor], d: int) -> Tensor:
+def mean_of_parts(call: Call, parts: list[Tensor], d: int) -> Tensor:
     """Mean of the vectors that messages stand for, in the result's dtype."""
-    mean = round.compressor.read_mean(opened(round, parts, d), d, round.n, round.result)
-    return mean.to(round.x.device)
+    mean = wire.mean(call.compressor, opened(call, parts, d), d, call.n, call.result)
+    return mean.to(call.x.device)
 
 
-def decoded_sum(round: Round, c: GlobalQSGD, total: Tensor) -> Tensor:
+def decoded_sum(call: Call, sums: Sums, total: Tensor) -> Tensor:
     """Mean that a sum of all clients' levels stands for, in the result's dtype."""
-    assert round.shared is not None
-    mean = c.decode_sum(total.cpu().numpy().astype(np.int64), round.shared, round.n)
-    return torch.from_numpy(mean).to(device=round.x.device, dtype=round.result)
+    mean = sums.decode(total.cpu().numpy().astype(np.int64), call.shared, call.n)
+    return torch.from_numpy(mean).to(device=call.x.device, dtype=call.result)
 
 
-def exchange_statistic(round: Round) -> NDArray[np.float32]:
+def exchange_statistic(call: Call, before: Statistic) -> NDArray[np.float32]:
     """Exchange the statistics of all clients: one number each, by one collective."""
-    c, group = round.compressor, round.group
     try:
-        own = c.stat(round.x)
+        own = before.of(call.x)
     except ValueError:
         own = float("inf")
-    number = torch.tensor([own], dtype=torch.float64, device=round.x.device)
-    if isinstance(c, GlobalQSGD) and c.norm == float("inf"):
-        stats = group.largest(number).tolist()
+    number = torch.tensor([own], dtype=torch.float64, device=call.x.device)
+    if before.largest:
+        stats = call.group.largest(number).tolist()
     else:
-        stats = group.all_gather(number.view(torch.uint8)).view(torch.float64)[:, 0].tolist()
+        stats = call.group.all_gather(number.view(torch.uint8)).view(torch.float64)[:, 0].tolist()
     if not np.isfinite(stats).all():
         raise NotEncodedError(f"a rank {_COULD_NOT}")
     try:
-        return np.asarray(c.merge_stats(stats), dtype=np.float32)
+        return np.asarray(before.merge(stats), dtype=np.float32)
     except ValueError as error:  # a norm of all beyond float32, on all ranks alike
         raise NotEncodedError(str(error)) from None
+
+
+def could_not(rank: int) -> NotEncodedError:
+    """Return the error for a process that could not encode its vector."""
+    return NotEncodedError(f"rank {rank} {_COULD_NOT}")
 
 
 def raw_bytes(values: Tensor) -> Tensor:

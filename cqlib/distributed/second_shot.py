@@ -1,4 +1,4 @@
-"""What the second shot of a two-shot exchange carries: the mean of a shard."""
+"""The second shot of a two-shot exchange: the mean of a shard, in one of three forms."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cqlib.compressors import Compressor, GlobalQSGD
+from cqlib.compressors import Compressor, wire
+from cqlib.compressors.parts import Sums
 from cqlib.compressors.types import Context, Message
 from cqlib.distributed.collectives import NotEncodedError
-from cqlib.distributed.messages import Round, decoded_sum, mean_of, opened, raw_bytes
+from cqlib.distributed.messages import Call, decoded_sum, mean_of_parts, opened, raw_bytes
 from cqlib.kernels import dispatch
 from cqlib.kernels.reference import packing
 
@@ -20,27 +21,27 @@ _SECOND = 2**63  # which part of the round's randomness belongs to second shots
 class _AsResult:
     """The mean of a shard in the result's dtype."""
 
-    def __init__(self, round: Round) -> None:
-        self.round = round
+    def __init__(self, call: Call) -> None:
+        self.call = call
 
     def length(self, d: int) -> int:
-        return d * self.round.result.itemsize
+        return d * self.call.result.itemsize
 
     def write(self, arrived: list[Tensor], d: int) -> Tensor:
         if not d:
-            opened(self.round, arrived, d)
+            opened(self.call, arrived, d)
             return arrived[0].new_zeros(0)
-        return mean_of(self.round, arrived, d).view(torch.uint8)
+        return mean_of_parts(self.call, arrived, d).view(torch.uint8)
 
     def read(self, data: Tensor, d: int, rank: int) -> Tensor:
-        return data.clone().view(self.round.result)
+        return data.clone().view(self.call.result)
 
 
 class _AsIntegers:
-    """The sum of a shard of linear Global-QSGD, at as many bits as it may need."""
+    """The sum of the integers of a shard, at as many bits as it may need."""
 
-    def __init__(self, round: Round, c: GlobalQSGD) -> None:
-        self.round, self.c, self.most = round, c, round.n * c.s
+    def __init__(self, call: Call, sums: Sums) -> None:
+        self.call, self.sums, self.most = call, sums, sums.bound(call.n)
         self.width = (2 * self.most).bit_length()
 
     def length(self, d: int) -> int:
@@ -48,39 +49,38 @@ class _AsIntegers:
 
     def write(self, arrived: list[Tensor], d: int) -> Tensor:
         total = np.full(d, self.most, dtype=np.int64)
-        for message, _ in opened(self.round, arrived, d):
-            total += self.c.read_levels(message, d)
+        for message, ctx in opened(self.call, arrived, d):
+            total += wire.read_levels(self.call.compressor, self.sums, message, ctx)
         packed = dispatch.host().pack_integers(total, self.width)
-        return torch.from_numpy(packed).to(self.round.x.device)
+        return torch.from_numpy(packed).to(self.call.x.device)
 
     def read(self, data: Tensor, d: int, rank: int) -> Tensor:
         total = dispatch.host().unpack_integers(data.cpu().numpy(), d, self.width) - self.most
-        return decoded_sum(self.round, self.c, torch.from_numpy(total))
+        return decoded_sum(self.call, self.sums, torch.from_numpy(total))
 
 
 class _Compressed:
     """The mean of a shard, compressed once more, by the process that has it alone."""
 
-    def __init__(self, round: Round, second: Compressor) -> None:
-        self.round, self.second = round, second
+    def __init__(self, call: Call, second: Compressor) -> None:
+        self.call, self.second = call, second
 
     def _context(self, d: int, rank: int) -> Context:
-        return Context(d, np.zeros(1, dtype=np.int64), 1, self.round.key.fold(_SECOND + rank))
+        return Context(d, np.zeros(1, dtype=np.int64), 1, self.call.key.fold(_SECOND + rank))
 
     def length(self, d: int) -> int:
         if not d:
             return 0
-        ctx = self._context(d, 0)
-        codes, scales = (int(size[0]) for size in self.second.sizes(ctx))
-        return 4 * scales + self.second.code_bytes(codes, ctx)
+        codes, scales = wire.size(self.second, self._context(d, 0))
+        return 4 * scales + codes
 
     def write(self, arrived: list[Tensor], d: int) -> Tensor:
         if not d:
-            opened(self.round, arrived, d)
+            opened(self.call, arrived, d)
             return arrived[0].new_zeros(0)
-        mean = self.round.compressor.read_mean(opened(self.round, arrived, d), d, self.round.n)
+        mean = wire.mean(self.call.compressor, opened(self.call, arrived, d), d, self.call.n)
         try:
-            message = self.second.write(mean, self._context(d, self.round.group.rank))
+            message = wire.write(self.second, mean, self._context(d, self.call.group.rank))
         except ValueError:
             return mean.new_full((self.length(d),), _UNREADABLE, dtype=torch.uint8)
         assert message is not None
@@ -88,31 +88,31 @@ class _Compressed:
 
     def read(self, data: Tensor, d: int, rank: int) -> Tensor:
         ctx = self._context(d, rank)
-        end = 4 * int(self.second.sizes(ctx).scales[0])
+        end = 4 * self.second.layout(ctx).of_one()[1]
         message = Message(data[end:].contiguous(), data[:end].clone().view(torch.float32))
         try:
-            return self.second.read(message, ctx).to(self.round.result)
+            return wire.read(self.second, message, ctx).to(self.call.result)
         except ValueError as error:
             raise NotEncodedError(f"rank {rank} could not send its mean: {error}") from None
 
 
-def second_shot(round: Round) -> _AsResult | _AsIntegers | _Compressed:
+def second_shot(call: Call) -> _AsResult | _AsIntegers | _Compressed:
     """Return how the means of shards are sent: what writes, measures and reads them."""
-    c = round.compressor
-    if round.second is not None:
-        return _Compressed(round, round.second)
-    if isinstance(c, GlobalQSGD) and c.linear:
-        return _AsIntegers(round, c)
-    return _AsResult(round)
+    if call.second is not None:
+        return _Compressed(call, call.second)
+    sums = call.compressor.sums
+    if sums is not None and sums.kind == "integers":
+        return _AsIntegers(call, sums)
+    return _AsResult(call)
 
 
 def check_second(second: Compressor) -> None:
-    """Refuse what compresses no single vector.
+    """Raise unless a compressor can compress a single vector.
 
     Raises:
         ValueError: then.
     """
     if not isinstance(second, Compressor):
         raise ValueError(f"second must be a Compressor, as make gives, got {second!r}")
-    if second.statistic_bits or second.may_be_silent:
+    if second.before or second.facts.may_be_silent:
         raise ValueError(f"a second shot takes a compressor of one vector, not {second!r}")

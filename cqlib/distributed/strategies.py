@@ -15,81 +15,83 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors import Compressor, GlobalQSGD
-from cqlib.distributed.messages import Outgoing, Round, decoded_sum, mean_of, message_bytes
-from cqlib.distributed.plan import shard_ends
+from cqlib.compressors import Compressor, wire
+from cqlib.compressors.parts import Sums
+from cqlib.distributed.costs import ADDING, shard_ends
+from cqlib.distributed.messages import (
+    Call,
+    Outgoing,
+    could_not,
+    decoded_sum,
+    mean_of_parts,
+    message_bytes,
+)
 from cqlib.distributed.second_shot import check_second, second_shot
 from cqlib.kernels import dispatch
 from cqlib.kernels.derived import reduction
 
 
-def all_gather(round: Round) -> Tensor:
+def all_gather(call: Call) -> Tensor:
     """Send the whole message to everybody; all decode all."""
-    encoded = Outgoing(round)
-    lengths = [message_bytes(round, client, round.d) for client in range(round.n)]
-    message = round.x.new_zeros(max(lengths), dtype=torch.uint8)
-    own = encoded.part(0, round.d)
+    encoded = Outgoing(call)
+    lengths = [message_bytes(call, client, call.d) for client in range(call.n)]
+    message = call.x.new_zeros(max(lengths), dtype=torch.uint8)
+    own = encoded.part(0, call.d)
     message[: len(own)] = own
-    arrived = round.group.all_gather(message)
+    arrived = call.group.all_gather(message)
     parts = [row[:length] for row, length in zip(arrived, lengths, strict=True)]
-    return mean_of(round, parts, round.d)
+    return mean_of_parts(call, parts, call.d)
 
 
-def two_shot(round: Round) -> Tensor:
+def two_shot(call: Call) -> Tensor:
     """Send every process its shard of the message; it decodes the mean of that, and sends it on.
 
     The mean of a shard goes as integers where the messages add up as such, compressed once more if
-    ``round.second`` says so, and in the result's dtype otherwise.
+    ``call.second`` says so, and in the result's dtype otherwise.
     """
-    second = second_shot(round)
-    ends = shard_ends(round.d, round.n)
+    second = second_shot(call)
+    ends = shard_ends(call.d, call.n)
     shards = list(pairwise(ends))
-    start, stop = shards[round.group.rank]
-    encoded = Outgoing(round)
-    arrived = round.group.all_to_all(
+    start, stop = shards[call.group.rank]
+    encoded = Outgoing(call)
+    arrived = call.group.all_to_all(
         [encoded.part(*shard) for shard in shards],
-        [message_bytes(round, client, stop - start) for client in range(round.n)],
+        [message_bytes(call, client, stop - start) for client in range(call.n)],
     )
     longest = max(second.length(b - a) for a, b in shards)
     own = second.write(arrived, stop - start)
-    message = round.x.new_zeros(longest, dtype=torch.uint8)
+    message = call.x.new_zeros(longest, dtype=torch.uint8)
     message[: len(own)] = own
-    gathered = round.group.all_gather(message)
-    mean = round.x.new_empty(round.d, dtype=round.result) if round.out is None else round.out
+    gathered = call.group.all_gather(message)
+    mean = call.x.new_empty(call.d, dtype=call.result) if call.out is None else call.out
     for rank, (a, b) in enumerate(shards):
         if b > a:
             mean[a:b] = second.read(gathered[rank, : second.length(b - a)], b - a, rank)
     return mean
 
 
-def all_reduce(round: Round) -> Tensor:
-    """Add up the integers of linear Global-QSGD on their way."""
-    c = round.compressor
-    assert isinstance(c, GlobalQSGD) and round.shared is not None
-    levels = dispatch.kernels_for(round.x).quantize_levels(
-        round.x, float(round.shared), levels=c.s, key=round.key, client=round.group.rank
-    )
-    kind = torch.int8 if round.n * c.s <= 127 else torch.int32  # gloo adds up no 16 bits
-    total = round.group.add(levels.to(kind))
-    return decoded_sum(round, c, total)
+def all_reduce(call: Call) -> Tensor:
+    """Add up integers on their way."""
+    sums = _sums(call)
+    kind = torch.int8 if sums.bound(call.n) <= 127 else torch.int32  # gloo adds up no 16 bits
+    total = call.group.add(_own_levels(call, sums).to(kind))
+    return decoded_sum(call, sums, total)
 
 
-def tree(round: Round) -> Tensor:
-    """Add up the powers of two of exponential Global-QSGD in pairs, and send the sum to all."""
-    c, group = round.compressor, round.group
-    assert isinstance(c, GlobalQSGD)
-    message = Outgoing(round).message
-    kind = np.int8 if c.s + (round.n - 1).bit_length() <= 127 else np.int16
-    total: NDArray[Any] = c.read_levels(message, round.d).astype(kind)
+def tree(call: Call) -> Tensor:
+    """Add up powers of two in pairs, each sum rounded to a power, and send the last to all."""
+    sums, group = _sums(call), call.group
+    kind = np.int8 if sums.bound(call.n) <= 127 else np.int16
+    total: NDArray[Any] = _own_levels(call, sums).cpu().numpy().astype(kind)
     first, distance = 0, 1
-    while distance < round.n:
-        nodes = -(-round.n // distance)
+    while distance < call.n:
+        nodes = -(-call.n // distance)
         place, apart = divmod(group.rank, distance)
         if apart == 0 and place % 2:
             group.send(_as_bytes(total), group.rank - distance)
         elif apart == 0 and place + 1 < nodes:
             other = group.receive(_as_bytes(total), group.rank + distance).numpy().view(kind)
-            words = reduction.sum_words(round.key, np.array([first + place // 2]), round.d)[0]
+            words = reduction.sum_words(call.key, np.array([first + place // 2]), call.d)[0]
             total = dispatch.host().add_powers(total, other, words).astype(kind)
         first, distance = first + nodes // 2, 2 * distance
     while distance > 1:
@@ -97,12 +99,12 @@ def tree(round: Round) -> Tensor:
         place, apart = divmod(group.rank, distance)
         if apart == 0 and place % 2:
             total = group.receive(_as_bytes(total), group.rank - distance).numpy().view(kind)
-        elif apart == 0 and group.rank + distance < round.n:
+        elif apart == 0 and group.rank + distance < call.n:
             group.send(_as_bytes(total), group.rank + distance)
-    return decoded_sum(round, c, torch.from_numpy(total.copy()))
+    return decoded_sum(call, sums, torch.from_numpy(total.copy()))
 
 
-STRATEGIES: Mapping[str, Callable[[Round], Tensor]] = {
+STRATEGIES: Mapping[str, Callable[[Call], Tensor]] = {
     "all_gather": all_gather,
     "two_shot": two_shot,
     "all_reduce": all_reduce,
@@ -111,10 +113,10 @@ STRATEGIES: Mapping[str, Callable[[Round], Tensor]] = {
 
 
 def check_suits(strategy: str, c: Compressor, second: Compressor | None, n: int = 1) -> None:
-    """Refuse a strategy that does not suit the compressors.
+    """Raise unless a strategy suits the compressors.
 
     Raises:
-        ValueError: for one that is not known, either.
+        ValueError: also for a strategy that is not known.
     """
     if strategy not in STRATEGIES:
         known = ", ".join(("auto", *STRATEGIES))
@@ -122,17 +124,55 @@ def check_suits(strategy: str, c: Compressor, second: Compressor | None, n: int 
     if second is not None and strategy != "two_shot":
         raise ValueError(f"second goes with the strategy two_shot, not with {strategy}")
     if strategy == "two_shot":
-        if not c.can_be_cut:
+        if not c.facts.can_be_cut:
             raise ValueError(f"two_shot needs messages that can be cut; those of {c!r} cannot")
         if second is not None:
             check_second(second)
-    if strategy == "all_reduce":
-        if not (isinstance(c, GlobalQSGD) and c.linear):
-            raise ValueError(f"all_reduce needs the integers of linear global_qsgd, not {c!r}")
-        if n * c.s >= 2**31:
-            raise ValueError(f"sums of {c.s} levels over {n} clients exceed 32 bits")
-    if strategy == "tree" and not (isinstance(c, GlobalQSGD) and c.reduction == "tree"):
-        raise ValueError(f"tree needs global_qsgd with exponential levels and a tree, not {c!r}")
+    needed = {name: kind for kind, name in ADDING.items()}.get(strategy)
+    if needed is None:
+        return
+    if c.sums is None or c.sums.kind != needed:
+        raise ValueError(
+            f"{strategy} needs messages that add up as {needed}; those of {c!r} do not"
+        )
+    if c.sums.bound(n) >= 2**31:
+        raise ValueError(f"sums over {n} clients of {c!r} exceed 32 bits")
+
+
+def _sums(call: Call) -> Sums:
+    sums = call.compressor.sums
+    assert sums is not None
+    return sums
+
+
+def _own_levels(call: Call, sums: Sums) -> Tensor:
+    """Return the integers of this process, shape (d,), once all agree and can encode.
+
+    Where there is a statistic, it has refused vectors that cannot be encoded. Otherwise the
+    processes tell each other.
+
+    Raises:
+        NotEncodedError: on all processes, if one cannot encode its vector.
+    """
+    c, ctx = call.compressor, call.context(call.group.rank)
+    fused, failure = c.fused, None
+    levels = call.x.new_zeros(call.d, dtype=torch.int64)
+    try:
+        if fused and fused.write_levels:
+            levels = fused.write_levels(call.x, ctx)
+        elif message := wire.write(c, call.x, ctx):
+            levels = torch.from_numpy(wire.read_levels(c, sums, message, ctx)).to(call.x.device)
+    except ValueError as error:
+        failure = error
+    call.agreement.wait()
+    if c.before is None:
+        failed = torch.tensor([0 if failure is None else 1 + call.group.rank]).to(call.x.device)
+        rank = int(call.group.largest(failed)) - 1
+        if rank >= 0:
+            raise could_not(rank) from failure
+    elif failure:
+        raise failure
+    return levels
 
 
 def _as_bytes(values: NDArray[Any]) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cqlib.compressors import Compressor, client_mean
+from cqlib.compressors import Compressor, average
 from cqlib.keys import Key, Stream
 from cqlib.methods.trace import Trace
 from cqlib.payload import Payload
@@ -77,7 +77,7 @@ def marina_by_bytes(
 
 
 def _mean(vectors: list[Tensor]) -> Tensor:
-    return client_mean(torch.stack(vectors))
+    return average(torch.stack(vectors))
 
 
 def _square(x: Tensor) -> float:

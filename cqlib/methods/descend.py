@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from cqlib.compressors import client_mean
+from cqlib.compressors import average
 from cqlib.keys import Key
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
@@ -193,7 +193,7 @@ def _check_stepsize(stepsize: ArrayLike) -> Tensor:
 
 def mean_norm_sq(gradients: Tensor) -> Tensor:
     """Squared norm of the clients' mean gradient: shape (b, n, d) to (b,)."""
-    return (client_mean(gradients) ** 2).sum(dim=-1)
+    return (average(gradients) ** 2).sum(dim=-1)
 
 
 def _select(memory: Any, alive: Tensor) -> Any:

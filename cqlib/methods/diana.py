@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cqlib.compressors import Compressor, client_mean
+from cqlib.compressors import Compressor, average
 from cqlib.keys import Key
 from cqlib.methods.descend import Round, descend
 from cqlib.methods.trace import Trace
@@ -36,7 +36,7 @@ def diana_step(
     """Send compressed differences to the shifts, and move the shifts by a part of what was sent."""
     n, d = gradients.shape[-2:]
     sent = compressor.compress(gradients - memory.shifts, key=key)
-    direction = client_mean(memory.shifts) + client_mean(sent)
+    direction = average(memory.shifts) + average(sent)
     return Round(DianaMemory(memory.shifts + alpha * sent), direction, compressor.bits(d, n))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cqlib.compressors import client_mean
+from cqlib.compressors import average
 from cqlib.keys import Key
 from cqlib.methods.descend import Round, descend
 from cqlib.methods.trace import Trace
@@ -15,7 +15,7 @@ from cqlib.theory.complexity import FLOAT_BITS
 
 def gd_init(gradients: Tensor, *, key: Key) -> Round:
     """Send all gradients."""
-    return Round(None, client_mean(gradients), FLOAT_BITS * gradients.shape[-1])
+    return Round(None, average(gradients), FLOAT_BITS * gradients.shape[-1])
 
 
 def gd_step(memory: None, gradients: Tensor, *, key: Key) -> Round:

@@ -10,7 +10,7 @@ from typing import Protocol
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cqlib.compressors import client_mean
+from cqlib.compressors import average
 from cqlib.keys import Key, Stream
 from cqlib.methods.descend import Round, descend
 from cqlib.methods.trace import Trace
@@ -42,7 +42,7 @@ class MarinaMemory:
 
 def marina_init(gradients: Tensor, *, key: Key) -> Round:
     """Send whole gradients: g^0 = grad f(x^0)."""
-    direction = client_mean(gradients)
+    direction = average(gradients)
     memory = MarinaMemory(gradients, direction)
     return Round(memory, direction, FLOAT_BITS * gradients.shape[-1])
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cqlib import Key, Payload, PayloadError, theory
-from cqlib.compressors import Compressor, client_mean, make, names
+from cqlib.compressors import Compressor, average, make, names
 from cqlib.kernels import dispatch
 from tests.cases import CASES, affordable, normal, spread
 from tests.helpers import (
@@ -66,7 +66,7 @@ def test_bits_on_the_wire(c, n, d):
     rounds = []
     for r in range(10 if c.joint else 2):
         sent = send(c, normal(n, d, seed=r), Key(5, r))
-        ahead = n * c.statistic_bits
+        ahead = n * c.before.bits if c.before else 0
         rounds.append((ahead + sum(payload.bits for payload, _ in sent if payload is not None)) / n)
     excess = np.array(rounds) - c.bits(d, n)
     noise = Z * standard_error(excess) + 1e-9  # none where the length is fixed
@@ -127,7 +127,7 @@ def test_any_shape(c, n, d, seed, double, data):
 
 def mean_of_payloads(c, X, key, decoded):
     """What the server makes of all payloads: the mean of the decoded, or a decoded sum."""
-    if not c.adds_messages:
+    if not c.sums:
         return in_client_order(decoded)
     payloads = {who["client"]: payload for payload, who in send(c, X, key)}
     options = {"d": X.shape[-1], "n_clients": len(X), "key": key, "shared": c.statistic(X)}
@@ -181,13 +181,13 @@ LAYOUTS = {
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @both_dtypes
-def test_client_mean_adds_in_order_whatever_the_layout(layout, dtype, batch):
+def test_the_average_adds_in_order_whatever_the_layout(layout, dtype, batch):
     for n in (1, 2, 8, 9, 200):
         for d in (1, 2, 3, 17):
             X = torch.stack([spread(n, d, seed=s, dtype=dtype) for s in range(batch)])
             expected = torch.stack([in_client_order(x.double()) for x in X])
-            assert same_bits(client_mean(LAYOUTS[layout](X)), expected)
-            assert same_bits(client_mean(LAYOUTS[layout](X)[0]), expected[0])
+            assert same_bits(average(LAYOUTS[layout](X)), expected)
+            assert same_bits(average(LAYOUTS[layout](X)[0]), expected[0])
 
 
 def count_calls(monkeypatch, c, method):
@@ -234,14 +234,14 @@ def test_another_seed_or_round_rounds_otherwise(c):
     X = normal(3, 100)
     keys = [Key(3, 4), Key(3, 5), Key(4, 4), Key(3, 4 + 2**32), Key(3 + 2**32, 4), Key(3).fold(1)]
     decoded = {c.compress(X, key=key).numpy().tobytes() for key in keys}
-    assert len(decoded) == (1 if c.deterministic else len(keys))
+    assert len(decoded) == (1 if c.facts.deterministic else len(keys))
 
 
 @every
 def test_clients_round_independently(c):
     X = normal(1, 100).expand(4, 100)
     rows = [row.numpy().tobytes() for row in c.compress(X, key=Key(6)) if row.any()]
-    assert len(set(rows)) == (1 if c.deterministic else len(rows)) > 0
+    assert len(set(rows)) == (1 if c.facts.deterministic else len(rows)) > 0
 
 
 @every
@@ -443,21 +443,19 @@ def test_numpy_integers_are_ids(c):
 
 @every
 def test_the_statistic_of_all_is_what_the_clients_merge(c):
-    if not c.statistic_bits:
+    if not c.before:
         return
     for n, d in ((1, 1), (3, 12), (40, 7)):
         X = spread(n, d, seed=n)
-        assert c.statistic(X) == c.merge_stats([c.stat(x) for x in X]) > 0
+        assert c.statistic(X) == c.before.merge([c.before.of(x) for x in X]) > 0
 
 
 @every
 def test_a_statistic_that_nobody_uses_is_refused(c):
-    if c.statistic_bits:
+    if c.before:
         return
     X = normal(3, 12)
-    for call in (lambda: c.stat(X[0]), lambda: c.merge_stats([1.0])):
-        with pytest.raises(ValueError, match="statistic"):
-            call()
+    assert c.statistic(X) is None
     payload, who = first_sent(c, X, Key(0))
     for call in (
         lambda: c.compress(X, key=Key(0), shared=1.0),
@@ -608,7 +606,7 @@ def test_constants_have_the_right_kind(c):
     for n, d in ((1, 1), (4, 16), (16, 16)):
         assert isinstance(c.bits(d, n), float) and c.bits(d, n) > 0
         if c.unbiased:
-            if c.statistic_bits and n > 1:
+            if c.before and n > 1:
                 with pytest.raises(ValueError, match="no omega"):
                     c.omega(d, n)
             else:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cqlib import Key, PayloadError
-from cqlib.compressors import AB, client_mean, make
+from cqlib.compressors import AB, average, make
 from tests.cases import CASES, STATISTICS, normal, spread
 from tests.helpers import Z, bernstein_radius, same_bits, standard_error
 
@@ -73,7 +73,7 @@ def for_all(condition):
 
 
 unbiased = for_all(lambda c, shape: c.unbiased and takes(c, *shape))
-by_client = for_all(lambda c, shape: c.unbiased and takes(c, *shape) and not c.statistic_bits)
+by_client = for_all(lambda c, shape: c.unbiased and takes(c, *shape) and not c.before)
 exact = for_all(lambda c, shape: has_exact_mse(c, *shape))
 
 
@@ -89,7 +89,7 @@ def errors(c, shape):
 @functools.cache
 def squared_errors_of_the_mean(c, shape):
     """Return |estimated mean - mean of X|^2 in each round, shape (rounds,), for each input."""
-    if not c.adds_messages:
+    if not c.sums:
         means = {which: found.mean(axis=1) for which, found in errors(c, shape).items()}
     else:
         X = torch.stack(list(INPUTS[shape].values()))
@@ -104,7 +104,7 @@ def test_each_coordinate_is_unbiased(c, shape):
     for which, found in errors(c, shape).items():
         # The widest range that a client's coordinates took stands for what they can take.
         width = np.ptp(found, axis=0).max(axis=-1, keepdims=True)
-        width = width.max() if c.statistic_bits else width  # all clients have the same levels
+        width = width.max() if c.before else width  # all clients have the same levels
         size = INPUTS[shape][which].norm(dim=-1, keepdim=True).numpy()
         radius = bernstein_radius(found, width) + ROUNDING * size
         assert (np.abs(found.mean(axis=0)) <= radius).all(), which
@@ -122,7 +122,7 @@ def test_sums_of_coordinates_are_unbiased(c, shape):
         everyone = per_client.sum(axis=2, keepdims=True)
         sums = np.concatenate([per_client, everyone], axis=2)
         width = np.ptp(sums, axis=0)
-        width = width.max() if c.statistic_bits else width
+        width = width.max() if c.before else width
         radius = bernstein_radius(sums, width) + ROUNDING * np.abs(X).sum()
         assert (np.abs(sums.mean(axis=0)) <= radius).all(), which
 
@@ -145,7 +145,7 @@ def test_error_of_a_client_is_the_exact_one(c, shape):
             return
         squared = (found**2).sum(axis=-1)
         slack = Z * standard_error(squared) + ROUNDING * (X**2).sum(dim=1).numpy()
-        if c.statistic_bits:  # small clients are rounded away from 0 too seldom for that
+        if c.before:  # small clients are rounded away from 0 too seldom for that
             slack = bernstein_radius(squared, squared.max())
         assert (np.abs(squared.mean(axis=0) - expected) <= slack).all(), which
 
@@ -277,7 +277,7 @@ def test_drive_with_a_hadamard_rotation_is_biased(d, name):
         expected = torch.zeros(n, d, dtype=torch.float64)
         expected[:, 0] = 1 + t**2
         torch.testing.assert_close(decoded, expected, rtol=1e-6, atol=1e-6)
-    error = float(((client_mean(decoded) - x) ** 2).sum())
+    error = float(((average(decoded) - x) ** 2).sum())
     assert error == pytest.approx(t**2 * (1 + t**2), rel=1e-5)
     assert error > bound(drive, x.expand(n, d), "paper")
     c = make(name)
@@ -298,7 +298,7 @@ def test_the_mean_of_those_received_is_unbiased(c):
     found = []
     for r in range(500):
         rows = c.compress(X, key=Key(9, r))[received]
-        found.append((client_mean(rows) - X[received].mean(dim=0)).numpy())
+        found.append((average(rows) - X[received].mean(dim=0)).numpy())
     found = np.array(found)
     assert (np.abs(found.mean(axis=0)) <= bernstein_radius(found, np.ptp(found))).all()
     squared = (found**2).sum(axis=1)
@@ -318,15 +318,15 @@ def test_the_mean_of_those_received_is_that_of_their_payloads(c):
     who = {"d": 20, **everyone}
     rows = c.compress(X, key=key)
     some = {i: sent[i] for i in (6, 0, 3)}
-    if c.adds_messages:
+    if c.sums:
         found = c.mean_of_received(sent, **who)
         assert same_bits(found.float(), c.mean(X, key=key))
         if c.reduction == "sum":
             few = c.mean_of_received(some, **who)
-            torch.testing.assert_close(few, client_mean(rows[[0, 3, 6]]), rtol=1e-6, atol=0)
+            torch.testing.assert_close(few, average(rows[[0, 3, 6]]), rtol=1e-6, atol=0)
     else:
-        assert same_bits(c.mean_of_received(sent, **who), client_mean(rows))
-        assert same_bits(c.mean_of_received(some, **who), client_mean(rows[[0, 3, 6]]))
+        assert same_bits(c.mean_of_received(sent, **who), average(rows))
+        assert same_bits(c.mean_of_received(some, **who), average(rows[[0, 3, 6]]))
     with pytest.raises(ValueError, match="no client answered"):
         c.mean_of_received({}, **who)
     speaking = {i: p for i, p in sent.items() if p is not None}

@@ -11,8 +11,8 @@ import torch.distributed as dist
 from cqbook.network.processes import on_ranks
 from cqlib import Key, PayloadError
 from cqlib.compressors import make, names
-from cqlib.distributed import GroupError, exchange, mean, plan
-from cqlib.distributed.plan import SHARD, fastest, predicted_seconds
+from cqlib.distributed import GroupError, costs, exchange, mean
+from cqlib.distributed.costs import SHARD, fastest, predicted_seconds
 from cqlib.distributed.strategies import STRATEGIES
 from cqlib.theory.collectives import Link
 from tests.cases import VARIANTS, spread
@@ -46,8 +46,8 @@ def wanted(c, X, key):
 def suits(c, strategy):
     return {
         "all_gather": True,
-        "two_shot": c.can_be_cut,
-        "all_reduce": c.name == "global_qsgd" and c.linear,
+        "two_shot": c.facts.can_be_cut,
+        "all_reduce": c.name == "global_qsgd" and c.levels == "linear",
         "tree": c.name == "global_qsgd" and c.reduction == "tree",
     }[strategy]
 
@@ -276,8 +276,8 @@ X = torch.ones(4)
         (X, {"out": torch.ones(5)}, r"out must be torch.float32 of shape \(4,\)"),
         (X, {"out": X.double()}, "out must be torch.float32"),
         (X, {"strategy": "ring"}, "unknown strategy 'ring'; known: auto, all_gather"),
-        (X, {"strategy": "tree"}, "tree needs global_qsgd"),
-        (X, {"strategy": "all_reduce"}, "all_reduce needs the integers"),
+        (X, {"strategy": "tree"}, "tree needs messages that add up as powers"),
+        (X, {"strategy": "all_reduce"}, "all_reduce needs messages that add up as integers"),
         (X, {"compressor": make("drive"), "strategy": "two_shot"}, "messages that can be cut"),
         (X, {"second": make("iq"), "strategy": "all_gather"}, "second goes with"),
         (X, {"second": make("global_qsgd")}, "a compressor of one vector"),
@@ -297,10 +297,10 @@ def test_what_does_not_fit_is_refused(x, options, message):
 @pytest.mark.parametrize(("n", "d"), [(8, 50_000), (16, 20_000), (3, 100), (4, 2**20)])
 def test_the_model_of_a_two_shot_knows_the_longest_shard(n, d):
     c, link = make("natural_compression"), Link(0.0, 1.0)
-    ends = plan.shard_ends(d, n)
+    ends = costs.shard_ends(d, n)
     longest = max(b - a for a, b in pairwise(ends))
-    assert ends[0] == 0 and ends[-1] == d and longest == plan.longest_shard(d, n)
-    wire = plan.wire_seconds(c, "two_shot", d=d, n=n, link=link)
+    assert ends[0] == 0 and ends[-1] == d and longest == costs.longest_shard(d, n)
+    wire = costs.wire_seconds(c, "two_shot", d=d, n=n, link=link)
     assert wire == pytest.approx((n - 1) * (9 * longest / 8 + 4 * longest))
 
 

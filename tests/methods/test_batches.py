@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cqlib import data, problems, theory
-from cqlib.compressors import client_mean, make
+from cqlib.compressors import average, make
 from cqlib.methods import Round, Trace, dcgd, descend, diana, marina, weighted_marina
 from cqlib.methods.gd import gd_init, gd_step
 from tests.helpers import global_generators_untouched
@@ -257,10 +257,10 @@ def explosive(task, factor, **options):
     """Gradient descent with momentum of sorts; the steps of seed 1 are ``factor`` times as long."""
 
     def init(gradients, *, key):
-        return step(Counter(client_mean(gradients), 0 * client_mean(gradients)), gradients, key=key)
+        return step(Counter(average(gradients), 0 * average(gradients)), gradients, key=key)
 
     def step(memory, gradients, *, key):
-        mean = client_mean(gradients)
+        mean = average(gradients)
         longer = factor if key.seed == 1 and key.round >= 3 else 1.0
         direction = longer * (mean + 0.01 * memory.sums + 0.001 * memory.first)
         return Round(Counter(memory.first, memory.sums + mean), direction, 10.0 + key.seed)

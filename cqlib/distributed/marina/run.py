@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cqlib.compressors import Compressor, client_mean
+from cqlib.compressors import Compressor, average
 from cqlib.distributed.collectives import Group
 from cqlib.distributed.marina.checkpoint import Checkpoint
 from cqlib.distributed.mean import mean
@@ -145,7 +145,7 @@ def run(
 def _whole(own: Tensor, group: Group) -> Tensor:
     """Mean of the clients' whole gradients, in float64, in their order."""
     gathered = group.all_gather(own.contiguous().view(torch.uint8))
-    return client_mean(gathered.view(torch.float64))
+    return average(gathered.view(torch.float64))
 
 
 def _logged(problem: Problem, at: Checkpoint, gradient: Tensor) -> Checkpoint:

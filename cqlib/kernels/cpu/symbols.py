@@ -60,19 +60,14 @@ def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
 
 
 def dither(y: Array, stream_key: StreamKey, *, levels: int) -> Array:
-    """Round row after row."""
+    """Round tile after tile, those of all rows."""
     check_signed(y, levels)
     k0, k1 = (np.asarray(k, dtype=np.uint64).reshape(-1) for k in stream_key)
     rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
     out = np.empty(rows.shape, dtype=symbol_dtype(levels))
-    for i, (row, symbols) in enumerate(zip(rows, out, strict=True)):
-        _dither(row, levels, k0[i % k0.size], k1[i % k1.size], symbols)
+    tiles = len(rows) * -(-rows.shape[-1] // TILE)
+    over_tiles(tiles, lambda a, b: loops.dither(rows, levels, k0, k1, a, b, out), out)
     return out.reshape(y.shape)
-
-
-def _dither(row: Array, levels: int, k0: np.uint64, k1: np.uint64, out: Array) -> None:
-    tiles = -(-row.size // TILE)
-    over_tiles(tiles, lambda a, b: loops.dither(row, levels, k0, k1, a, b, out), out)
 
 
 def _width(alphabet: int) -> int:

@@ -62,17 +62,21 @@ def unpack(codes, width, like, first, last, out):
 
 @compiled
 def dither(y, s, k0, k1, first, last, out):
-    """Fill tiles first .. last - 1 of out with the symbols of y; as ``rounding.round_linear``."""
+    """Fill tiles first .. last - 1 of out with the symbols of y; as ``reference.dither``.
+
+    Rows have as many tiles as they need, one row after the other; keys are used in turn.
+    """
     w = np.empty((4, TILE_BYTES), np.uint64)
     values, symbols = np.zeros(TILE, y.dtype), np.empty(TILE, out.dtype)
-    top = np.float64(s << 31)
-    for tile in range(first, last):
-        part = out[tile * TILE : (tile + 1) * TILE]
-        values[: part.size] = y[tile * TILE : tile * TILE + part.size]
+    top, tiles = np.float64(s << 31), (y.shape[1] + TILE - 1) // TILE
+    for at in range(first, last):
+        row, tile = at // tiles, at % tiles
+        part = out[row, tile * TILE : (tile + 1) * TILE]
+        values[: part.size] = y[row, tile * TILE : tile * TILE + part.size]
         values[part.size :] = 0.0
         length = (part.size + 7) // 8
         for half in range(2):
-            half_tile_words(tile, half, length, k0, k1, w)
+            half_tile_words(tile, half, length, k0[row % k0.size], k1[row % k1.size], w)
             for k in range(4):
                 place = (4 * half + k) * length
                 word, v, symbol = w[k], values[place:], symbols[place:]

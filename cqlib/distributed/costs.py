@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from cqlib.compressors import Compressor, GlobalQSGD
+from cqlib.compressors import Compressor
 from cqlib.theory.collectives import (
     Link,
     all_gather_seconds,
@@ -17,11 +17,12 @@ from cqlib.theory.collectives import (
 
 LINK = Link(latency=1e-4, bandwidth=1.25e8)  # 1 Gbit/s, over a few switches
 SHARD = 5120  # coordinates: whole tiles of every alphabet
+ADDING = {"integers": "all_reduce", "powers": "tree"}  # strategies that add up on the way
 DECODED = 1e9  # numbers a second that a process decodes and adds up
 
 
 def fastest(compressor: Compressor, *, d: int, n: int, itemsize: int = 4, link: Link = LINK) -> str:
-    """Return the strategy that should take the least time; they all give the same bits.
+    """Return the strategy that should take the least time; all give the same bits.
 
     Args:
         compressor: what is compressed with.
@@ -58,12 +59,10 @@ def predicted_seconds(
         decoded: numbers a second that a process decodes and adds up.
     """
     numbers = {"all_gather": n * d}
-    if compressor.can_be_cut:
+    if compressor.facts.can_be_cut:
         numbers["two_shot"] = d
-    if isinstance(compressor, GlobalQSGD) and compressor.linear:
-        numbers["all_reduce"] = 0
-    if isinstance(compressor, GlobalQSGD) and compressor.reduction == "tree":
-        numbers["tree"] = 0
+    if compressor.sums and compressor.sums.kind and compressor.sums.bound(n) < 2**31:
+        numbers[ADDING[compressor.sums.kind]] = 0
     how: dict[str, Any] = {"d": d, "n": n, "itemsize": itemsize, "link": link}
     return {
         strategy: wire_seconds(compressor, strategy, **how) + count / decoded
@@ -100,13 +99,13 @@ def wire_seconds(
         seconds = all_to_all_seconds(n, share * size, link)
         seconds += all_gather_seconds(n, second_bytes(compressor, d, n, itemsize, second), link)
     elif strategy == "all_reduce":
-        width = 1 if n * getattr(compressor, "s", 1) <= 127 else 4
+        width = 1 if compressor.sums is None or compressor.sums.bound(n) <= 127 else 4
         seconds = ring_all_reduce_seconds(n, width * d, link)
     elif strategy == "tree":
         seconds = tree_all_reduce_seconds(n, d, link)
     else:
         raise ValueError(f"unknown strategy {strategy!r}")
-    ahead = ring_all_reduce_seconds(n, 8, link) if compressor.statistic_bits else 0.0
+    ahead = ring_all_reduce_seconds(n, 8, link) if compressor.before else 0.0
     return seconds + ahead
 
 
@@ -117,8 +116,8 @@ def second_bytes(
     longest = longest_shard(d, n)
     if second is not None:
         return second.bits(longest, 1) / 8
-    if isinstance(compressor, GlobalQSGD) and compressor.linear:
-        return (2 * n * compressor.s).bit_length() * longest / 8
+    if compressor.sums and compressor.sums.kind == "integers":
+        return (2 * compressor.sums.bound(n)).bit_length() * longest / 8
     return itemsize * longest
 
 

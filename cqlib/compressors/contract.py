@@ -1,0 +1,185 @@
+"""The contract of the caller of a compressor: what every compressor offers, the same way for all.
+
+Each method is one line into :mod:`cqlib.compressors.wire` (one client, bytes) or
+:mod:`cqlib.compressors.simulation` (all clients at once). Both go through the author's ``quantize``
+and ``dequantize``, so that the wire and the simulator cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cqlib.compressors import simulation, wire
+from cqlib.compressors.checks import check_constants
+from cqlib.compressors.codec import Codec
+from cqlib.compressors.types import AB, Constants
+from cqlib.keys import Key
+from cqlib.payload import Payload
+
+
+@dataclass(frozen=True)
+class Compressor(Codec):
+    """A randomised map of n client vectors to n vectors that are cheaper to send.
+
+    To write one, fill in the members of :class:`~cqlib.compressors.codec.Codec`. None of the
+    members below may be overridden.
+    """
+
+    @property
+    @final
+    def unbiased(self) -> bool:
+        """Whether E C_i(x) = x for every client and every x (Assumption 4)."""
+        return self.facts.unbiased
+
+    @property
+    @final
+    def joint(self) -> bool:
+        """Whether the clients need each other: shared randomness, or their number."""
+        return self.facts.joint
+
+    @final
+    def ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
+        """Return the constants of the AB-inequality (Assumption 5).
+
+        Args:
+            n: number of clients, at least 1.
+            d: dimension, at least 1.
+            constants: "valid" for constants that hold for all inputs, "homogeneous" for those
+                that hold when all clients have the same vector, "paper" for those of the paper.
+
+        Raises:
+            ValueError: for other arguments, or if the compressor has no such constants.
+        """
+        check_constants(n, d, constants)
+        return self.ab_constants(n, d, constants)
+
+    @final
+    def encode(
+        self, x: Tensor, *, client: int, n_clients: int, key: Key, shared: object = None
+    ) -> Payload | None:
+        """Compress one client's vector into the bytes that it sends.
+
+        Args:
+            x: shape (d,), float32 or float64, any device.
+            client: this client's id, in [0, n_clients).
+            n_clients: n, in [1, 2^32).
+            key: the round's key, the same on every client.
+            shared: pre-round statistic, for compressors that use one.
+
+        Returns:
+            The payload, or None where this client is silent this round.
+
+        Raises:
+            ValueError: for NaN or infinity in x, a norm beyond float32, a wrong shape or id.
+        """
+        return wire.encode(self, x, client, n_clients, key, shared)
+
+    @final
+    def decode(
+        self,
+        payload: Payload,
+        *,
+        client: int,
+        n_clients: int,
+        key: Key,
+        shared: object = None,
+        d: int | None = None,
+    ) -> Tensor:
+        """Return the vector that the server reads from a payload: float32, shape (d,).
+
+        Args:
+            payload: what the client sent.
+            client: its id, in [0, n_clients).
+            n_clients: n.
+            key: the round's key.
+            shared: pre-round statistic, for compressors that use one.
+            d: the dimension that is expected; any other is refused before any work is done.
+
+        Raises:
+            PayloadError: if the payload is malformed or its tag says that it was made by another
+                compressor, with other options, or for another d, n, client or round.
+        """
+        return wire.decode(self, payload, client, n_clients, key, shared, d)
+
+    @final
+    def compress(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
+        """Compress all clients at once: the numbers of decode(encode(row)), element by element.
+
+        Args:
+            X: shape (n, d) or (b, n, d), one row a client; a batch shares its randomness.
+            key: the round's key.
+            shared: pre-round statistic, for compressors that use one; taken from X by default.
+
+        Returns:
+            Tensor of X's shape, dtype and device.
+
+        Raises:
+            ValueError: as :meth:`encode`, naming the client.
+        """
+        return simulation.compress(self, X, key, shared)
+
+    @final
+    def mean(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
+        """Return the server's estimate of the clients' mean, shape (d,) or (b, d), in X's dtype.
+
+        Summed in float64 in the order of the clients and divided last, so that processes which
+        add up decoded payloads one by one get the same bits.
+        """
+        return simulation.mean(self, X, key, shared)
+
+    @final
+    def mean_of_received(
+        self,
+        payloads: Mapping[int, Payload | None],
+        *,
+        d: int,
+        n_clients: int,
+        key: Key,
+        shared: object = None,
+    ) -> Tensor:
+        """Return the server's estimate of the mean of the vectors of those clients that answered.
+
+        Clients may be missing, if the set of them does not depend on the round's randomness: each
+        decoded vector of an unbiased compressor is unbiased, so that their mean is too, for the
+        mean of the vectors of those received. What else is lost, each compressor says.
+
+        Args:
+            payloads: by client id; None for a client that is silent this round, as the key tells,
+                which counts as received. A client that is missing has no entry.
+            d: dimension of the vectors.
+            n_clients: n, the missing ones included.
+            key: the round's key.
+            shared: pre-round statistic of all clients, for compressors that use one.
+
+        Returns:
+            float64 tensor of shape (d,), summed in the order of the clients, divided last.
+
+        Raises:
+            ValueError: if nobody answered, or None is given for a client that is not silent.
+            PayloadError: as :meth:`decode`, or for another dimension than d.
+        """
+        return wire.mean_of_received(self, payloads, d, n_clients, key, shared)
+
+    @final
+    def statistic(self, X: Tensor) -> float | None:
+        """Return the value of ``shared`` for all vectors, shape (n, d); None if it is not used."""
+        return simulation.statistic(self, X)
+
+    @final
+    def tag(
+        self,
+        d: int,
+        *,
+        client: int,
+        n_clients: int,
+        key: Key,
+        shared: NDArray[np.float32] | None = None,
+    ) -> int:
+        """Return the 32-bit check that ties a payload to compressor, options, d, n, client, key."""
+        return wire.tag(self, d, client, n_clients, key, shared)

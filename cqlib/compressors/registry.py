@@ -1,0 +1,104 @@
+"""Compressors by name, found by their place: every module of this package may define some.
+
+``names()`` starts with those of the library, in the order of its tables; all others follow by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+from cqlib.compressors.contract import Compressor
+
+PACKAGE = "cqlib.compressors"
+LIBRARY = (
+    "identity",
+    "rand_k",
+    "top_k",
+    "perm_k",
+    "standard_dithering",
+    "natural_dithering",
+    "natural_compression",
+    "terngrad",
+    "iq",
+    "cq",
+    "drive",
+    "drive_plus",
+    "permk_cq",
+    "iscc",
+    "compose",
+    "global_qsgd",
+)
+
+
+def names() -> list[str]:
+    """Return the names of all compressors.
+
+    >>> {"identity", "iq", "cq"} <= set(names())
+    True
+    """
+    return list(classes())
+
+
+def make(name: str, **options: Any) -> Compressor:
+    """Return the compressor of that name.
+
+    Args:
+        name: one of :func:`names`.
+        options: the compressor's options; all have defaults.
+
+    Raises:
+        ValueError: for an unknown name or option, naming the known ones.
+
+    >>> make("cq", ranks="permutation")
+    CQ(levels=1, ranks='permutation', range='l2', rotate=False)
+    >>> make("cq", rank="shift")
+    Traceback (most recent call last):
+    ValueError: unknown option 'rank' of cq; known: levels, ranks, range, rotate
+    """
+    known = classes()
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"unknown compressor {name!r}; known: {', '.join(known)}")
+    allowed = [f.name for f in fields(known[name])]
+    for option in options:
+        if option not in allowed:
+            listed = ", ".join(allowed) or "none"
+            raise ValueError(f"unknown option {option!r} of {name}; known: {listed}")
+    return known[name](**options)
+
+
+def classes() -> Mapping[str, type[Compressor]]:
+    """Return the classes of all compressors by name, in the order of the tables.
+
+    Raises:
+        ValueError: if two of them have the same name.
+    """
+    return _found(tuple(importlib.import_module(PACKAGE).__path__))
+
+
+@cache
+def _found(folders: tuple[str, ...]) -> Mapping[str, type[Compressor]]:
+    known: dict[str, type[Compressor]] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(folders)):
+        for cls in _defined(f"{PACKAGE}.{module}"):
+            if cls.name in known:
+                raise ValueError(f"both {known[cls.name]} and {cls} have the name {cls.name!r}")
+            known[cls.name] = cls
+    order = {name: place for place, name in enumerate(LIBRARY)}
+    return {
+        name: known[name] for name in sorted(known, key=lambda n: (order.get(n, len(order)), n))
+    }
+
+
+def _defined(module: str) -> Iterator[type[Compressor]]:
+    """Yield the compressors that a module defines: those that leave nothing abstract."""
+    for cls in vars(importlib.import_module(module)).values():
+        if not (isinstance(cls, type) and issubclass(cls, Compressor) and cls is not Compressor):
+            continue
+        if cls.__module__ == module and not inspect.isabstract(cls) and "name" in vars(cls):
+            yield cls

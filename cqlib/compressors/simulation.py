@@ -1,0 +1,67 @@
+"""All clients at once: the same numbers as one by one over the wire, without the bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cqlib.compressors.averaging import average
+from cqlib.compressors.checks import as_statistic, check_finite, check_tensor, checked_statistic
+from cqlib.compressors.codec import Codec
+from cqlib.compressors.parts import Statistic
+from cqlib.compressors.types import Context
+from cqlib.compressors.wire import as_array, quantized
+from cqlib.keys import Key
+
+
+def compress(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
+    """Compress all clients; see :meth:`Compressor.compress`."""
+    return _compressed(c, X, _context(c, X, key, shared))
+
+
+def mean(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
+    """Return the mean that the server gets; see :meth:`Compressor.mean`."""
+    ctx = _context(c, X, key, shared)
+    fused, sums = c.fused, c.sums
+    if sums:
+        levels = sums.levels(quantized(c, as_array(X), ctx).codes)
+        found = torch.from_numpy(sums.mean(levels, ctx.shared, key, ctx.n)).to(X.device)
+    elif fused and fused.simulate:
+        found = fused.simulate(X.detach(), ctx)
+    else:
+        found = average(_compressed(c, X, ctx))
+    return found.to(X.dtype)
+
+
+def statistic(c: Codec, X: Tensor) -> float | None:
+    """Return the statistic of all clients; see :meth:`Compressor.statistic`."""
+    if c.before is None:
+        return None
+    check_tensor(X, ndim=(2,), what="X must have shape (n, d)")
+    return float(_joint(c.before, X))
+
+
+def _compressed(c: Codec, X: Tensor, ctx: Context) -> Tensor:
+    values = c.dequantize(quantized(c, as_array(X), ctx), ctx)
+    return torch.from_numpy(values).to(device=X.device, dtype=X.dtype)
+
+
+def _context(c: Codec, X: Tensor, key: Key, shared: object) -> Context:
+    """Return the context of all clients, with their statistic, given or taken from X."""
+    check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
+    n_clients, d = X.shape[-2:]
+    if c.before is None:
+        found = checked_statistic(c.name, None, shared)
+    elif shared is None:
+        found = _joint(c.before, X)
+    else:
+        found = as_statistic(c.name, shared, X.shape[:-2])
+    return Context(d, np.arange(n_clients), n_clients, key, found)
+
+
+def _joint(before: Statistic, X: Tensor) -> NDArray[np.float32]:
+    rows, clients = as_array(X), np.arange(X.shape[-2])
+    check_finite(rows, clients)
+    return before.joint(rows, clients)

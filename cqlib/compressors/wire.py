@@ -1,0 +1,243 @@
+"""One client and its bytes: encoding, decoding, and the mean of what a server has received."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cqlib.compressors.checks import (
+    check_finite,
+    check_scales,
+    check_tensor,
+    checked_ids,
+    checked_statistic,
+)
+from cqlib.compressors.codec import Codec
+from cqlib.compressors.parts import Sums
+from cqlib.compressors.types import Array, Context, Message, Received, Symbols
+from cqlib.keys import Key
+from cqlib.payload import Payload, PayloadError
+
+_MOST_COORDINATES = 2**48
+
+
+def encode(
+    c: Codec, x: Tensor, client: int, n_clients: int, key: Key, shared: object
+) -> Payload | None:
+    """Compress one client's vector; see :meth:`Compressor.encode`."""
+    statistic = checked_statistic(c.name, c.before, shared)
+    client, n_clients = checked_ids(client, n_clients)
+    check_tensor(x, ndim=(1,), what="x must have shape (d,)")
+    message = write(c, x.detach(), Context(len(x), np.array([client]), n_clients, key, statistic))
+    if message is None:
+        return None
+    return Payload(c.name, len(x), tag(c, len(x), client, n_clients, key, statistic), *message)
+
+
+def decode(
+    c: Codec,
+    payload: Payload,
+    client: int,
+    n_clients: int,
+    key: Key,
+    shared: object,
+    d: int | None,
+) -> Tensor:
+    """Return the vector that a payload stands for; see :meth:`Compressor.decode`."""
+    message, ctx = opened(c, payload, client, n_clients, key, shared, d)
+    with refusing(ctx.d):
+        return read(c, message, ctx)
+
+
+def mean_of_received(
+    c: Codec,
+    payloads: Mapping[int, Payload | None],
+    d: int,
+    n_clients: int,
+    key: Key,
+    shared: object,
+) -> Tensor:
+    """Return the mean of the clients that answered; see :meth:`Compressor.mean_of_received`."""
+    if not payloads:
+        raise ValueError("no client answered, so there is no mean")
+    received = []
+    for client, payload in sorted(payloads.items()):
+        client, n_clients = checked_ids(client, n_clients)
+        if payload is not None:
+            received.append(opened(c, payload, client, n_clients, key, shared, d))
+        elif any(c.layout(Context(d, np.array([client]), n_clients, key)).of_one()):
+            raise ValueError(f"client {client} is not silent in this round: leave it out")
+    with refusing(d):
+        return mean(c, received, d, len(payloads))
+
+
+def tag(
+    c: Codec,
+    d: int,
+    client: int,
+    n_clients: int,
+    key: Key,
+    shared: NDArray[np.float32] | None,
+) -> int:
+    """Return the CRC-32 of :func:`tag_text`."""
+    return zlib.crc32(tag_text(c, d, client, n_clients, key, shared).encode())
+
+
+def tag_text(
+    c: Codec,
+    d: int,
+    client: int,
+    n_clients: int,
+    key: Key,
+    shared: NDArray[np.float32] | None = None,
+) -> str:
+    """Return the text that names compressor, options, d, n, client, key and statistic."""
+    text = f"{c!r} d={d} n={n_clients} client={client} {key!r}"
+    return text if shared is None else f"{text} shared={float(shared)}"
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+def write(c: Codec, x: Tensor, ctx: Context) -> Message | None:
+    """Return the message of the only client, x of shape (d,); None if it is silent."""
+    fused = c.fused
+    if fused and fused.write:
+        return fused.write(x, ctx)
+    n_codes, n_scales = c.layout(ctx).of_one()
+    codes, scales = quantized(c, as_array(x)[None], ctx)
+    if n_codes == n_scales == 0:
+        return None
+    parts = c.coder(ctx).pack(codes[0, :n_codes]), scales[0, :n_scales].copy()
+    return Message(*(torch.from_numpy(part).to(x.device) for part in parts))
+
+
+def read(c: Codec, message: Message, ctx: Context) -> Tensor:
+    """Return the vector, float32 of shape (d,), that the only client has sent.
+
+    Raises:
+        ValueError: for a message that no client sends.
+    """
+    fused = c.fused
+    if fused and fused.read:
+        return fused.read(message, ctx)
+    data, scales = (as_array(part) for part in message)
+    codes = c.coder(ctx).unpack(data)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        values = c.dequantize(Symbols(codes[None], scales[None]), ctx)[0]
+    if not np.isfinite(values).all():
+        raise ValueError("payload stands for values beyond the largest float32")
+    return torch.from_numpy(values).to(message.codes.device)
+
+
+def size(c: Codec, ctx: Context) -> tuple[int, int]:
+    """Return the bytes of codes and the number of floats of the only client's message."""
+    return c.coder(ctx).size, c.layout(ctx).of_one()[1]
+
+
+def mean(
+    c: Codec, received: Received, d: int, n: int, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Return the sum of the vectors of messages over n, shape (d,), in their order.
+
+    It is computed in float64 and rounded to ``dtype`` once.
+
+    Raises:
+        ValueError: for a message that no client sends.
+    """
+    fused, sums = c.fused, c.sums
+    if sums and received:
+        (message, ctx), *_ = received
+        levels = np.stack([read_levels(c, sums, *each) for each in received])
+        added = sums.mean(levels, ctx.shared, ctx.key, n)
+        return torch.from_numpy(added).to(message.codes.device, dtype)
+    found = fused.mean(received, d, n, dtype) if fused and fused.mean else None
+    if found is not None:
+        return found
+    total = torch.zeros(d, dtype=torch.float64)
+    for message, ctx in received:
+        decoded = read(c, message, ctx)
+        total = total.to(decoded.device)
+        total += decoded
+    return (total / n).to(dtype)
+
+
+def read_levels(c: Codec, sums: Sums, message: Message, ctx: Context) -> Array:
+    """Return the signed integers of a message, shape (d,), which add up."""
+    fused = c.fused
+    if fused and fused.read_levels:
+        return fused.read_levels(message, ctx)
+    return sums.levels(c.coder(ctx).unpack(as_array(message.codes)))
+
+
+def quantized(c: Codec, rows: Array, ctx: Context) -> Symbols:
+    """Return the symbols of vectors of shape (..., c, d).
+
+    Raises:
+        ValueError: for NaN, infinity or floats beyond float32, naming the client.
+    """
+    check_finite(rows, ctx.clients)
+    with np.errstate(over="ignore"):  # what overflows float32 is refused below
+        symbols = c.quantize(rows, ctx)
+    check_scales(symbols.scales, ctx.clients)
+    return symbols
+
+
+def as_array(x: Tensor) -> Array:
+    """Return a tensor as an array in main memory."""
+    return np.asarray(x.detach().cpu().numpy())
+
+
+# --- what a server checks ------------------------------------------------------------------------
+
+
+def opened(
+    c: Codec,
+    payload: Payload,
+    client: int,
+    n_clients: int,
+    key: Key,
+    shared: object,
+    d: int | None,
+) -> tuple[Message, Context]:
+    """Return the message of a payload that is meant for these clients and this round."""
+    client, n_clients = checked_ids(client, n_clients)
+    if payload.compressor != c.name:
+        raise PayloadError(f"payload is from {payload.compressor!r}, not from {c.name!r}")
+    statistic = checked_statistic(c.name, c.before, shared)
+    if d is not None and payload.d != d:
+        raise PayloadError(f"client {client}: d = {payload.d}, expected {d}")
+    d = payload.d
+    if payload.tag != tag(c, d, client, n_clients, key, statistic):
+        also = "" if statistic is None else f", shared = {float(statistic)}"
+        raise PayloadError(
+            f"payload was made with other options, or for another d, n, client or round than "
+            f"d = {d}, n = {n_clients}, client = {client}, {key}{also}"
+        )
+    if d >= _MOST_COORDINATES:
+        raise PayloadError(f"no vector has d = {d} coordinates")
+    ctx = Context(d, np.array([client]), n_clients, key, statistic)
+    with refusing(d):
+        n_codes, n_scales = c.layout(ctx).of_one()
+        if n_codes == n_scales == 0:
+            raise ValueError(f"client {client} is silent in this round")
+        if len(payload.scales) != n_scales:
+            raise ValueError(f"expected {n_scales} scales, got {len(payload.scales)}")
+    return Message(payload.codes.detach(), payload.scales.detach()), ctx
+
+
+@contextmanager
+def refusing(d: int) -> Iterator[None]:
+    """Turn what reading raises into :class:`PayloadError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise PayloadError(str(error)) from None
+    except MemoryError:
+        raise PayloadError(f"no memory for d = {d} coordinates") from None
