@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cqlib.kernels import reference
 from cqlib.kernels.api import HostKernels, Kernels
-from cqlib.kernels.on_tensors import OnTensors
+from cqlib.kernels.api.on_tensors import OnTensors
 
 VARIABLE = "CQLIB_BACKEND"
 BACKENDS = ("reference", "cpu", "triton")

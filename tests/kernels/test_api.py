@@ -8,7 +8,7 @@ import pytest
 from cqlib import Key
 from cqlib.kernels import api, cpu, limits, reference
 from cqlib.kernels.api import HostKernels, Kernels
-from cqlib.kernels.on_tensors import OnTensors
+from cqlib.kernels.api.on_tensors import OnTensors
 from cqlib.kernels.reference import norms, one_bit, packing
 from tests.helpers import same_bits
 

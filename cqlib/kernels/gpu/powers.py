@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cqlib.kernels import cpu
-from cqlib.kernels.on_tensors import OnTensors
+from cqlib.kernels.api.on_tensors import OnTensors
 
 encode_powers = OnTensors(cpu).encode_powers
 decode_powers = OnTensors(cpu).decode_powers
