@@ -1,15 +1,14 @@
 """Numerical kernels: the rounding and packing that every compressor is built from.
 
 ``api``
-    the operations, said once: what they take, return and refuse;
+    the operations, said once: what they take, return and refuse; ``api.on_tensors`` makes kernels
+    of NumPy arrays take tensors;
 ``reference``
     what the bits are, in NumPy: slow, obvious, normative;
 ``cpu``
     the same bits by compiled loops (``cpu.compiled``), on several threads;
 ``gpu``
     the same bits on a GPU, by Triton (``gpu.compiled``);
-``on_tensors``
-    kernels of main memory that take tensors;
 ``dispatch``
     which of them runs;
 ``limits``

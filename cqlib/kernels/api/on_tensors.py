@@ -1,4 +1,4 @@
-"""The kernels of main memory with torch's tensors as arguments and results.
+"""Kernels of NumPy arrays with torch's tensors as arguments and results.
 
 A tensor in main memory is used where it lies. One on another device is copied to main memory, and
 the result is copied back.
