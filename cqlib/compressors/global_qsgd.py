@@ -56,6 +56,7 @@ class GlobalQSGD(Dithering):
     >>> c = GlobalQSGD(s=31)
     >>> c.bits(d=100, n=4)  # 63 signed levels in six bits, and the norm
     632.0
+    >>> import torch
     >>> c.statistic(torch.tensor([[3.0, 0.0], [1.0, -4.0]]))
     4.0
     """

@@ -75,15 +75,17 @@ def code_of_the_page() -> str:
 def added(tmp_path, monkeypatch):
     """Add files to the folder of compressors, as far as Python can tell."""
     monkeypatch.setattr(cqlib.compressors, "__path__", [*cqlib.compressors.__path__, str(tmp_path)])
-    modules = set(sys.modules)
+    added = []
 
     def add(**files):
         for name, text in files.items():
             (tmp_path / f"{name}.py").write_text(text)
+            added.append(f"cqlib.compressors.{name}")
 
     yield add
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for module in added:
+        sys.modules.pop(module, None)
+        vars(cqlib.compressors).pop(module.rpartition(".")[2], None)
 
 
 def test_names_are_those_of_the_library_in_the_order_of_its_tables():
