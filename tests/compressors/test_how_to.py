@@ -88,13 +88,14 @@ def added(tmp_path, monkeypatch):
         vars(cqlib.compressors).pop(module.rpartition(".")[2], None)
 
 
-def test_names_are_those_of_the_library_in_the_order_of_its_tables():
-    assert tuple(names()) == LIBRARY
+def test_names_begin_with_those_of_the_library_in_the_order_of_its_tables():
+    assert tuple(names())[: len(LIBRARY)] == LIBRARY
 
 
 def test_a_file_is_found_by_its_place_and_listed(added):
+    before = names()
     added(bucket_qsgd=code_of_the_page(), scaled_sign=SCALED_SIGN, helper="class Plain: ...\n")
-    assert names() == [*LIBRARY, "bucket_qsgd", "scaled_sign"]
+    assert set(names()) - set(before) == {"bucket_qsgd", "scaled_sign"}
     assert make("bucket_qsgd", s=7).s == 7
     assert type(make("scaled_sign")).__module__ == "cqlib.compressors.scaled_sign"
     listed = CliRunner().invoke(cli.app, ["compressors"])
