@@ -13,12 +13,13 @@ unexport PYTHONDONTWRITEBYTECODE # modules are compiled on first import, not by 
 
 BIN = .venv/bin
 
-.PHONY: help book sweep test lint bench clean
+.PHONY: help book sweep check test lint bench clean
 .NOTPARALLEL: # all targets share one .venv
 
 help:
 	@echo 'make book    install into .venv, run the notebooks, build the book, print its first page'
 	@echo 'make sweep   install, run the sweep of a file: make sweep SWEEP=sweeps/clients.yml'
+	@echo 'make check   install, lint, types and the fast tests: before every commit'
 	@echo 'make test    install, lint, build the book, run every test'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   install other libraries too, measure speed, save it in benchmarks/results'
@@ -38,6 +39,10 @@ book:
 sweep:
 	@sh tools/install.sh book
 	@$(BIN)/cqlib sweep $(if $(SWEEP),'$(SWEEP)') $(SWEEP_ARGS)
+
+# All tests but those marked slow, in less than two minutes.
+check: lint
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow' --doctest-modules tests cqlib cqbook $(PYTEST_ARGS)
 
 # The tests read the built book, so it is built first; unchanged, that takes seconds.
 test: lint
