@@ -66,12 +66,12 @@ def test_a_changed_file_changes_what_a_run_was_made_from(folder: Path) -> None:
     source = write(folder / "a.ipynb", "print(name)")
     path = folder / "x.svm"
     given = {"name": str(path)}
-    before, other = (Snapshot().key(source, each) for each in (given, {"name": "a9a"}))
+    before, other = (Snapshot().fingerprint(source, each) for each in (given, {"name": "a9a"}))
     path.write_text("+1 1:1\n-1 1:4\n")
-    assert Snapshot().key(source, given) != before
-    assert Snapshot().key(source, {"name": "a9a"}) == other
+    assert Snapshot().fingerprint(source, given) != before
+    assert Snapshot().fingerprint(source, {"name": "a9a"}) == other
     path.write_text("+1 1:1\n-1 1:2\n")
-    assert Snapshot().key(source, given) == before
+    assert Snapshot().fingerprint(source, given) == before
 
 
 def test_paths_in_a_sweep_file_start_at_its_folder(
@@ -80,7 +80,7 @@ def test_paths_in_a_sweep_file_start_at_its_folder(
     file = folder / "data_files_of_a_sweep.yml"
     file.write_text("notebook: quickstart\ngrid: {dataset: [x.svm, splice]}\n")
     monkeypatch.chdir("/")
-    jobs = [task.job for task in sweep.read(file).tasks.values()]
+    jobs = sweep.read(file).jobs.values()
     assert [job.parameters["dataset"] for job in jobs] == [str(folder / "x.svm"), "splice"]
     file.write_text("notebook: quickstart\ngrid: {dataset: [y.svm]}\n")
     with pytest.raises(sweep.SweepError, match="'dataset' names the data file .*y.svm, which is"):
