@@ -15,6 +15,8 @@ from cqlib.compressors import AB, average, make
 from tests.cases import CASES, STATISTICS, normal, spread
 from tests.helpers import Z, bernstein_radius, same_bits, standard_error
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = {(8, 12): 300, (5, 7): 250, (7, 3): 120, (4, 1): 100}
 ROUNDING = 1e-6  # relative: float32 scales and the grid of the decision
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.cases import CASES
 from tests.fuzzing import KINDS, attack, sent_by
 
+pytestmark = pytest.mark.slow
+
 every = pytest.mark.parametrize("c", CASES, ids=str)
 FOREIGN, DAMAGED, FORGED, SEALED = (bytes([KINDS.index(kind)]) for kind in KINDS)
 

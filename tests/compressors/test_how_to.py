@@ -141,6 +141,7 @@ def test_the_example_refuses_bad_options(added, bad):
         make("bucket_qsgd", **bad)
 
 
+@pytest.mark.slow
 def test_the_compressor_of_the_page_passes_the_tests_of_all(tmp_path):
     """In another process, in which it lies where all compressors lie."""
     new = tmp_path / "new"
@@ -184,6 +185,7 @@ def exchanged(rank, n, folder, d):
     return {s: exchange(x, compressor=c, key=Key(5), strategy=s).mean for s in strategies}
 
 
+@pytest.mark.slow
 def test_the_compressor_of_the_page_takes_two_shots(added, tmp_path):
     added(bucket_qsgd=code_of_the_page())
     n, d = 2, 3 * SHARD + 77

@@ -24,6 +24,8 @@ from cqbook import paths
 from cqbook.runs import locks, notebook
 from tests import slurm
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 900  # seconds for each step, which takes a few; only what is broken takes as long
 WORK = """
 import os, time

@@ -13,6 +13,8 @@ from cqbook.network.links import star, why_not
 from cqbook.network.timing import time_mean
 from cqlib.distributed.collectives import Group
 
+pytestmark = pytest.mark.slow
+
 REASON = why_not()
 here = pytest.mark.skipif(bool(REASON), reason=f"no emulated links: {REASON}")
 SCHEMES = (

@@ -8,6 +8,8 @@ from cqbook.network import extrapolation, figures, link_times, tuned
 from cqbook.network.training import METHODS, Task, Trial
 from cqlib.theory import Link
 
+pytestmark = pytest.mark.slow
+
 LINK = Link(1e-4, 12.5e6)
 
 # --- training ------------------------------------------------------------------------------------

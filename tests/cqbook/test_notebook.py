@@ -18,6 +18,8 @@ from cqbook.runs.imports import Sources
 from cqbook.runs.job import Job, is_current, planned
 from cqbook.runs.parameters import ParameterError, defaults
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 
 

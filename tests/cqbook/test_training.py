@@ -6,6 +6,8 @@ import pytest
 from cqbook.network.processes import on_ranks
 from cqbook.network.training import METHODS, Task, Trial, samples, train_all
 
+pytestmark = pytest.mark.slow
+
 TASK = Task("digits", hidden=16, batch=8, steps=6, evaluate_every=3)
 TRIALS = [Trial(method, 0.01, seed=3) for method in METHODS]
 

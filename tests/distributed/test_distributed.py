@@ -18,6 +18,8 @@ from cqlib.theory.collectives import Link
 from tests.cases import VARIANTS, spread
 from tests.helpers import same_bits
 
+pytestmark = pytest.mark.slow
+
 COMPRESSORS = [*map(make, names()), *VARIANTS]
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 EXPONENTIAL = make("global_qsgd", levels="exponential")

@@ -24,6 +24,8 @@ from cqlib.distributed.marina.handshake import agree
 from cqlib.distributed.marina.run import Plan, run
 from tests.helpers import same_bits
 
+pytestmark = pytest.mark.slow
+
 COMPRESSORS = [
     make("cq"),
     make("drive"),

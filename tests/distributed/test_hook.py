@@ -12,6 +12,8 @@ from cqlib.compressors import make
 from cqlib.distributed import DDPHook
 from tests.helpers import same_bits
 
+pytestmark = pytest.mark.slow
+
 WIDE = 64
 
 

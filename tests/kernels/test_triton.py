@@ -20,6 +20,8 @@ from cqlib.kernels import gpu
 from cqlib.kernels.gpu import compiled
 from cqlib.kernels.gpu.one_bit import places_of
 
+pytestmark = pytest.mark.slow
+
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SIZES = [1, 7, 123, 1024, 1500, 2050]
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

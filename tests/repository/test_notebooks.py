@@ -103,7 +103,7 @@ def test_nothing_is_defined_in_two_notebooks() -> None:
     homes: dict[str, set[str]] = {}
     for each in NOTEBOOKS:
         for name in definitions(nbformat.read(each, as_version=4)):
-            homes.setdefault(name, set()).add(notebook.notebook_name(each))
+            homes.setdefault(name, set()).add(notebook_name(each))
     assert not {name: found for name, found in homes.items() if len(found) > 1}
 
 
@@ -213,6 +213,7 @@ OLD_PROCESSOR = {
 }
 
 
+@pytest.mark.slow
 def test_results_are_those_of_the_reference_kernels(path: Path) -> None:
     """The stored outputs come from the compiled kernels; nbval compares them with the reference.
 

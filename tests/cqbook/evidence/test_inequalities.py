@@ -9,6 +9,8 @@ import pytest
 from cqbook.evidence import INEQUALITIES, attack, worst_input
 from cqbook.evidence.worst_inputs import FILE
 
+pytestmark = pytest.mark.slow
+
 each_inequality = pytest.mark.parametrize("name", INEQUALITIES)
 TOO_SMALL = [name for name, inequality in INEQUALITIES.items() if not inequality.valid]
 SLOW = [name for name in INEQUALITIES if "logistic" in name]
