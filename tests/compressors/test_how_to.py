@@ -11,9 +11,10 @@ import torch
 from click.testing import CliRunner
 
 import cqlib.compressors
-from cqbook import cli, paths
+from cqbook import paths
 from cqbook.book import compressors as tables
 from cqbook.book import wire
+from cqbook.cli.app import app
 from cqbook.network.processes import on_ranks
 from cqlib import Key
 from cqlib.compressors import make, names
@@ -98,7 +99,7 @@ def test_a_file_is_found_by_its_place_and_listed(added):
     assert set(names()) - set(before) == {"bucket_qsgd", "scaled_sign"}
     assert make("bucket_qsgd", s=7).s == 7
     assert type(make("scaled_sign")).__module__ == "cqlib.compressors.scaled_sign"
-    listed = CliRunner().invoke(cli.app, ["compressors"])
+    listed = CliRunner().invoke(app, ["compressors"])
     assert listed.exit_code == 0
     for name in ("bucket_qsgd", "scaled_sign"):
         assert name in listed.output

@@ -225,7 +225,7 @@ def test_bad_options_are_refused():
         DDPHook(make("cq"), seed=-1)
     with pytest.raises(ValueError, match="compressor must be a Compressor"):
         DDPHook("cq", seed=0)
-    with pytest.raises(ValueError, match="tree needs global_qsgd"):
+    with pytest.raises(ValueError, match="tree needs messages that add up as powers"):
         DDPHook(make("cq"), seed=0, strategy="tree")
     with pytest.raises(ValueError, match="second goes with the strategy two_shot"):
         DDPHook(make("cq"), seed=0, strategy="all_gather", second=make("iq"))
