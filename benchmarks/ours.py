@@ -14,7 +14,7 @@ from cqlib import compressors, problems
 from cqlib.kernels import cpu
 from cqlib.kernels.reference.packing import code_bytes
 from cqlib.keys import Stream
-from cqlib.methods.descend import mean_norm_sq
+from cqlib.methods.descend import average_norm_sq
 from cqlib.methods.marina import marina_init, marina_step
 
 Setup = Callable[[int, int], Operation]
@@ -79,7 +79,7 @@ def _gradients(n: int, d: int) -> Operation:
 
 def _squared_norm(n: int, d: int) -> Operation:
     gradients = rows(n, d).double()[None]
-    return lambda: mean_norm_sq(gradients)
+    return lambda: average_norm_sq(gradients)
 
 
 def _whole_round(n: int, d: int) -> Operation:
@@ -90,7 +90,7 @@ def _whole_round(n: int, d: int) -> Operation:
 
     def run() -> object:
         _, gradients = task.value_and_gradients(x - 0.1 * memory.direction)
-        return mean_norm_sq(gradients), marina_step(memory, gradients, **options)
+        return average_norm_sq(gradients), marina_step(memory, gradients, **options)
 
     return run
 
