@@ -156,7 +156,7 @@ def test_disagreements_are_named_on_every_rank():
     for rank, said in enumerate(on_ranks(3, disagreements)):
         assert said[0] == "agreed"
         own = "1" if rank == 2 else "0"
-        assert said[1].endswith(f"seed (rank 2 differ from rank 0; rank {rank} has {own})")
+        assert said[1].endswith(f"seed (rank 2 unlike rank 0; rank {rank} has {own})")
         assert "compressor (rank 2" in said[2] and "d (rank 2" in said[2]
         assert "the facts of rank 2 have other names" in said[3]
 

@@ -45,7 +45,7 @@ def agree(group: Group, facts: Mapping[str, object]) -> None:
     for k, (name, value) in enumerate(facts.items(), start=1):
         if bool(different[:, k].any()):
             ranks = _listed(different[:, k])
-            said.append(f"{name} ({ranks} differ from rank 0; rank {group.rank} has {value!r})")
+            said.append(f"{name} ({ranks} unlike rank 0; rank {group.rank} has {value!r})")
     raise GroupError("the processes do not agree on " + ", ".join(said))
 
 
