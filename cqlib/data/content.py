@@ -17,7 +17,7 @@ def content_sha256(X: Any, y: npt.ArrayLike) -> str:
     ``data`` as little-endian float64, without explicit zeros and with indices sorted.
 
     Args:
-        X: shape (N, d), a NumPy array or a SciPy sparse matrix; left as it is.
+        X: shape (N, d), a NumPy array or a SciPy sparse matrix; not changed.
         y: shape (N,), labels -1 and +1.
 
     Raises:

@@ -45,7 +45,7 @@ def load(name: str | os.PathLike[str]) -> Dataset:
             home.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: if the name is unknown.
         DataError: if a file cannot be read or is malformed; the message names the line.
         ImportError: if the set comes from scikit-learn, which is not installed.
 

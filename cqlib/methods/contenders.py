@@ -125,7 +125,7 @@ def iscc(
     name: str = "",
     constants: Constants = "paper",
 ) -> Contender:
-    r"""Weighted MARINA with importance sampling, one client a round, $q_i=L_i/\sum_jL_j$.
+    r"""Weighted MARINA with importance sampling, one client per round, $q_i=L_i/\sum_jL_j$.
 
     p and the stepsize come from $A=\omega+1$, $B=1$ and the weighted constants (Lemma 4).
 

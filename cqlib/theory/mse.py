@@ -149,7 +149,7 @@ def cq_covariance(y: float, z: float, n: int) -> float:
 
     Args:
         y: position of one client in its range, in [0, 1].
-        z: position of the other.
+        z: position of the other client.
         n: number of clients, at least 2.
 
     Raises:
