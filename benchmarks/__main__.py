@@ -12,18 +12,20 @@ from typing import Any
 import click
 from rich.console import Console
 
-from benchmarks import first_call, gpu, memory, ours, plan, save, tables
+from benchmarks import first_call, gpu, memory, ours, save, selection, tables
 from benchmarks.bars import bars
 from benchmarks.machine import machine
 from benchmarks.row import FAILED
 from cqbook import paths
 
 RESULTS = paths.root() / "benchmarks" / "results"
-QUICK_RESULTS = paths.root() / "build" / "benchmarks"  # never those that the book shows
+QUICK_RESULTS = paths.root() / "build" / "benchmarks"  # the book does not show these
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--quick", is_flag=True, help="Small sizes and few rounds: seconds, not minutes.")
+@click.option(
+    "--quick", is_flag=True, help="Small sizes and few repetitions: seconds, not minutes."
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -36,23 +38,23 @@ QUICK_RESULTS = paths.root() / "build" / "benchmarks"  # never those that the bo
     multiple=True,
     default=(1, 2),
     show_default=True,
-    help="Numbers of threads; others' libraries run with the first. Repeat for more.",
+    help="Numbers of threads; other libraries run with the first. Repeat for more.",
 )
 def main(quick: bool, out: Path | None, threads: tuple[int, ...]) -> None:
     """Measure speed against memcpy and against other libraries, print it and save it.
 
-    A missed bar or a library that is not installed is told and is no failure.
+    A missed bar or a library that is not installed is reported, but is not a failure.
     """
     started = time.monotonic()
     out = out or (QUICK_RESULTS if quick else RESULTS)
     facts = machine()  # first, for the load of the machine before the measurements
-    chosen = plan.quick() if quick else plan.full()
+    chosen = selection.quick() if quick else selection.full()
     rows = []
     with Console(stderr=True).status("starting") as status:
-        for row in chain(plan.rows(chosen, threads), plan.gpu_rows(chosen)):
+        for row in chain(selection.rows(chosen, threads), selection.gpu_rows(chosen)):
             rows.append(row)
             status.update(f"{row.name}, n = {row.n}, d = {row.d}: {row.status}")
-        status.update("first calls, memory, compiled programs")
+        status.update("first calls, memory, compiled kernels")
         first = [] if quick else first_call.first_calls(ours.FIRST_CALLS)
         used = [] if quick else memory.memory(ours.MEMORY, ours.LARGEST)
         compiled = {"rows": [], "why": "left out of a quick run"} if quick else gpu.compiled()

@@ -1,4 +1,4 @@
-"""What the project asks of itself, beside what was measured. Nothing fails for a missed bar."""
+"""The limits that the project wants to meet, with the measured values; a miss is no failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RATIOS = {
 _FLATNESS = 1.1
 _MILLISECONDS = {"cq simulated mean": 0.25, "marina step": 0.5}
 _TIMES_FASTER = {("marina step", "MiniFL CQ mean"): 500.0}
-_AT = "n = 100, d = 1024"  # where those two are measured
+_AT = "n = 100, d = 1024"  # of the bars in milliseconds
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ def ratio_bar(name: str) -> float | None:
 
 
 def has_bar(name: str, d: int) -> bool:
-    """Return whether a row of ours has a bar, so that it deserves more rounds."""
+    """Return whether a row of ours has a bar, so that it is measured more often."""
     return (name in _RATIOS and d == D_BAR) or name in _MILLISECONDS
 
 
 def bars(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return all bars with what rows of one thread say of them."""
+    """Return all bars, with the values from the rows of one thread."""
     single = [r for r in rows if r.status == MEASURED and r.threads == 1]
     ours = [r for r in single if r.who == "cqlib"]
     found = [

@@ -1,4 +1,4 @@
-"""What is measured: one operation on vectors of d coordinates with n clients."""
+"""A measured case: one operation on vectors of d coordinates with n clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 Operation = Callable[[], Any]
 
-D_BAR = 2**24  # where speeds are compared with the bars
+D_BAR = 2**24  # at which speeds are compared with the bars
 SIZES = tuple(2**i for i in range(14, 27, 2))
 
 
@@ -17,15 +17,15 @@ class Case:
     """An operation, how it is set up, and where it is measured.
 
     Args:
-        name: what rows and bars call it.
-        what: one line for the reader.
-        setup: from n and d to the operation, inputs and outputs made and touched.
-        bits: held per coordinate by what the operation returns.
+        name: its name in rows and bars.
+        what: a description of one line.
+        setup: makes the operation for n and d; memory of inputs and outputs has been touched.
+        bits: bits per coordinate of the operation's result.
         n: number of clients.
         sizes: the d at which it is measured.
         counts: numbers of clients, if they are varied; then d is the first of ``sizes``.
-        joint: whether the operation reads n vectors of d floats, and not one.
-        against: name of our case that does the same, for cases of other libraries.
+        joint: whether the operation reads n vectors of d floats instead of one.
+        against: for cases of other libraries, the name of our case that does the same.
     """
 
     name: str
@@ -45,5 +45,5 @@ class Case:
         return [(self.n, d) for d in self.sizes]
 
     def coordinates(self, n: int, d: int) -> int:
-        """Return how many floats are read, or for a mean of messages written."""
+        """Return the number of floats that are read, or, by a mean of messages, written."""
         return n * d if self.joint else d

@@ -1,4 +1,4 @@
-"""Measurements that need a process of their own, and how they come back: as a line of JSON."""
+"""Measurements in a process of their own, which returns them as a line of JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cqbook import paths
 def run(module: str, *arguments: object, env: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run a module of this package in a fresh process and return the JSON that it prints last.
 
-    A process that fails gives its last words under "error".
+    If the process fails, the last line of its errors is returned under "error".
     """
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
@@ -26,6 +26,6 @@ def run(module: str, *arguments: object, env: Mapping[str, str] | None = None) -
         check=False,
     )
     if done.returncode != 0:
-        words = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        return {"error": words}
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        return {"error": last}
     return json.loads(done.stdout.splitlines()[-1])

@@ -19,7 +19,7 @@ _BY_CLIENTS = (FLAT.name, "mean by n", "cq simulated mean by n")
 
 
 def throughput(rows: Iterable[Row]) -> str:
-    """Draw ours and the others', each with memcpy, against d; one thread. Return SVG."""
+    """Draw the speed of cqlib and of others, with memcpy, against d; one thread. Return SVG."""
     use_style()
     found = _measured(rows)
     fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.4), sharey=True)
@@ -53,30 +53,30 @@ def _measured(rows: Iterable[Row]) -> list[Row]:
 
 
 def _line(ax: Axes, rows: Sequence[Row], variable: str, label: str) -> None:
-    """One line with the quartiles as a band."""
+    """Draw one line, with the quartiles as a band."""
     rows = sorted(rows, key=lambda r: getattr(r, variable))
     if not rows:
         return
     x = [getattr(r, variable) for r in rows]
     middle, low, high = (
-        [_served(r) / (getattr(r, seconds) or 1) / 1e9 for r in rows]
+        [_processed(r) / (getattr(r, seconds) or 1) / 1e9 for r in rows]
         for seconds in ("median", "quartile3", "quartile1")
     )
     (line,) = ax.plot(x, middle, marker="o", markersize=3, label=label)
     ax.fill_between(x, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
 
 
-def _served(r: Row) -> int:
-    """Coordinates that a call serves; of all messages, where their number is varied."""
+def _processed(r: Row) -> int:
+    """Coordinates that a call processes; those of all messages, where n is varied."""
     of_all = r.name in _BY_CLIENTS and r.name != FLAT.name
     return (r.n or 0) * (r.d or 0) if of_all else r.coordinates or 0
 
 
 def _copies(ax: Axes, rows: Sequence[Row]) -> None:
-    """The line of memcpy: what was timed beside the CQ encoder."""
-    beside = sorted((r for r in rows if r.name == "cq encode"), key=lambda r: r.d or 0)
-    speed = [(r.coordinates or 0) / (r.memcpy_median or 1) / 1e9 for r in beside]
-    ax.plot([r.d or 0 for r in beside], speed, label="memcpy")
+    """Draw the line of memcpy, as timed with the CQ encoder."""
+    timed = sorted((r for r in rows if r.name == "cq encode"), key=lambda r: r.d or 0)
+    speed = [(r.coordinates or 0) / (r.memcpy_median or 1) / 1e9 for r in timed]
+    ax.plot([r.d or 0 for r in timed], speed, label="memcpy")
 
 
 def _svg(fig: Figure) -> str:

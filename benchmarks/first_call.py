@@ -1,4 +1,4 @@
-"""How long the first call of a process takes: compiling, or loading from Numba's cache."""
+"""Time of the first call in a process: compiling, or loading from Numba's cache."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SIZE = (16, 2**16)  # n and d
 
 
 def first_calls(names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Measure cases in fresh processes, with an empty cache and then with the one that is left.
+    """Measure cases in fresh processes, with an empty cache and then with the filled one.
 
     Returns:
-        Rows with the seconds of the imports, of the first call and of the second.
+        Rows with the seconds of the imports, of the first call and of the second call.
     """
     rows = []
     for name in names:
@@ -42,8 +42,8 @@ def main() -> None:
     operation()
     first = time.perf_counter()
     operation()
-    second = time.perf_counter()
-    seconds = (imported - _START, first - imported, second - first)
+    repeated = time.perf_counter()
+    seconds = (imported - _START, first - imported, repeated - first)
     print(json.dumps(dict(zip(("import_s", "first_s", "second_s"), seconds, strict=True))))
 
 

@@ -1,4 +1,4 @@
-"""The Triton programs on a CUDA device, against a copy on that device. Without one, nothing."""
+"""The Triton kernels on a CUDA device, compared with a copy on that device."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _read_drive(device: str) -> Setup:
 
 
 def cases(device: str = "cuda", sizes: tuple[int, ...] = SIZES) -> tuple[Case, ...]:
-    """Return what is measured on a device."""
+    """Return the cases that are measured on a device."""
     encode = "round and pack, into out="
     listed = (
         ("iq encode", encode, _encode(device, correlated=False), 1),
@@ -170,7 +170,7 @@ def cuda_clock(operation: Operation, calls: int) -> tuple[float, float]:
 
 
 def compiled() -> dict[str, Any]:
-    """Return what the programs are compiled to, which needs Triton but no GPU."""
+    """Return the report on the compiled kernels, which needs Triton but no GPU."""
     command = [sys.executable, "-m", "benchmarks.gpu_report", "--json"]
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

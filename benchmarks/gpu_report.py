@@ -1,11 +1,10 @@
-"""What the Triton programs become on GPUs, found without one.
+"""A report on the machine code of the Triton kernels, made without a GPU.
 
-``python -m benchmarks.gpu_report`` compiles all of ``kernels.gpu.compiled``, in the variants that
-are listed here, for sm_80, sm_90 and sm_100 down to machine code, and prints the registers, the
-shared memory and the spills of each, and an **estimate** of its speed: the smaller of what the
-memory bandwidth allows, each byte moved once, and what the schedulers allow, every machine
-instruction issued once. Nothing here is measured on a GPU; ``benchmarks/`` does that where there is
-one.
+``python -m benchmarks.gpu_report`` compiles all of ``kernels.gpu.compiled``, in the variants listed
+here, for sm_80, sm_90 and sm_100. It prints registers, shared memory and spills of each, and an
+**estimate** of its speed: the smaller of two limits, that of the memory bandwidth if each byte is
+moved once, and that of the schedulers if every instruction is issued once. It measures nothing on a
+GPU; ``benchmarks.gpu`` does.
 """
 
 from __future__ import annotations
@@ -33,36 +32,36 @@ class Machine(NamedTuple):
     processors: int  # streaming multiprocessors
     gigahertz: float  # boost clock
     gigabytes_per_second: float
-    warps: int  # that a processor holds at most
-    shared_kilobytes: int  # of a processor, that programs can have
+    warps: int  # most that a processor holds
+    shared_kilobytes: int  # of a processor, available to kernels
 
 
-# From NVIDIA's data sheets and tuning guides, but for the clock of the B200, which is the H100's.
+# From NVIDIA's data sheets and tuning guides; for the B200, with the clock of the H100.
 MACHINES = {
     80: Machine("A100 80 GB SXM", 108, 1.41, 2039, 64, 164),
     90: Machine("H100 SXM", 132, 1.98, 3350, 64, 228),
     100: Machine("B200", 148, 1.98, 8000, 64, 228),
 }
-_REGISTERS = 65_536  # of a processor, given out in units of 256 to a warp
-_RESERVED_SHARED = 1024  # bytes that the system takes of each program's shared memory
+_REGISTERS = 65_536  # of a processor; a warp gets them in units of 256
+_RESERVED_SHARED = 1024  # bytes of each block's shared memory that the system takes
 _THREADS = 128
-_SCHEDULERS = 4  # of a processor, each issues one instruction for 32 lanes a cycle
+_SCHEDULERS = 4  # of a processor; each issues one instruction for 32 lanes per cycle
 
 
-class Program(NamedTuple):
-    """One program with fixed options, and how its cost is counted."""
+class Variant(NamedTuple):
+    """One kernel with fixed options, and the counts for its cost."""
 
     name: str  # file of ``kernels.gpu.compiled``, and function without "_kernel"
     options: dict[str, Any]
     types: dict[str, str]
-    coordinates: float  # that a thread serves
-    bytes: float  # that one coordinate moves
-    loops: bool = False  # how often an instruction runs, its number in the code does not say
+    coordinates: float  # that a thread processes
+    bytes: float  # moved per coordinate
+    loops: bool = False  # then instructions run more often than they stand in the code
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What became of a program on one architecture."""
+    """A kernel compiled for one architecture."""
 
     kernel: str
     options: str
@@ -72,14 +71,14 @@ class Compiled:
     spilled_bytes: int
     contractions: int  # fused multiply-adds in the intermediate code
     instructions: int
-    occupancy: float  # share of the warps that fit, by registers and shared memory
+    occupancy: float  # share of the warps for which registers and shared memory suffice
     bytes_per_coordinate: float
     memory_limit: float  # 10^9 coordinates a second, an estimate
-    issue_limit: float | None  # likewise; unknown for programs with loops
+    issue_limit: float | None  # likewise; unknown for kernels with loops
 
 
-def programs() -> list[Program]:
-    """Return all programs; n = 16 messages stand for many."""
+def variants() -> list[Variant]:
+    """Return all variants; a mean is over n = 16 messages."""
     x, codes, scale, i32 = "*fp32", "*u8", "*fp32", "i32"
     keys = dict.fromkeys(("k0", "k1", "s0", "s1", "n", "d"), i32)
     n = 16
@@ -102,74 +101,74 @@ def programs() -> list[Program]:
     f64, wide_out = {"x_ptr": "*fp64"}, {"out_ptr": "*fp64"}
     wide = f64 | wide_out
     return [
-        Program("one_bit.encode", {"CORRELATED": False, "BLOCK": 128}, encode, 8, 4 + 1 / 8),
-        Program("one_bit.encode", {"CORRELATED": True, "BLOCK": 128}, encode, 8, 4 + 17 / 128),
-        Program("one_bit.sigma", {"BLOCK": 128}, places, 1024, 8 / 1024, True),
-        Program("one_bit.decode", {"BLOCK": 128}, decode, 8, 4 + 1 / 8),
-        Program("one_bit.mean", {"EQUAL": True, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
-        Program("one_bit.mean", {"EQUAL": False, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
-        Program("levels.levels", {"WIDTH": 0, "BLOCK": 128}, integers, 8, 4 + 1),
-        Program("levels.levels", {"WIDTH": 4, "BLOCK": 128}, packed, 8, 4 + 1 / 2),
-        Program("levels.pack", {"WIDTH": 0, "BLOCK": 128}, packed, 5, 4 + 1 / 5),
-        Program("levels.pack", {"WIDTH": 4, "BLOCK": 128}, packed, 2, 4 + 1 / 2),
-        Program("levels.unpack", {"WIDTH": 0, "BLOCK": 128}, unpack, 1, 4 + 1 / 5),
-        Program("levels.unpack", {"WIDTH": 4, "BLOCK": 128}, unpack, 1, 4 + 1 / 2),
-        Program("hadamard.sign_words", {"BLOCK": 128}, words, 128, 1 / 8),
-        Program("hadamard.rotate", tile, rotate, 16, 8 + 1 / 8),
-        Program("hadamard.stages", {"COLUMNS": 16, "SIZE": 2048, "STAGES": 7}, far, 16, 8),
-        Program("hadamard.signs", {"BLOCK": 128}, signs, 8, 4 + 1 / 8),
-        Program("hadamard.spread", tile, spread, 16, 4 + 1 / 8),
-        Program("hadamard.values", {"BLOCK": 128}, values, 1, 8 + 1 / 8),
-        Program("hadamard.stages", {"COLUMNS": 1, **tile}, far, 16, 8),
-        Program("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold, 16, 4 + 1),
-        Program("sums.fold", {"SQUARE": False, "FAR": False, "BLOCK": 256}, fold | wide, 16, 8 + 1),
-        Program("sums.fold", {"SQUARE": False, "FAR": True, "BLOCK": 8}, fold | wide, 8, 8 + 1),
+        Variant("one_bit.encode", {"CORRELATED": False, "BLOCK": 128}, encode, 8, 4 + 1 / 8),
+        Variant("one_bit.encode", {"CORRELATED": True, "BLOCK": 128}, encode, 8, 4 + 17 / 128),
+        Variant("one_bit.sigma", {"BLOCK": 128}, places, 1024, 8 / 1024, True),
+        Variant("one_bit.decode", {"BLOCK": 128}, decode, 8, 4 + 1 / 8),
+        Variant("one_bit.mean", {"EQUAL": True, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
+        Variant("one_bit.mean", {"EQUAL": False, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
+        Variant("levels.levels", {"WIDTH": 0, "BLOCK": 128}, integers, 8, 4 + 1),
+        Variant("levels.levels", {"WIDTH": 4, "BLOCK": 128}, packed, 8, 4 + 1 / 2),
+        Variant("levels.pack", {"WIDTH": 0, "BLOCK": 128}, packed, 5, 4 + 1 / 5),
+        Variant("levels.pack", {"WIDTH": 4, "BLOCK": 128}, packed, 2, 4 + 1 / 2),
+        Variant("levels.unpack", {"WIDTH": 0, "BLOCK": 128}, unpack, 1, 4 + 1 / 5),
+        Variant("levels.unpack", {"WIDTH": 4, "BLOCK": 128}, unpack, 1, 4 + 1 / 2),
+        Variant("hadamard.sign_words", {"BLOCK": 128}, words, 128, 1 / 8),
+        Variant("hadamard.rotate", tile, rotate, 16, 8 + 1 / 8),
+        Variant("hadamard.stages", {"COLUMNS": 16, "SIZE": 2048, "STAGES": 7}, far, 16, 8),
+        Variant("hadamard.signs", {"BLOCK": 128}, signs, 8, 4 + 1 / 8),
+        Variant("hadamard.spread", tile, spread, 16, 4 + 1 / 8),
+        Variant("hadamard.values", {"BLOCK": 128}, values, 1, 8 + 1 / 8),
+        Variant("hadamard.stages", {"COLUMNS": 1, **tile}, far, 16, 8),
+        Variant("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold, 16, 4 + 1),
+        Variant("sums.fold", {"SQUARE": False, "FAR": False, "BLOCK": 256}, fold | wide, 16, 8 + 1),
+        Variant("sums.fold", {"SQUARE": False, "FAR": True, "BLOCK": 8}, fold | wide, 8, 8 + 1),
         # Arguments of float64, and the widest symbols.
-        Program(
+        Variant(
             "one_bit.encode", {"CORRELATED": True, "BLOCK": 128}, encode | f64, 8, 8 + 17 / 128
         ),
-        Program("one_bit.decode", {"BLOCK": 128}, decode | wide_out, 8, 8 + 1 / 8),
-        Program(
+        Variant("one_bit.decode", {"BLOCK": 128}, decode | wide_out, 8, 8 + 1 / 8),
+        Variant(
             "one_bit.mean", {"EQUAL": False, "BLOCK": 128}, mean | wide_out, 8, 8 + n / 8, True
         ),
-        Program("levels.levels", {"WIDTH": 18, "BLOCK": 128}, packed | f64, 8, 8 + 18 / 8),
-        Program("levels.unpack", {"WIDTH": 18, "BLOCK": 128}, unpack | wide_out, 1, 8 + 18 / 8),
-        Program("hadamard.rotate", tile, rotate | f64, 16, 12 + 1 / 8),
-        Program("hadamard.values", {"BLOCK": 128}, values | wide_out, 1, 12 + 1 / 8),
-        Program("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold | f64, 16, 8 + 1),
+        Variant("levels.levels", {"WIDTH": 18, "BLOCK": 128}, packed | f64, 8, 8 + 18 / 8),
+        Variant("levels.unpack", {"WIDTH": 18, "BLOCK": 128}, unpack | wide_out, 1, 8 + 18 / 8),
+        Variant("hadamard.rotate", tile, rotate | f64, 16, 12 + 1 / 8),
+        Variant("hadamard.values", {"BLOCK": 128}, values | wide_out, 1, 12 + 1 / 8),
+        Variant("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold | f64, 16, 8 + 1),
     ]
 
 
 def compile_all() -> Iterator[Compiled]:
-    """Compile every program for every architecture; takes some ten seconds.
+    """Compile every variant for every architecture; this takes about ten seconds.
 
     Raises:
-        RuntimeError: if Triton is set to interpret programs, which leaves nothing to compile.
+        RuntimeError: if Triton is set to interpret kernels instead of compiling them.
     """
     if os.environ.get("TRITON_INTERPRET") == "1":
-        raise RuntimeError("unset TRITON_INTERPRET: interpreted programs cannot be compiled")
-    for program in programs():
+        raise RuntimeError("unset TRITON_INTERPRET: interpreted kernels cannot be compiled")
+    for variant in variants():
         for architecture in MACHINES:
-            yield _compiled(program, architecture)
+            yield _compiled(variant, architecture)
 
 
-def _compiled(program: Program, architecture: int) -> Compiled:
+def _compiled(variant: Variant, architecture: int) -> Compiled:
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     from cqlib.kernels.gpu.launch import OPTIONS
 
-    module, name = program.name.split(".")
+    module, name = variant.name.split(".")
     function = getattr(import_module(f"cqlib.kernels.gpu.compiled.{module}"), f"{name}_kernel")
     names = function.arg_names
-    signature = {name: program.types.get(name, "constexpr") for name in names}
+    signature = {name: variant.types.get(name, "constexpr") for name in names}
     aligned = {
         (i,): [["tt.divisibility", 16]]
         for i, name in enumerate(names)
         if signature[name].startswith("*")
     }
-    constants = {(names.index(name),): value for name, value in program.options.items()}
+    constants = {(names.index(name),): value for name, value in variant.options.items()}
     source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
     options = {"num_warps": _THREADS // 32, **OPTIONS}
     result = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
@@ -178,7 +177,9 @@ def _compiled(program: Program, architecture: int) -> Compiled:
     registers, stack, local = (
         int(_found(rf"{what}:(\d+)", usage)) for what in ("REG", "STACK", "LOCAL")
     )
-    shared = result.metadata.shared  # asked for at the launch, so that the code does not say
+    shared = (
+        result.metadata.shared
+    )  # requested at the launch, so that the machine code does not show it
     machine_code = _inspect(tools / "cuobjdump", "-sass", result.asm["cubin"])
     instructions = len(
         re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?!\s|NOP)", machine_code, re.MULTILINE)
@@ -190,10 +191,10 @@ def _compiled(program: Program, architecture: int) -> Compiled:
     resident = min(by_registers, by_shared, machine.warps // warps) * warps
     issued = machine.processors * _SCHEDULERS * 32 * machine.gigahertz
     return Compiled(
-        kernel=program.name,
+        kernel=variant.name,
         options=" ".join(
-            [f"{k.lower()}={v}" for k, v in program.options.items() if k != "BLOCK"]
-            + [f"{k.removesuffix('_ptr')}:f64" for k, v in program.types.items() if v == "*fp64"]
+            [f"{k.lower()}={v}" for k, v in variant.options.items() if k != "BLOCK"]
+            + [f"{k.removesuffix('_ptr')}:f64" for k, v in variant.types.items() if v == "*fp64"]
         ),
         architecture=architecture,
         registers=registers,
@@ -202,9 +203,9 @@ def _compiled(program: Program, architecture: int) -> Compiled:
         contractions=len(re.findall(r"\bfma\.", result.asm["ptx"])),
         instructions=instructions,
         occupancy=resident / machine.warps,
-        bytes_per_coordinate=program.bytes,
-        memory_limit=machine.gigabytes_per_second / program.bytes,
-        issue_limit=None if program.loops else issued * program.coordinates / instructions,
+        bytes_per_coordinate=variant.bytes,
+        memory_limit=machine.gigabytes_per_second / variant.bytes,
+        issue_limit=None if variant.loops else issued * variant.coordinates / instructions,
     )
 
 
@@ -219,7 +220,7 @@ def _inspect(tool: Path, option: str, cubin: bytes) -> str:
 def _found(pattern: str, text: str) -> str:
     match = re.search(pattern, text)
     if match is None:
-        raise RuntimeError(f"cuobjdump says nothing of {pattern} in {text!r}")
+        raise RuntimeError(f"the output of cuobjdump has no {pattern}: {text!r}")
     return match[1]
 
 

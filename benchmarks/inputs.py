@@ -1,4 +1,4 @@
-"""The vectors that are compressed; the same for every operation of one size."""
+"""The vectors to compress, the same for every operation of one size."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def vector(d: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def target(d: int) -> NDArray[np.float32]:
-    """Return room for d floats, touched."""
+    """Return an array of d floats to write into, whose memory has been touched."""
     return np.ones(d, dtype=np.float32)
 
 
 def tensor(d: int) -> torch.Tensor:
-    """Return :func:`vector` as a tensor on the same memory."""
+    """Return :func:`vector` as a tensor that shares its memory."""
     return torch.from_numpy(vector(d))
 
 
@@ -42,5 +42,5 @@ def codes(n: int, d: int) -> NDArray[np.uint8]:
 
 
 def filled(shape: Any, dtype: Any) -> NDArray[Any]:
-    """Return an array whose memory has been touched, to write into."""
+    """Return an array to write into, whose memory has been touched."""
     return np.ones(shape, dtype=dtype)

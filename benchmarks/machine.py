@@ -1,4 +1,4 @@
-"""What the measurements were made on and with."""
+"""The machine and the software of the measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timing: several operations in turn, round by round, so that all meet the same machine."""
+"""Timing: operations take turns, so that the machine's state affects all of them alike."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 
 from benchmarks.case import Operation
 
-Clock = Callable[[Operation, int], tuple[float, float]]  # operation, calls to wall, processor time
+Clock = Callable[
+    [Operation, int], tuple[float, float]
+]  # (operation, calls) -> wall-clock and processor seconds
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure.
+    """How long each row is measured.
 
     Args:
-        rounds: of every operation, fewer if the budget is spent.
-        fewest: rounds that are measured whatever they take.
-        sample: seconds that one sample lasts at least; fast operations are called repeatedly.
+        rounds: samples of every operation; fewer if the budget does not allow them.
+        fewest: samples that are taken in any case.
+        sample: least seconds of a sample; fast operations are called repeatedly.
         budget: seconds for one row.
-        longest: seconds that one call may be expected to last; longer ones are not measured.
+        longest: calls that should take more seconds are not measured.
     """
 
     rounds: int = 9
@@ -40,11 +42,11 @@ class Effort:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one call, one number a round, and the processors that were busy."""
+    """Seconds of one call, a number per sample, and the number of busy processors."""
 
     seconds: tuple[float, ...]
     cores: float
-    calls: int = 1  # in a round
+    calls: int = 1  # in a sample
 
     @property
     def best(self) -> float:
@@ -56,7 +58,7 @@ class Timing:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The first and the third."""
+        """The first and the third quartile."""
         if len(self.seconds) == 1:
             return self.seconds[0], self.seconds[0]
         first, _, third = quantiles(self.seconds, n=4, method="inclusive")
@@ -64,7 +66,7 @@ class Timing:
 
 
 def cpu_clock(operation: Operation, calls: int) -> tuple[float, float]:
-    """Return seconds by the wall and seconds of all processors, of all calls together."""
+    """Return wall-clock seconds and processor seconds of all calls together."""
     busy, start = time.process_time(), time.perf_counter()
     for _ in range(calls):
         operation()
@@ -99,6 +101,6 @@ def interleaved(
 
 
 def memcpy(source: NDArray[np.float32], target: NDArray[np.float32]) -> Operation:
-    """Return the C library's copy of one vector to another, by one thread."""
+    """Return the C library's copy of one vector to another, with one thread."""
     to, of = (array.ctypes.data_as(ctypes.c_void_p) for array in (target, source))
     return partial(ctypes.memmove, to, of, source.nbytes)

@@ -1,7 +1,8 @@
-"""How much memory one call takes beyond its inputs and ``out``: the resident peak, and NumPy's own.
+"""Memory of one call beyond its inputs and ``out``: the resident peak, and NumPy's own.
 
-The peak is the kernel's (VmHWM), reset after warming up on a small vector, with all inputs and
-outputs touched; Linux only. ``tracemalloc`` sees what Python and NumPy allocate, not torch.
+The resident peak is the operating system's (VmHWM), reset after a call on a small vector and after
+all inputs and outputs have been touched; Linux only. NumPy's own peak is that of ``tracemalloc``,
+which sees allocations of Python and NumPy, but not of torch.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ def memory(names: tuple[str, ...], d: int) -> list[dict[str, Any]]:
     """Measure one call of each case in a process of its own.
 
     Returns:
-        Rows with bytes: of the input (d floats), of what the call holds or returns at its
-        stated bits a coordinate, the growth of the resident peak, NumPy's peak.
+        Rows with sizes in bytes: the input (d floats), the result (at the case's bits per
+        coordinate), the growth of the resident peak, and NumPy's peak.
     """
     return [{"name": name, "d": d, **child.run("memory", name, d)} for name in names]
 
 
 def resident(field: str) -> int:
-    """Return bytes of a field of the process's status: VmRSS now, VmHWM at its highest."""
+    """Return a field of the process's status in bytes: VmRSS is the size now, VmHWM the peak."""
     for line in _STATUS.read_text(encoding="utf-8").splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
@@ -47,7 +48,7 @@ def main() -> None:
     case, d = ours.find(sys.argv[1]), int(sys.argv[2])
     case.setup(case.n, _SMALL)()
     operation = case.setup(case.n, d)
-    _RESET.write_text("5")  # the highest so far becomes what it is now
+    _RESET.write_text("5")  # sets the peak to the present size
     before = resident("VmRSS")
     kept = operation()
     growth = resident("VmHWM") - before

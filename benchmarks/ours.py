@@ -1,4 +1,4 @@
-"""What is measured of this library. To add something, add an entry to ``CASES``."""
+"""The measured operations of this library. To add one, add an entry to ``CASES``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cqlib import compressors, problems
 from cqlib.kernels import cpu
 from cqlib.kernels.reference.packing import code_bytes
 from cqlib.keys import Stream
-from cqlib.methods.descend import mean_norm_sq
+from cqlib.methods.descend import average_norm_sq
 from cqlib.methods.marina import marina_init, marina_step
 
 Setup = Callable[[int, int], Operation]
@@ -59,7 +59,7 @@ def _mean_call(name: str) -> Setup:
 
 
 def _marina_step(n: int, d: int) -> Operation:
-    """A compressed round on given gradients, float64 and a batch of one, as the simulator has."""
+    """A compressed round on given gradients, float64 and a batch of one, as in the simulator."""
     X, compressor, p = rows(n, d).double()[None], compressors.make("cq"), 0.01
     memory = marina_init(X, key=KEY).memory
     gradients = X.roll(1, dims=-1)
@@ -79,18 +79,18 @@ def _gradients(n: int, d: int) -> Operation:
 
 def _squared_norm(n: int, d: int) -> Operation:
     gradients = rows(n, d).double()[None]
-    return lambda: mean_norm_sq(gradients)
+    return lambda: average_norm_sq(gradients)
 
 
 def _whole_round(n: int, d: int) -> Operation:
-    """What the loop of a method does from one iterate to the next."""
+    """The loop of a method from one iterate to the next."""
     task, x = _quadratic(n, d)
     options = {"key": KEY, "compressor": compressors.make("cq"), "p": 0.01}
     memory = marina_init(task.gradients(x), key=KEY).memory
 
     def run() -> object:
         _, gradients = task.value_and_gradients(x - 0.1 * memory.direction)
-        return mean_norm_sq(gradients), marina_step(memory, gradients, **options)
+        return average_norm_sq(gradients), marina_step(memory, gradients, **options)
 
     return run
 
@@ -143,7 +143,7 @@ def _read_levels_kernel(levels: int) -> Setup:
 
 def _transform_kernel(n: int, d: int) -> Operation:
     zeros = filled((1, d), np.float32)
-    zeros[:] = 0  # transformed over and over, other numbers would overflow
+    zeros[:] = 0  # repeated transforms of other numbers would overflow
     return lambda: cpu.transform(zeros, out=zeros)
 
 
@@ -209,7 +209,7 @@ CASES = (
          sizes=(2**18,), counts=CLIENTS),
 )  # fmt: skip
 
-# Measured in one loop, because they are compared with each other.
+# Timed in turn, because they are compared with each other.
 FLAT = Case("cq encode by n", "round and pack, into out=", _encode_kernel(correlated=True), 1,
             sizes=(2**20,), counts=(2, 16, 128, 1024, 10**6))  # fmt: skip
 FIRST_CALLS = ("iq call", "cq call", "dithering call", "drive call", "cq simulated mean")

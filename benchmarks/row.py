@@ -1,4 +1,4 @@
-"""One measured speed, and how it is written down."""
+"""One measured speed, as a row of the results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MEASURED, NOT_RUN, MISSING, FAILED = "measured", "not run", "not installed", "fa
 class Row:
     """A case at one n and d with one number of threads.
 
-    Times are seconds of one call. Ratios are the time of memcpy, from the same rounds, over that of
-    the operation: 1 is as fast as copying the floats. Fields are None where nothing was measured.
+    Times are seconds of one call. Ratios are the time of memcpy over that of the operation, both
+    timed in turn: 1 is as fast as copying the floats. Fields are None if not measured.
     """
 
     who: str
@@ -81,14 +81,14 @@ def unmeasured(who: str, case: Case, n: int, d: int, *, threads: int, status: st
 
 
 def rounded(record: Any) -> Any:
-    """Return numbers of a record with six significant digits, which is more than they are worth."""
+    """Return a record with its numbers rounded to six significant digits."""
     if isinstance(record, dict):
-        return {key: rounded(value) for key, value in record.items()}
+        return {name: rounded(value) for name, value in record.items()}
     if isinstance(record, (list, tuple)):
         return [rounded(value) for value in record]
     return float(f"{record:.6g}") if isinstance(record, float) else record
 
 
 def records(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return rows as JSON has them."""
+    """Return rows as dictionaries for JSON."""
     return [rounded(asdict(row)) for row in rows]

@@ -1,4 +1,4 @@
-"""The saved files of a run, each written whole or not at all."""
+"""The saved files of a run, each written completely or not at all."""
 
 from __future__ import annotations
 

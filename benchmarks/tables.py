@@ -18,7 +18,7 @@ _HEADERS = ("n", "d", "threads", "rounds", "median ms", "quartiles", "Gc/s best"
 
 
 def speeds(rows: Iterable[Row]) -> Table:
-    """Return every row with a number."""
+    """Return the table of measured rows."""
     title = "Speed in 10^9 coordinates a second; x memcpy: 1 is as fast as copying the floats"
     table = Table("what", title=title, box=box.SIMPLE_HEAD, padding=0)
     for header in _HEADERS:
@@ -38,7 +38,7 @@ def speeds(rows: Iterable[Row]) -> Table:
 
 
 def unmeasured(rows: Iterable[Row]) -> Table:
-    """Return what has no number, and why."""
+    """Return the table of rows that were not measured, with the reasons."""
     table = Table("not measured", "n", "d", "why", box=box.SIMPLE_HEAD, padding=0)
     for r in sorted(rows, key=_order):
         if r.best is None:
@@ -56,7 +56,7 @@ def _ms(seconds: float | None) -> str:
 
 
 def bars(records: Iterable[Mapping[str, Any]]) -> Table:
-    """Return what the project asks of itself and what was measured."""
+    """Return the table of bars and measured values."""
     table = Table("what", "quantity", "bar", "measured", "met", title="Bars, one thread")
     for bar in records:
         value = bar["measured"]
@@ -67,7 +67,7 @@ def bars(records: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def children(first: Iterable[Mapping[str, Any]], memory: Iterable[Mapping[str, Any]]) -> Table:
-    """Return first calls and memory."""
+    """Return the table of first calls and memory."""
     table = Table("what", "measured", title="In processes of their own")
     for row in first:
         shown = row.get("error") or (

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader sees the old content or the new one, never a part.
 
     Args:
-        path: where; missing folders are made.
+        path: the file; missing folders are made.
         content: text (UTF-8, line ends as given) or bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Keys: where every random number of the project comes from.
+"""Keys: the source of every random number of the project.
 
 A ``Key`` names a seed and a communication round. From it each purpose draws its own stream:
 shared streams are the same for all clients, private streams differ from client to client.
-No generator object, no state, no global RNG.
+There is no generator object, no state and no global generator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX64 = 2**64 - 1
 
 
 class Stream(IntEnum):
-    """What a stream of random words is for; the numbers are part of the wire format.
+    """The purpose of a stream of random words; the numbers are part of the wire format.
 
     >>> Stream.COIN, Stream.COIN.use
     (<Stream.COIN: 4>, 'shared: does this round send full gradients?')
@@ -28,7 +28,7 @@ class Stream(IntEnum):
     use: str
 
     def __new__(cls, number: int, use: str) -> Stream:
-        """Return a member that is its number and knows its use."""
+        """Return a member with its number as value and its use as attribute."""
         member = int.__new__(cls, number)
         member._value_ = number
         member.use = use
@@ -88,10 +88,10 @@ class Key:
         The new seed is the first two words of Philox(counter (i lo, i hi, FOLD, 0), key seed).
 
         Args:
-            i: which part, an integer in [0, 2^64).
+            i: index of the part, an integer in [0, 2^64).
 
         Raises:
-            ValueError: if it is not.
+            ValueError: if i is not an integer in that range.
 
         >>> Key(7).fold(0) != Key(7).fold(1)
         True
@@ -112,7 +112,7 @@ class Key:
         """Return the keys of the clients' own streams.
 
         Args:
-            stream: what the stream is for.
+            stream: purpose of the stream.
             clients: client ids in [0, 2^32), any shape.
 
         Returns:

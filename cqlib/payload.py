@@ -1,7 +1,7 @@
-"""Payload: what crosses the wire from one client to the server in one round.
+"""Payload: the message that one client sends to the server in one round.
 
 The bytes of a payload, little-endian, are the fields of :data:`HEADER_FIELDS`, then the name of the
-compressor, the floats, the codes, and the CRC-32 of all of that.
+compressor, the scales, the codes, and the CRC-32 of all these bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HEADER_FIELDS = (
     ("I", "tag: check of compressor, options, d, n, client and key"),
     ("Q", "d, the dimension of the vector"),
     ("Q", "number of code bytes"),
-    ("I", "number of floats"),
+    ("I", "number of scales"),
 )
 _HEADER = struct.Struct("<" + "".join(kind for kind, _ in HEADER_FIELDS))
 _CRC = struct.Struct("<I")
@@ -39,17 +39,17 @@ class Payload:
 
     Args:
         compressor: name of the compressor that made it.
-        d: dimension of the vector that it stands for.
+        d: dimension of the vector that was compressed.
         tag: 32-bit check of compressor, options, d, n, client and key.
         codes: packed codes, uint8, shape (bytes,).
-        scales: floats sent as they are, float32, shape (floats,), all finite.
+        scales: floats sent with the codes, float32, shape (scales,), all finite.
 
     Raises:
         PayloadError: if a field has the wrong type, shape or range.
 
     >>> import torch
     >>> p = Payload("cq", 9, 0, torch.zeros(2, dtype=torch.uint8), torch.ones(1))
-    >>> p.bits  # two bytes of codes and one float
+    >>> p.bits  # two bytes of codes and one scale
     48
     >>> Payload.from_bytes(p.to_bytes()).codes.tolist()
     [0, 0]
@@ -115,8 +115,8 @@ class Payload:
         """Parse bytes made by :meth:`to_bytes`.
 
         Raises:
-            PayloadError: if anything is malformed; no length is trusted before it is checked
-                against the number of bytes at hand.
+            PayloadError: if anything is malformed; lengths in the header are compared with the
+                number of bytes before they are used.
         """
         data = bytes(data)
         if len(data) < _HEADER.size + _CRC.size:

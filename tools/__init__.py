@@ -1,1 +1,1 @@
-"""Scripts of the repository, for those who work on it."""
+"""Scripts for those who work on the repository."""

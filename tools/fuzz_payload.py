@@ -1,9 +1,9 @@
-"""Attack the wire with coverage-guided inputs, for as long as wanted.
+"""Fuzz the wire format with coverage-guided inputs, for as long as wanted.
 
 Run ``python tools/fuzz_payload.py -runs=10000000 [folder]`` with ``pip install -e .[test,fuzz]``;
-options are libFuzzer's, the folder keeps what reached new code. Without a folder the inputs start
-from messages of all compressors in a temporary one. The first broken contract ends the run, and
-its input is written to ``crash-...``; ``python tools/fuzz_payload.py crash-...`` repeats it.
+options are libFuzzer's, and the folder keeps inputs that reached new code. Without a folder, inputs
+start from messages of all compressors, in a temporary folder. The first broken contract ends the
+run. Its input is written to ``crash-...``; ``python tools/fuzz_payload.py crash-...`` repeats it.
 """
 
 import random
@@ -32,14 +32,14 @@ with atheris.instrument_imports(include=["cqlib"]):
     from tests.cases import CASES
 
 LIMITS = ["-timeout=10", "-rss_limit_mb=3000", "-malloc_limit_mb=500"]
-# Short inputs leave most of a message as it was: let them be long from the beginning.
+# Short inputs leave most of a message unchanged, so that long ones are allowed from the start.
 SEARCH = ["-max_len=256", "-len_control=0", "-keep_seed=1", "-reduce_inputs=0"]
-# A permutation of the clients costs a hundred times a vector of signs, a uniform rotation more.
+# A permutation of the clients takes 100 times as long as signs, a uniform rotation even longer.
 SLOW = ("PermK()", "ISCC", "uniform")
 
 
 def remember_random_words() -> None:
-    """Let equal calls of Philox be made once: they take longest, and ids alone decide them."""
+    """Cache the calls of Philox: they take most of the time and depend on ids alone."""
     known: dict[tuple[Any, ...], Any] = {}
 
     def remembered(counter: Any, key: Any, **options: Any) -> Any:
@@ -57,7 +57,7 @@ def remember_random_words() -> None:
 
 
 def messages() -> tuple[fuzzing.Sent, ...]:
-    """Messages of all compressors but the slowest, slow ones once and others ten times."""
+    """Messages of all compressors but the slowest; fast ones are listed ten times."""
     found = []
     for c in CASES:
         slow = any(word in repr(c) for word in SLOW)
@@ -67,7 +67,7 @@ def messages() -> tuple[fuzzing.Sent, ...]:
 
 
 def write_seeds(folder: Path, sent: tuple[fuzzing.Sent, ...]) -> None:
-    """Write a few attacks on one message of each compressor, of every kind."""
+    """Write a few attacks of every kind on one message of each compressor."""
     rng = random.Random(1)
     seen = set()
     for which, message in enumerate(sent):
@@ -91,7 +91,7 @@ def write_seeds(folder: Path, sent: tuple[fuzzing.Sent, ...]) -> None:
 
 
 def main() -> None:
-    """Hand everything to libFuzzer."""
+    """Run libFuzzer on all messages."""
     warnings.simplefilter("error")
     torch.set_num_threads(1)
     remember_random_words()

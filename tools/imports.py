@@ -2,8 +2,8 @@
 
 Two packages are looked at, ``cqlib`` and ``cqbook``. A room is a folder of a package, or a file
 that lies in the package itself. A room stands one floor above the highest room that it imports.
-Imports inside functions and for types count, too. Not counted is what the package's own door,
-``cqlib/__init__.py``, offers: it loads nothing.
+Imports inside functions and for types count, too. Imports of ``cqlib/__init__.py`` itself do not
+count: it loads modules on first use.
 """
 
 from __future__ import annotations

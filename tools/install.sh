@@ -11,7 +11,7 @@ start=$(date +%s)
 say() { echo "cqlib: $*"; }
 fail() { say "$*" >&2; exit 1; }
 
-# Prints the version of Python $1; fails if that is too old, or does not run (as a pyenv shim of nothing).
+# Prints the version of Python $1; fails if it is too old or does not run (as a pyenv shim without a Python).
 version() {
     "$1" -c "import sys
 print('%d.%d.%d' % sys.version_info[:3])
@@ -39,7 +39,7 @@ make_venv() {
     echo "$origin" >.venv/origin
 }
 
-# A user's own pip settings (index, timeout) hold; only the number of retries is cut, so that no network is soon told.
+# A user's own pip settings (index, timeout) hold; only the number of retries is cut, so that a missing network is reported soon.
 pip_install() {
     PIP_RETRIES=${PIP_RETRIES:-3} .venv/bin/python -m pip install --disable-pip-version-check --no-user --no-compile "$@" \
         >>$log 2>&1 && return

@@ -1,4 +1,4 @@
-"""Other libraries, one file each: a module here has ``CASES``.
+"""Other libraries, one file each, which defines ``CASES``.
 
 A library that is not installed, or cannot be imported, is reported and skipped.
 """
@@ -15,7 +15,7 @@ NAMES = ("minifl", "fedjax", "torch")
 
 @dataclass(frozen=True)
 class Peer:
-    """A library: its cases, or why it has none."""
+    """A library with its cases, or the reason why it has none."""
 
     name: str
     cases: tuple[Case, ...] = ()
@@ -23,7 +23,7 @@ class Peer:
 
 
 def load(name: str) -> Peer:
-    """Import a library's cases; whatever goes wrong on import is told, not raised."""
+    """Import a library's cases; an error on import is reported in ``why``, not raised."""
     try:
         module = importlib.import_module(f"{__name__}.{name}")
     except Exception as error:  # a broken install raises anything

@@ -1,6 +1,6 @@
-"""MiniFL, by the paper's first author: PyTorch, one Python object a client.
+"""MiniFL, by the paper's first author: PyTorch, one Python object per client.
 
-Its messages are float32 vectors, already decoded, beside a computed number of bits.
+Its messages are float32 vectors, already decoded, with a computed number of bits.
 """
 
 from __future__ import annotations

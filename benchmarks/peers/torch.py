@@ -1,4 +1,4 @@
-"""What PyTorch itself offers: random rounding written out, and the cores of its DDP hooks."""
+"""PyTorch: random rounding in its operations, and the main work of its DDP hooks."""
 
 from __future__ import annotations
 

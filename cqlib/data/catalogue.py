@@ -1,4 +1,4 @@
-"""The sets that have a name: their sizes, sources, licences and digests."""
+"""The data sets that have a name: their sizes, sources, licences and digests."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ CC_BY = "CC BY 4.0"
 
 @dataclass(frozen=True)
 class Entry:
-    """A set that `load` knows by name.
+    """A data set that `load` knows by name.
 
     Args:
         name: its name.
         N: number of samples.
         d: number of features.
-        package: where the numbers are: "cqlib", or "scikit-learn".
-        source: whose data they are.
-        licence: of the data.
-        content: `content_sha256` of the numbers as the package has them, with labels -1 and +1.
+        package: the package that ships the numbers, "cqlib" or "scikit-learn".
+        source: authors and origin of the data.
+        licence: licence of the data.
+        content: `content_sha256` of the numbers as shipped, with labels -1 and +1.
     """
 
     name: str

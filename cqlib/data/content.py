@@ -1,4 +1,4 @@
-"""The digest of a data set's content, however its text was laid out or compressed."""
+"""The digest of a data set's content, which does not depend on layout or compression."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def content_sha256(X: Any, y: npt.ArrayLike) -> str:
     ``data`` as little-endian float64, without explicit zeros and with indices sorted.
 
     Args:
-        X: shape (N, d), a NumPy array or a SciPy sparse matrix; left as it is.
+        X: shape (N, d), a NumPy array or a SciPy sparse matrix; not changed.
         y: shape (N,), labels -1 and +1.
 
     Raises:
-        ValueError: for a label other than -1 and +1, which int8 might hide.
+        ValueError: if a label is neither -1 nor +1.
 
     >>> content_sha256(np.eye(2), [1, -1])[:12]
     '025004775b75'
     """
     labels = np.asarray(y)
     if not np.isin(labels, (-1, 1)).all():
-        raise ValueError("labels other than -1 and +1")
+        raise ValueError("labels must be -1 or +1")
     rows = sparse.csr_array(X, copy=True)
     rows.eliminate_zeros()
     rows.sort_indices()

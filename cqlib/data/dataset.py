@@ -1,4 +1,4 @@
-"""A set of samples with two classes."""
+"""A data set of samples in two classes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Dataset:
         unit: whether `unit_rows` has scaled the rows.
 
     Raises:
-        ValueError: for a wrong shape or value.
+        ValueError: if a shape or value is wrong.
 
     >>> data = Dataset(np.eye(2), np.array([1.0, -1.0]), "two points", "made up")
     >>> data.n_samples, data.d, data.label
@@ -39,14 +39,16 @@ class Dataset:
         """Copy, check and freeze the arrays."""
         X, y = (np.array(a, dtype=np.float64, order="C") for a in (self.X, self.y))
         if X.ndim != 2 or y.shape != X.shape[:1]:
-            raise ValueError(f"{self.name}: shapes {X.shape} and {y.shape}, not (N, d) and (N,)")
+            raise ValueError(
+                f"{self.name}: need shapes (N, d) and (N,), got {X.shape} and {y.shape}"
+            )
         if not (np.isfinite(X).all() and np.isin(y, (-1, 1)).all()):
             raise ValueError(f"{self.name}: X must be finite and y hold only -1 and +1")
         if self.unit and not _unit_or_zero(X):
-            raise ValueError(f"{self.name}: rows must have norm 1 or be zero, as unit says")
-        for key, array in (("X", X), ("y", y)):
+            raise ValueError(f"{self.name}: rows must have norm 1 or be zero, since unit is True")
+        for name, array in (("X", X), ("y", y)):
             array.setflags(write=False)
-            object.__setattr__(self, key, array)
+            object.__setattr__(self, name, array)
 
     @property
     def n_samples(self) -> int:
@@ -55,7 +57,7 @@ class Dataset:
 
     @property
     def d(self) -> int:
-        """The number of features, which is that of a model's coordinates."""
+        """The number of features."""
         return int(self.X.shape[1])
 
     @property
@@ -67,10 +69,10 @@ class Dataset:
         r"""Return the same samples with rows of Euclidean norm 1, $z/\|z\|$; zero rows stay zero.
 
         A logistic loss then has curvature of at most 1/4 on each sample, whatever its units were.
-        ``name`` and ``source`` stay, and ``label`` says what was done.
+        ``name`` and ``source`` stay; ``label`` states the scaling.
 
         Returns:
-            A new set of the same shape; of unit rows, this one.
+            A new set of the same shape, or this one if its rows are scaled already.
 
         >>> rows = Dataset(np.array([[3.0, 4.0]]), np.array([1.0]), "one", "made up").unit_rows()
         >>> rows.label, rows.X.tolist()
@@ -85,6 +87,6 @@ class Dataset:
 
 
 def _unit_or_zero(X: Array) -> bool:
-    with np.errstate(over="ignore"):  # infinity is not 1 either
+    with np.errstate(over="ignore"):  # an overflow gives infinity, which is not 1
         norms = np.linalg.norm(X, axis=1)
     return bool(((norms == 0) | (abs(norms - 1) <= 1e-12)).all())

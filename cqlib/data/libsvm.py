@@ -1,7 +1,7 @@
 """LibSVM text: ``label index:value index:value ...``, one sample a line.
 
 Indices start at 1 and ascend; entries that are not listed are zero. ``#`` starts a comment; lines
-without anything else are skipped. Two labels are needed: the smaller becomes -1, the larger +1.
+that are otherwise empty are skipped. Two labels are needed: the smaller becomes -1, the larger +1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 LARGEST = 2**30  # bytes of the dense matrix
 
 _ROW = re.compile(rb"\s*+[^\s:_]++(?:\s++\d++:[^\s:_]++)*+\s*+")
-_DIGITS = 15  # of an index; as a float it is still exact
+_DIGITS = 15  # most digits of an index; with these, a float is exact
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class _Rows:
 def read(path: Path, *, largest: int = LARGEST) -> tuple[Array, Array]:
     """Return X of shape (N, d) and y of shape (N,), from a file that may be compressed.
 
-    d is the largest index in the file. The text is read in blocks; besides X itself, 12 bytes for
-    each entry of the file are kept.
+    d is the largest index in the file. The text is read in blocks. X and 12 bytes for each entry of
+    the file are kept in memory.
 
     Args:
         path: the file; ``.bz2``, ``.gz`` and ``.xz`` are decompressed.
-        largest: the most bytes of X, 8 for each of its N d elements.
+        largest: largest size of X in bytes, 8 for each of its N d elements.
 
     Returns:
         X and y, float64; labels are -1 and +1.
 
     Raises:
-        DataError: for anything that is not as above; the message has the file, the line and the
+        DataError: if the file is not of this format; the message names the file, the line and the
             value.
 
     Source: https://www.csie.ntu.edu.tw/~cjlin/libsvm/faq.html#f201
@@ -92,7 +92,7 @@ def _rows(path: Path, places: Sequence[int], texts: Sequence[bytes]) -> _Rows:
 
 
 def _all_at_once(texts: Sequence[bytes]) -> _Rows | None:
-    """Return the samples; None if there is any doubt about one."""
+    """Return the samples, or None if one may be wrong."""
     if not all(map(_ROW.fullmatch, texts)):
         return None
     try:
@@ -113,7 +113,7 @@ def _all_at_once(texts: Sequence[bytes]) -> _Rows | None:
 
 
 def _numbers(words: list[bytes]) -> Array:
-    """Return words as numbers; each word is converted once, where there are few different ones."""
+    """Return words as numbers; where few words differ, each is converted once."""
     different = set(words)
     if 4 * len(different) > len(words):
         return np.fromiter(map(float, words), np.float64, len(words))
@@ -122,7 +122,7 @@ def _numbers(words: list[bytes]) -> Array:
 
 
 def _one_by_one(path: Path, places: Sequence[int], texts: Sequence[bytes]) -> _Rows:
-    """Return the samples, as `_all_at_once` does where all is well; each is checked by itself."""
+    """Return the samples as `_all_at_once` does, but one by one; raise at the first wrong one."""
     labels, counts, columns, values = [], [], [], []
     for place, text in zip(places, texts, strict=True):
         where = f"{path}, line {place}"
@@ -143,7 +143,7 @@ def _one_by_one(path: Path, places: Sequence[int], texts: Sequence[bytes]) -> _R
 
 
 def _index(where: str, text: bytes, last: int) -> int:
-    """Return an index above the one before it."""
+    """Return an index; raise unless it is above ``last``."""
     if not text.isdigit():
         raise DataError(f"{where}: the index {_shown(text)} is not a whole number")
     digits = text.lstrip(b"0")
@@ -157,9 +157,9 @@ def _index(where: str, text: bytes, last: int) -> int:
 
 
 def _number(where: str, what: str, text: bytes) -> float:
-    """Return a finite number."""
+    """Return a number; raise unless it is finite."""
     try:
-        value = float(text.replace(b"_", b"?"))  # to Python alone, 1_000 is a number
+        value = float(text.replace(b"_", b"?"))  # Python accepts 1_000, LibSVM does not
     except ValueError:
         raise DataError(f"{where}: the {what} is {_shown(text)}, which is not a number") from None
     if not math.isfinite(value):
@@ -168,7 +168,7 @@ def _number(where: str, what: str, text: bytes) -> float:
 
 
 def _shown(text: bytes) -> str:
-    """Return a piece of the file as a message can show it."""
+    """Return a piece of the file as a message shows it."""
     shown = text.decode("utf-8", "backslashreplace")
     return repr(shown if len(shown) <= 40 else f"{shown[:40]}...")
 
@@ -178,10 +178,10 @@ def _note_labels(path: Path, places: Sequence[int], labels: Array, known: dict[f
     values, rows = np.unique(labels, return_index=True)
     for row, value in sorted(zip(rows.tolist(), values.tolist(), strict=True)):
         if value not in known and len(known) == 2:
-            (one, at), (other, then) = known.items()
+            (one, at), (other, later) = known.items()
             raise DataError(
                 f"{path}, line {places[row]}: a third label, {value:g}, after {one:g} (line {at}) "
-                f"and {other:g} (line {then}); a set has two"
+                f"and {other:g} (line {later}); a set has two"
             )
         known.setdefault(value, places[row])
 
@@ -189,7 +189,7 @@ def _note_labels(path: Path, places: Sequence[int], labels: Array, known: dict[f
 def _checked_width(
     path: Path, places: Sequence[int], rows: _Rows, N: int, d: int, largest: int
 ) -> int:
-    """Return d after another block; raise at the line that makes the dense matrix too large."""
+    """Return d after one more block; raise at the line that makes the dense matrix too large."""
     full = rows.counts > 0
     widths = np.zeros(len(places), np.int64)
     widths[full] = rows.columns[np.cumsum(rows.counts)[full] - 1]

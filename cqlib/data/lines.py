@@ -18,14 +18,14 @@ COMPRESSIONS = tuple(_OPEN)
 
 
 class DataError(ValueError):
-    """A data file that is missing, damaged, too large, or not what it should be."""
+    """A data file that is missing, damaged, too large, or has other content than expected."""
 
 
 def blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
-    r"""Yield the number of a block's first line and its lines, without their ends.
+    r"""Yield the blocks: the number of the first line, and the lines without their line ends.
 
-    The ending of the file's name says how it is compressed: ``.bz2``, ``.gz``, ``.xz``, or not.
-    Lines end in ``\n``. No more than a block and a line are in memory.
+    A file is compressed if its name ends in ``.bz2``, ``.gz`` or ``.xz``. Lines end in ``\n``. At
+    most one block and one line are in memory.
 
     Raises:
         DataError: if the file cannot be read, ends too early, or has a line above ``LONGEST``.
@@ -47,12 +47,14 @@ def blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _text(file: IO[bytes], path: Path, number: int) -> bytes:
-    """Return the next block of bytes; errors of a compression name the line they come at."""
+    """Return the next block of bytes; errors of decompression name the line."""
     try:
         return file.read(BLOCK)
     except EOFError:
         raise DataError(f"{path}, line {number}: the compressed file ends too early") from None
     except (OSError, lzma.LZMAError, zlib.error) as error:
-        if getattr(error, "errno", None) is not None:  # of the system, not of the decompressor
+        if (
+            getattr(error, "errno", None) is not None
+        ):  # an error of the system, not of the decompressor
             raise
         raise DataError(f"{path}, line {number}: not a valid compressed file: {error}") from None

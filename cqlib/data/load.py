@@ -29,7 +29,7 @@ def load(name: str | os.PathLike[str]) -> Dataset:
 
     - a9a, 32561 x 123: zeros and ones, 11 to 14 ones a row; +1 earns over 50,000 USD a year.
     - madelon, 2000 x 500: integers 0 to 999; two artificial classes.
-    - splice, 1000 x 60: 1, 2, 3, 4 for the bases A, G, C, T; +1 is no junction.
+    - splice, 1000 x 60: 1, 2, 3, 4 for the bases A, G, C, T; +1 means no junction.
     - breast_cancer, 569 x 30: columns of mean 0 and population variance 1; +1 is benign.
     - digits, 1797 x 64: pixels / 16, in [0, 1]; +1 is an even digit.
 
@@ -45,8 +45,8 @@ def load(name: str | os.PathLike[str]) -> Dataset:
             home.
 
     Raises:
-        ValueError: for an unknown name.
-        DataError: if a file cannot be read or is not as it should be; the message has the line.
+        ValueError: if the name is unknown.
+        DataError: if a file cannot be read or is malformed; the message names the line.
         ImportError: if the set comes from scikit-learn, which is not installed.
 
     Source: https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary.html
@@ -66,7 +66,7 @@ def load(name: str | os.PathLike[str]) -> Dataset:
 
 
 def is_path(name: str | os.PathLike[str]) -> bool:
-    """Tell whether `load` takes this for a path: it has an ending or a separator.
+    """Return whether `load` takes a name as a path: it has an ending or a separator.
 
     >>> is_path("a9a"), is_path("./a9a"), is_path("a9a.svm")
     (False, True, True)
@@ -82,6 +82,6 @@ def _from_file(path: Path) -> Dataset:
 
 
 def _title(path: Path) -> str:
-    """Return a file's name without the endings that say how it is written."""
+    """Return a file's name without the endings of its format and compression."""
     bare = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
     return bare.stem if bare.suffix.lower() in (".svm", ".libsvm", ".txt") else bare.name

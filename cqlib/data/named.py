@@ -1,4 +1,4 @@
-"""The sets that have a name, from this package or scikit-learn, compared with their digests."""
+"""The data sets with a name, from this package or scikit-learn, compared with their digests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def named(entry: Entry) -> Dataset:
     """Return the set of an entry, read and compared once per process.
 
     Raises:
-        DataError: if the content is not the entry's.
+        DataError: if the content does not have the entry's digest.
         ImportError: if the set comes from scikit-learn, which is not installed.
     """
     if entry.package == "scikit-learn":
@@ -49,7 +49,7 @@ def _of_scikit_learn(entry: Entry) -> Dataset:
 
 
 def _check(entry: Entry, X: Array, y: Array) -> None:
-    """Compare the numbers with what they must be."""
+    """Raise unless the numbers have the digest of the entry."""
     if (found := content_sha256(X, y)) != entry.content:
         raise DataError(
             f"{entry.name} of {entry.package} is not the known set: SHA-256 of its content "

@@ -1,4 +1,4 @@
-"""The compressors between real processes, over ``torch.distributed``."""
+"""Compressed means between real processes, over ``torch.distributed``."""
 
 from cqlib.distributed.collectives import GroupError, NotEncodedError
 from cqlib.distributed.hook import DDPHook

@@ -1,6 +1,6 @@
-"""Bytes between the processes of a group, and how many of them one process sends.
+"""Collective operations of a group, with a count of the bytes that one process sends.
 
-Only bytes and integers cross the wire here, so that every backend takes them.
+Only bytes and integers are sent, so that every backend of torch can send them.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor
 
 
 class GroupError(RuntimeError):
-    """There is no process group, or a member could not take part."""
+    """There is no process group, or one of its processes could not take part."""
 
 
 class NotEncodedError(GroupError):
-    """The vector of a member holds NaN or infinity, or is too large to send."""
+    """The vector of a process holds NaN or infinity, or is too large to send."""
 
 
 @dataclass
 class Group:
-    """The processes that exchange, seen from one of them, and what it has sent to the others.
+    """A process group as seen by one process, and the bytes that this process has sent.
 
     Args:
-        handle: torch's process group; None for the default one, or for a single process where
-            there is none.
+        handle: torch's process group; None for the default one, or for a single process if there
+            is no group.
     """
 
     handle: Any = None
@@ -45,7 +45,7 @@ class Group:
             raise GroupError("call torch.distributed.init_process_group first")
 
     def all_gather(self, message: Tensor) -> Tensor:
-        """Gather messages of m bytes, shape (m,), equal on all: shape (n, m), by rank."""
+        """Gather the messages of all processes, m bytes each: shape (m,) to (n, m), by rank."""
         if self.size == 1:
             return message[None]
         gathered = message.new_empty((self.size, len(message)))
@@ -55,10 +55,11 @@ class Group:
         return gathered
 
     def all_to_all(self, messages: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
-        """Send message j to rank j; return what arrives from each, of these lengths.
+        """Send message j to rank j; return the messages from all ranks, of the given lengths.
 
-        Gloo sends once the receiver has said that it is ready. Here each says so before it sends;
-        in gloo's own all-to-all that queues behind what is being sent, and links idle.
+        Gloo sends a message after its receiver has announced that it is ready. Here a process
+        announces this before it sends. In gloo's own all-to-all, announcements wait behind
+        messages, and links idle.
         """
         arrived = [messages[0].new_empty(length) for length in lengths]
         messages = [message.contiguous() for message in messages]
@@ -75,19 +76,19 @@ class Group:
         return arrived
 
     def add(self, values: Tensor) -> Tensor:
-        """Add up integers of all, in place; counted as a ring sends them."""
+        """Add up the integers of all processes, in place; bytes are counted as for a ring."""
         if self.size > 1:
             self._count_reduced(values)
             dist.all_reduce(values, group=self.handle)
         return values
 
     def largest(self, values: Tensor) -> Tensor:
-        """Take the elementwise maximum over all, in place."""
+        """Take the elementwise maximum over all processes, in place."""
         self.start_largest(values)()
         return values
 
     def start_largest(self, values: Tensor) -> Callable[[], None]:
-        """Begin to take the maximum, and return what waits until it is there."""
+        """Start to take the maximum; return a function that waits for the result."""
         if self.size == 1:
             return lambda: None
         self._count_reduced(values)
@@ -95,7 +96,7 @@ class Group:
         return lambda: work.wait()
 
     def broadcast(self, message: Tensor) -> Tensor:
-        """Return rank 0's bytes, of any number, on all."""
+        """Return rank 0's message, of any length, on all processes."""
         if self.size == 1:
             return message
         length = torch.tensor([len(message)], dtype=torch.int64, device=message.device)
@@ -109,12 +110,12 @@ class Group:
         return message
 
     def send(self, values: Tensor, peer: int) -> None:
-        """Send bytes to one other."""
+        """Send bytes to another process."""
         dist.send(values.contiguous(), group=self.handle, group_dst=peer)
         self.sent_bytes += _bytes(values)
 
     def receive(self, like: Tensor, peer: int) -> Tensor:
-        """Receive bytes of that number from one other."""
+        """Receive a tensor of the shape and dtype of ``like`` from another process."""
         arrived = torch.empty_like(like)
         dist.recv(arrived, group=self.handle, group_src=peer)
         return arrived

@@ -1,4 +1,4 @@
-"""Which strategy should be fastest: bytes over the link, and numbers to decode."""
+"""The predicted time of each strategy, from bytes on the link and numbers to decode."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from cqlib.theory.collectives import (
 LINK = Link(latency=1e-4, bandwidth=1.25e8)  # 1 Gbit/s, over a few switches
 SHARD = 5120  # coordinates: whole tiles of every alphabet
 ADDING = {"integers": "all_reduce", "powers": "tree"}  # strategies that add up on the way
-DECODED = 1e9  # numbers a second that a process decodes and adds up
+DECODED = 1e9  # numbers that a process decodes and adds up in a second
 
 
 def fastest(compressor: Compressor, *, d: int, n: int, itemsize: int = 4, link: Link = LINK) -> str:
-    """Return the strategy that should take the least time; all give the same bits.
+    """Return the strategy with the least predicted time; all give the same result.
 
     Args:
-        compressor: what is compressed with.
+        compressor: the compressor.
         d: coordinates.
         n: processes.
         itemsize: bytes of a coordinate of the result.
-        link: what joins the processes.
+        link: the link between the processes.
 
     >>> from cqlib.compressors import make
     >>> [fastest(make("standard_dithering"), d=2**20, n=n) for n in (4, 16)]
@@ -48,15 +48,15 @@ def predicted_seconds(
     link: Link = LINK,
     decoded: float = DECODED,
 ) -> Mapping[str, float]:
-    """Return the seconds that each strategy should take that suits the compressor.
+    """Return the predicted seconds of each strategy that suits the compressor.
 
     Args:
-        compressor: what is compressed with.
+        compressor: the compressor.
         d: coordinates.
         n: processes.
         itemsize: bytes of a coordinate of the result.
-        link: what joins the processes.
-        decoded: numbers a second that a process decodes and adds up.
+        link: the link between the processes.
+        decoded: numbers that a process decodes and adds up in a second.
     """
     numbers = {"all_gather": n * d}
     if compressor.facts.can_be_cut:
@@ -83,19 +83,19 @@ def wire_seconds(
     """Return the seconds that the messages of a strategy take on the wire.
 
     Args:
-        compressor: what is compressed with.
+        compressor: the compressor.
         strategy: one that suits it.
         d: coordinates.
         n: processes.
         itemsize: bytes of a coordinate of the result.
-        link: what joins the processes.
+        link: the link between the processes.
         second: compressor of the means of shards in a two-shot exchange.
     """
     size = compressor.bits(d, n) / 8
     if strategy == "all_gather":
         seconds = all_gather_seconds(n, size, link)
     elif strategy == "two_shot":
-        share = n * longest_shard(d, n) / d  # of the process with most to do, in fair shares
+        share = n * longest_shard(d, n) / d  # longest shard over the average shard
         seconds = all_to_all_seconds(n, share * size, link)
         seconds += all_gather_seconds(n, second_bytes(compressor, d, n, itemsize, second), link)
     elif strategy == "all_reduce":
@@ -112,7 +112,7 @@ def wire_seconds(
 def second_bytes(
     compressor: Compressor, d: int, n: int, itemsize: int, second: Compressor | None = None
 ) -> float:
-    """Bytes of the mean of the longest shard in a two-shot exchange; all messages have as many."""
+    """Bytes of a message of the second shot: of the mean of the longest shard, for all shards."""
     longest = longest_shard(d, n)
     if second is not None:
         return second.bits(longest, 1) / 8
@@ -122,7 +122,7 @@ def second_bytes(
 
 
 def shard_ends(d: int, n: int) -> list[int]:
-    """Where n shards begin, in whole tiles as far as there are, and d.
+    """Return where n shards begin, at multiples of ``SHARD`` or at d, and then d.
 
     >>> shard_ends(20_000, 2), shard_ends(100, 2)
     ([0, 10240, 20000], [0, 0, 100])

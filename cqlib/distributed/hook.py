@@ -1,6 +1,6 @@
-"""Gradients of DistributedDataParallel by compressed messages: a communication hook."""
+"""A communication hook of DistributedDataParallel that averages by compressed messages."""
 
-# Annotations are values here: DDP compares those of a hook with its own.
+# Annotations must not be strings here: DDP compares those of a hook with its own.
 
 from typing import Any
 
@@ -27,27 +27,27 @@ class DDPHook:
         model.register_comm_hook(None, hook)
 
     The key of a bucket is ``Key(seed, step).fold(bucket.index())``, where a step is a backward pass
-    that synchronises, so that nothing depends on how parameters are put into buckets before, and
-    all processes draw the same shared randomness. Where a gradient holds NaN or infinity, all
+    that synchronises. So it does not depend on the buckets of earlier steps, and all processes draw
+    the same shared randomness. Where a gradient holds NaN or infinity, all
     processes get NaN in that bucket, as without compression: a gradient scaler then skips the step.
 
     Args:
-        compressor: what to compress the buckets with.
-        seed: root of all randomness, the same on all processes; another one for another model.
-        error_feedback: keep what a process's own message has lost, and add it to its next gradient:
-            $C(g+e)$ is sent, and $e\leftarrow g+e-C(g+e)$. It is for biased compressors.
+        compressor: compressor of the buckets.
+        seed: root of all randomness, the same on all processes; give each model its own.
+        error_feedback: keep the error of a process's own message, and add it to its next gradient:
+            $C(g+e)$ is sent, and $e\leftarrow g+e-C(g+e)$. It helps biased compressors.
         strategy: as in :func:`mean`.
         second: as in :func:`mean`.
         link: as in :func:`mean`.
 
     Attributes:
-        step: steps done.
+        step: number of steps done.
         sent_bytes: bytes that this process has sent so far.
 
     Raises:
-        ValueError: if errors are to be fed back and the compressor adds messages up, so that no
-            process's own message is decoded, a seed is out of range, the compressor is none, or
-            the strategy does not suit it.
+        ValueError: if a seed is out of range, compressor is not a Compressor, the strategy does not
+            suit it, or error feedback is wanted with a compressor that adds messages up, so that a
+            process's own message cannot be decoded.
 
     Source: hooks are torch's; error feedback is that of Seide et al. 2014.
     """
@@ -68,7 +68,7 @@ class DDPHook:
         if strategy != "auto" or second is not None:
             check_suits("two_shot" if strategy == "auto" else strategy, compressor, second)
         if error_feedback and (compressor.sums or compressor.before):
-            raise ValueError(f"there is no error to feed back of {compressor!r}")
+            raise ValueError(f"no error to feed back: {compressor!r} cannot decode one message")
         self.__name__ = self.__qualname__ = type(self).__name__  # DDP asks hooks for them
         self.compressor, self.seed, self.error_feedback = compressor, seed, error_feedback
         self.strategy, self.second, self.link = strategy, second, link
@@ -114,17 +114,17 @@ class DDPHook:
         return future
 
     def state_dict(self, model: nn.Module | None = None) -> dict[str, Any]:
-        """Return what a run that goes on needs: tensors, numbers and text.
+        """Return the state that a continued run needs: tensors, numbers and text.
 
-        The run that goes on has the bits of an uninterrupted one if its buckets are the same. DDP
-        makes them anew after a process's first step.
+        The continued run has the bits of an uninterrupted one if its buckets are the same. DDP
+        makes new buckets after a process's first step.
 
         Args:
-            model: the model, which names the parameters whose errors are kept; not needed without
-                error feedback.
+            model: the model, whose parameter names label the errors; only needed with error
+                feedback.
 
         Raises:
-            ValueError: if it is needed and not given.
+            ValueError: if the model is needed and not given, or lacks a parameter.
         """
         found = self._about() | {"step": self.step}
         if not self.error_feedback:
@@ -138,10 +138,10 @@ class DDPHook:
         return found | {"errors": errors}
 
     def load_state_dict(self, state: dict[str, Any], model: nn.Module | None = None) -> None:
-        """Go on where :meth:`state_dict` was taken.
+        """Continue from a state that :meth:`state_dict` returned.
 
         Raises:
-            ValueError: for the state of another compressor, seed or model, or without a step.
+            ValueError: if the state is of another compressor, seed or model, or has no step.
         """
         for name, value in self._about().items():
             if state.get(name) != value:
@@ -165,7 +165,7 @@ class DDPHook:
         self.step = step
 
     def _about(self) -> dict[str, Any]:
-        """What a state must have in common with the hook that loads it."""
+        """The options that must be equal in a state and in the hook that loads it."""
         about = {"compressor": self.compressor, "second": self.second}
         return {name: repr(value) for name, value in about.items()} | {"seed": self.seed}
 
@@ -179,7 +179,7 @@ class DDPHook:
             self._errors[p] = error.detach().reshape(p.shape).clone()
 
     def _own(self, x: Tensor, key: Key, group: Group) -> Tensor:
-        """What this process's own message stands for."""
+        """Return the vector that this process's own message decodes to."""
         who: dict[str, Any] = {"client": group.rank, "n_clients": group.size, "key": key}
         wide = x.detach().reshape(-1)
         wide = wide if wide.dtype in (torch.float32, torch.float64) else wide.float()

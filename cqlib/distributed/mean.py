@@ -23,7 +23,7 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 @dataclass(frozen=True)
 class Exchange:
-    """A mean, and what it took."""
+    """A mean, the strategy that computed it, and the bytes sent."""
 
     mean: Tensor
     strategy: str
@@ -48,32 +48,32 @@ def mean(
     strategy, unless ``second`` is given.
 
     Args:
-        x: this process's numbers, of any shape, float16, bfloat16, float32 or float64, contiguous
-            or not; the same shape and dtype on all.
-        compressor: what all compress with.
-        key: the round's key, the same on all, and another one in every round.
-        group: torch's process group; None for the default one. Without any, there is one process.
+        x: this process's vector, a tensor of any shape, float16, bfloat16, float32 or float64; the
+            same shape and dtype on all processes.
+        compressor: the compressor of all processes.
+        key: the round's key, the same on all processes; every round needs another one.
+        group: torch's process group; None for the default one, or for one process if there is none.
         out: tensor of x's shape and dtype to fill; it may be x.
-        strategy: "all_gather" sends every message to everybody; "two_shot" sends each process a
-            shard of every message, and then its mean to everybody; "all_reduce" adds up integers
-            on their way, as linear ``global_qsgd`` sends them, "tree" powers of two, as the
-            exponential one does; "auto" takes the one that should be fastest.
+        strategy: "all_gather" sends every message to every process; "two_shot" sends each process a
+            shard of every message, and then the mean of each shard to every process; "all_reduce"
+            adds up integers on their way (linear ``global_qsgd``), "tree" powers of two
+            (exponential ``global_qsgd``); "auto" takes the strategy that should be fastest.
         second: compressor of the means of shards in a two-shot exchange, on top of the first. Its
             error adds $\sum_s\mathbb E\|C(m_s)-m_s\|^2$ over the shards' means $m_s$; with an
             unbiased one that is at most $\omega\,\mathbb E\|m\|^2$.
-        link: latency and bandwidth that "auto" reckons with.
+        link: latency and bandwidth for the prediction of "auto".
 
     Returns:
         Tensor of x's shape and dtype.
 
     Raises:
-        ValueError: for another dtype, no coordinates, an unknown strategy or one that does not
-            suit the compressors, or an out that does not fit; the others get PayloadError, unless
-            they raise it, too.
-        NotEncodedError: on all processes, if the vector of any holds NaN or infinity, or is too
-            large to send, or the mean is too large for float16.
+        ValueError: if x has another dtype or no coordinates, the strategy is unknown or does not
+            suit the compressors, or out does not fit. The other processes then raise PayloadError,
+            unless their own arguments are wrong, too.
+        NotEncodedError: on all processes, if a vector holds NaN or infinity or is too large to
+            send, or the mean is too large for float16.
         PayloadError: on all processes, if they do not agree on compressor, d, dtype, key, strategy
-            or second, which they compare first, by 16 bytes each.
+            or second. They compare these first, by 16 bytes each.
 
     >>> from cqlib import compressors
     >>> x = torch.tensor([1.0, -2.0, 3.0])
@@ -104,13 +104,13 @@ def exchange(
     second: Compressor | None = None,
     link: Link = costs.LINK,
 ) -> Exchange:
-    """Return :func:`mean` with the strategy taken and the bytes that this process has sent."""
+    """Return :func:`mean`, the strategy taken, and the bytes that this process has sent."""
     members = group if isinstance(group, Group) else Group(group)
     before = members.sent_bytes
     request = _Request(x, compressor, key, out, strategy, second, link)
     try:
         strategy = request.checked(members.size)
-    except ValueError as error:  # the others, who may have nothing to refuse, are not left waiting
+    except ValueError as error:  # let the other processes raise, too, instead of waiting
         device = x.device if isinstance(x, Tensor) else torch.device("cpu")
         with suppress(PayloadError):
             Agreement(members, {"refused": str(error)}, device).wait()
@@ -128,7 +128,7 @@ def exchange(
 
 @dataclass(frozen=True)
 class _Request:
-    """The arguments of :func:`exchange`, but for the group."""
+    """The arguments of :func:`exchange` without the group."""
 
     x: Tensor
     compressor: Compressor
@@ -139,7 +139,7 @@ class _Request:
     link: Link
 
     def checked(self, n: int) -> str:
-        """Check all of them, and return the strategy for n processes."""
+        """Check all arguments, and return the strategy for n processes."""
         x, c = self.x, self.compressor
         if not isinstance(c, Compressor):
             raise ValueError(f"compressor must be a Compressor, as make gives, got {c!r}")
@@ -159,9 +159,9 @@ class _Request:
         return strategy
 
     def call(self, members: Group, strategy: str) -> Call:
-        """Return the call by a strategy, after a start of the comparison with the others."""
+        """Start the comparison with the other processes, and return the call."""
         x, out = self.x, self.out
-        intended = {
+        arguments = {
             "strategy": strategy,
             "compressor": self.compressor,
             "second": self.second,
@@ -170,10 +170,10 @@ class _Request:
             "dtype": x.dtype,
             "key": self.key,
         }
-        agreement = Agreement(members, intended, x.device)
+        agreement = Agreement(members, arguments, x.device)
         flat = x.detach().reshape(-1)
         wide = (flat if flat.dtype in (torch.float32, torch.float64) else flat.float()).contiguous()
-        # If something may fail after the mean is known, out must be left as it was.
+        # out must stay unchanged if anything may fail after the mean is known.
         direct = self.second is None and x.dtype != torch.float16
         place = (
             out.detach().view(-1) if out is not None and out.is_contiguous() and direct else None
@@ -184,7 +184,7 @@ class _Request:
 
 
 def _check_out(out: Tensor, x: Tensor) -> None:
-    """Raise unless there is a place in out for each coordinate of x."""
+    """Raise unless out has a place for each coordinate of x."""
     if out.shape != x.shape or out.dtype != x.dtype:
         raise ValueError(
             f"out must be {x.dtype} of shape {tuple(x.shape)}, "

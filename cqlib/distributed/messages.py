@@ -1,7 +1,7 @@
 """The bytes that processes send each other in one call, and how they are checked and read.
 
 A message is its tag, its scales and its codes. A process that cannot encode its vector sends the
-inverted tag, so that all of them fail, and none waits for it.
+inverted tag, so that all processes raise and none waits.
 """
 
 from __future__ import annotations
@@ -29,45 +29,47 @@ _COULD_NOT = "could not encode its vector: it holds NaN or infinity, or is too l
 
 
 class Agreement:
-    """A comparison of the intentions of all processes, under way while they encode.
+    """The comparison of the arguments of all processes, which runs while they encode.
 
-    Digests are compared, which all have the same size.
+    Digests of the arguments are compared, since these have the same size.
     """
 
-    def __init__(self, group: Group, intended: Mapping[str, Any], device: torch.device) -> None:
-        told = ", ".join(f"{name} = {value!r}" for name, value in intended.items())
-        self._own = f"rank {group.rank} is: {told}"
-        digest = hashlib.sha256(repr(dict(intended)).encode()).digest()
+    def __init__(self, group: Group, arguments: Mapping[str, Any], device: torch.device) -> None:
+        told = ", ".join(f"{name} = {value!r}" for name, value in arguments.items())
+        self._own = f"rank {group.rank} has {told}"
+        digest = hashlib.sha256(repr(dict(arguments)).encode()).digest()
         own = int.from_bytes(digest[:8], "little", signed=True)
-        self._ends = torch.tensor([own, ~own], device=device)  # the latter turns the order
+        self._ends = torch.tensor(
+            [own, ~own], device=device
+        )  # the maximum of ~x gives the minimum of x
         self._wait = group.start_largest(self._ends)
 
     def wait(self) -> None:
-        """Wait for the others; messages, whose sizes depend on it, are not sent before.
+        """Wait for the result. Messages are sent later, since their sizes depend on the arguments.
 
         Raises:
-            PayloadError: on all processes, if one is about to do something else.
+            PayloadError: on all processes, if the arguments of one differ.
         """
         self._wait()
         self._wait = lambda: None
         largest, smallest = self._ends.tolist()
         if largest != ~smallest:
-            raise PayloadError(f"not all ranks are about to do what {self._own}")
+            raise PayloadError(f"not all ranks have the same arguments: {self._own}")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of ``mean``, under way, seen from one process.
+    """One call of ``mean`` under way, as seen by one process.
 
     Args:
-        compressor: what all compress with.
+        compressor: the compressor of all processes.
         key: the round's key.
         group: the processes; a process is the client of its rank.
-        x: this one's vector, shape (d,), float32 or float64.
+        x: this process's vector, shape (d,), float32 or float64.
         result: dtype of the mean.
-        agreement: of all processes on this.
-        second: compressor of the means of shards, where they are compressed.
-        out: where to put the mean, shape (d,), if there is a place for it.
+        agreement: the comparison of the arguments of all processes.
+        second: compressor of the means of shards; None if they are not compressed.
+        out: tensor for the mean, shape (d,); None to make one.
     """
 
     compressor: Compressor
@@ -91,7 +93,7 @@ class Call:
 
     @cached_property
     def shared(self) -> NDArray[np.float32] | None:
-        """The statistic of all clients, exchanged when it is first asked for."""
+        """The statistic of all clients, exchanged on first use."""
         before = self.compressor.before
         if before is None:
             return None
@@ -111,10 +113,10 @@ class Call:
 
 
 class Outgoing:
-    """This process's message, to be sent whole or in parts, once all agree.
+    """This process's message, to be sent whole or in parts, once all processes agree.
 
     Raises:
-        PayloadError: on all processes, if they do not.
+        PayloadError: on all processes, if they do not agree.
     """
 
     def __init__(self, call: Call) -> None:
@@ -131,7 +133,7 @@ class Outgoing:
         call.agreement.wait()
 
     def part(self, start: int, stop: int) -> Tensor:
-        """Bytes of the coordinates from start to stop, which are whole strips."""
+        """Bytes of the message for the coordinates of a shard, from start to stop, or of all."""
         call, device = self._call, self._call.x.device
         if self.failure:
             length = message_bytes(call, call.group.rank, stop - start)
@@ -145,13 +147,13 @@ class Outgoing:
         return torch.cat([torch.from_numpy(tag).to(device), body])
 
     def _cut(self, codes: Tensor, scales: Tensor, start: int, stop: int) -> Message:
-        """Return the codes of these coordinates and their scales: those of blocks, or else all."""
+        """Return the codes of these coordinates, and their blocks' scales or else all scales."""
         (first, scale), (last, end) = self._size(start), self._size(stop)
         of_blocks = self._size(0)[1] == 0
         return Message(codes[first:last], scales[scale:end] if of_blocks else scales)
 
     def _size(self, d: int) -> tuple[int, int]:
-        """Bytes of codes and number of scales that the first d coordinates take."""
+        """Bytes of codes and number of scales of the first d coordinates."""
         return wire.size(self._call.compressor, self._call.context(self._call.group.rank, d))
 
 
@@ -162,11 +164,11 @@ def message_bytes(call: Call, client: int, d: int) -> int:
 
 
 def opened(call: Call, parts: list[Tensor], d: int) -> Received:
-    """Messages and contexts of all clients that are not silent.
+    """Return the messages and contexts of all clients that are not silent.
 
     Raises:
-        NotEncodedError: if one could not encode its vector.
-        PayloadError: if one has another compressor, d or key.
+        NotEncodedError: if a process could not encode its vector.
+        PayloadError: if a process has another compressor, d or key.
     """
     tags = torch.stack([part[:_TAG_BYTES] for part in parts]).cpu().numpy().view("<u4")[:, 0]
     for client, tag in enumerate(tags.tolist()):
@@ -175,7 +177,7 @@ def opened(call: Call, parts: list[Tensor], d: int) -> Received:
             raise could_not(client)
         if tag != expected:
             raise PayloadError(
-                f"rank {client} does not exchange what rank {call.group.rank} does: "
+                f"rank {client} has other arguments than rank {call.group.rank}, which has "
                 f"{call.compressor!r}, d = {call.d}, n = {call.n}, {call.key}"
             )
     opened = []
@@ -191,19 +193,19 @@ def opened(call: Call, parts: list[Tensor], d: int) -> Received:
 
 
 def mean_of_parts(call: Call, parts: list[Tensor], d: int) -> Tensor:
-    """Mean of the vectors that messages stand for, in the result's dtype."""
+    """Mean from the messages of all clients, or from parts of them, in the result's dtype."""
     mean = wire.mean(call.compressor, opened(call, parts, d), d, call.n, call.result)
     return mean.to(call.x.device)
 
 
 def decoded_sum(call: Call, sums: Sums, total: Tensor) -> Tensor:
-    """Mean that a sum of all clients' levels stands for, in the result's dtype."""
+    """Mean from the sum of all clients' integers, in the result's dtype."""
     mean = sums.decode(total.cpu().numpy().astype(np.int64), call.shared, call.n)
     return torch.from_numpy(mean).to(device=call.x.device, dtype=call.result)
 
 
 def exchange_statistic(call: Call, before: Statistic) -> NDArray[np.float32]:
-    """Exchange the statistics of all clients: one number each, by one collective."""
+    """Exchange one number per client, and return the statistic that they make."""
     try:
         own = before.of(call.x)
     except ValueError:
@@ -217,7 +219,7 @@ def exchange_statistic(call: Call, before: Statistic) -> NDArray[np.float32]:
         raise NotEncodedError(f"a rank {_COULD_NOT}")
     try:
         return np.asarray(before.merge(stats), dtype=np.float32)
-    except ValueError as error:  # a norm of all beyond float32, on all ranks alike
+    except ValueError as error:  # the norm exceeds float32; all ranks raise
         raise NotEncodedError(str(error)) from None
 
 
@@ -228,4 +230,4 @@ def could_not(rank: int) -> NotEncodedError:
 
 def raw_bytes(values: Tensor) -> Tensor:
     """Bytes of a vector."""
-    return torch.cat([values]).view(torch.uint8)  # a copy: other strides have no bytes
+    return torch.cat([values]).view(torch.uint8)  # a contiguous copy, as view needs

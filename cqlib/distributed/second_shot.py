@@ -14,8 +14,8 @@ from cqlib.distributed.messages import Call, decoded_sum, mean_of_parts, opened,
 from cqlib.kernels import dispatch
 from cqlib.kernels.reference import packing
 
-_UNREADABLE = 0xFF  # floats of such bytes are NaN, and no alphabet uses all bits
-_SECOND = 2**63  # which part of the round's randomness belongs to second shots
+_UNREADABLE = 0xFF  # floats of such bytes are NaN, and codes never have all bits set
+_SECOND_SHOT = 2**63  # the key of rank r's second shot is key.fold(_SECOND_SHOT + r)
 
 
 class _AsResult:
@@ -38,7 +38,7 @@ class _AsResult:
 
 
 class _AsIntegers:
-    """The sum of the integers of a shard, at as many bits as it may need."""
+    """The sum of the integers of a shard, in as many bits as the largest sum needs."""
 
     def __init__(self, call: Call, sums: Sums) -> None:
         self.call, self.sums, self.most = call, sums, sums.bound(call.n)
@@ -60,13 +60,13 @@ class _AsIntegers:
 
 
 class _Compressed:
-    """The mean of a shard, compressed once more, by the process that has it alone."""
+    """The mean of a shard, compressed again by the process that computed it."""
 
     def __init__(self, call: Call, second: Compressor) -> None:
         self.call, self.second = call, second
 
     def _context(self, d: int, rank: int) -> Context:
-        return Context(d, np.zeros(1, dtype=np.int64), 1, self.call.key.fold(_SECOND + rank))
+        return Context(d, np.zeros(1, dtype=np.int64), 1, self.call.key.fold(_SECOND_SHOT + rank))
 
     def length(self, d: int) -> int:
         if not d:
@@ -97,7 +97,7 @@ class _Compressed:
 
 
 def second_shot(call: Call) -> _AsResult | _AsIntegers | _Compressed:
-    """Return how the means of shards are sent: what writes, measures and reads them."""
+    """Return the form of the means of shards: it writes, measures and reads them."""
     if call.second is not None:
         return _Compressed(call, call.second)
     sums = call.compressor.sums
@@ -107,12 +107,8 @@ def second_shot(call: Call) -> _AsResult | _AsIntegers | _Compressed:
 
 
 def check_second(second: Compressor) -> None:
-    """Raise unless a compressor can compress a single vector.
-
-    Raises:
-        ValueError: then.
-    """
+    """Raise ValueError unless ``second`` is a compressor that can compress one vector alone."""
     if not isinstance(second, Compressor):
         raise ValueError(f"second must be a Compressor, as make gives, got {second!r}")
     if second.before or second.facts.may_be_silent:
-        raise ValueError(f"a second shot takes a compressor of one vector, not {second!r}")
+        raise ValueError(f"second must compress one vector alone, which {second!r} cannot")

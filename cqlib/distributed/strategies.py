@@ -1,7 +1,7 @@
-"""Ways for processes to arrive at the compressed mean of their vectors.
+"""The strategies by which processes compute the compressed mean of their vectors.
 
-Whichever way is taken, all processes get the bits of ``compressor.mean`` on the clients' vectors
-stacked by rank, except where ``two_shot`` compresses once more.
+By every strategy, all processes get the bits of ``compressor.mean`` on the clients' vectors stacked
+by rank, except where ``two_shot`` compresses a second time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from cqlib.kernels.derived import reduction
 
 
 def all_gather(call: Call) -> Tensor:
-    """Send the whole message to everybody; all decode all."""
+    """Send the whole message to every process; each decodes all messages."""
     encoded = Outgoing(call)
     lengths = [message_bytes(call, client, call.d) for client in range(call.n)]
     message = call.x.new_zeros(max(lengths), dtype=torch.uint8)
@@ -44,10 +44,10 @@ def all_gather(call: Call) -> Tensor:
 
 
 def two_shot(call: Call) -> Tensor:
-    """Send every process its shard of the message; it decodes the mean of that, and sends it on.
+    """Send every process its shard of the message; each sends the mean of its shard to all.
 
-    The mean of a shard goes as integers where the messages add up as such, compressed once more if
-    ``call.second`` says so, and in the result's dtype otherwise.
+    That mean is compressed again if ``call.second`` is given, goes as a sum of integers if the
+    messages add up as integers, and in the result's dtype otherwise.
     """
     second = second_shot(call)
     ends = shard_ends(call.d, call.n)
@@ -71,18 +71,20 @@ def two_shot(call: Call) -> Tensor:
 
 
 def all_reduce(call: Call) -> Tensor:
-    """Add up integers on their way."""
+    """Add up the integers of all processes on their way, then decode the sum."""
     sums = _sums(call)
-    kind = torch.int8 if sums.bound(call.n) <= 127 else torch.int32  # gloo adds up no 16 bits
-    total = call.group.add(_own_levels(call, sums).to(kind))
+    kind = (
+        torch.int8 if sums.bound(call.n) <= 127 else torch.int32
+    )  # gloo cannot add 16-bit integers
+    total = call.group.add(_own_integers(call, sums).to(kind))
     return decoded_sum(call, sums, total)
 
 
 def tree(call: Call) -> Tensor:
-    """Add up powers of two in pairs, each sum rounded to a power, and send the last to all."""
+    """Add up powers of two in pairs, round each sum to a power, and send the last to all."""
     sums, group = _sums(call), call.group
     kind = np.int8 if sums.bound(call.n) <= 127 else np.int16
-    total: NDArray[Any] = _own_levels(call, sums).cpu().numpy().astype(kind)
+    total: NDArray[Any] = _own_integers(call, sums).cpu().numpy().astype(kind)
     first, distance = 0, 1
     while distance < call.n:
         nodes = -(-call.n // distance)
@@ -113,11 +115,7 @@ STRATEGIES: Mapping[str, Callable[[Call], Tensor]] = {
 
 
 def check_suits(strategy: str, c: Compressor, second: Compressor | None, n: int = 1) -> None:
-    """Raise unless a strategy suits the compressors.
-
-    Raises:
-        ValueError: also for a strategy that is not known.
-    """
+    """Raise ValueError unless the strategy is known and suits the compressors."""
     if strategy not in STRATEGIES:
         known = ", ".join(("auto", *STRATEGIES))
         raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
@@ -145,23 +143,23 @@ def _sums(call: Call) -> Sums:
     return sums
 
 
-def _own_levels(call: Call, sums: Sums) -> Tensor:
-    """Return the integers of this process, shape (d,), once all agree and can encode.
+def _own_integers(call: Call, sums: Sums) -> Tensor:
+    """Return the integers of this process, shape (d,), once all processes agree and can encode.
 
-    Where there is a statistic, it has refused vectors that cannot be encoded. Otherwise the
-    processes tell each other.
+    If there is a statistic, its exchange has raised for vectors that cannot be encoded. Otherwise
+    the processes tell each other.
 
     Raises:
-        NotEncodedError: on all processes, if one cannot encode its vector.
+        NotEncodedError: on all processes, if a process cannot encode its vector.
     """
     c, ctx = call.compressor, call.context(call.group.rank)
     fused, failure = c.fused, None
-    levels = call.x.new_zeros(call.d, dtype=torch.int64)
+    integers = call.x.new_zeros(call.d, dtype=torch.int64)
     try:
         if fused and fused.write_levels:
-            levels = fused.write_levels(call.x, ctx)
+            integers = fused.write_levels(call.x, ctx)
         elif message := wire.write(c, call.x, ctx):
-            levels = torch.from_numpy(wire.read_levels(c, sums, message, ctx)).to(call.x.device)
+            integers = torch.from_numpy(wire.read_levels(c, sums, message, ctx)).to(call.x.device)
     except ValueError as error:
         failure = error
     call.agreement.wait()
@@ -172,7 +170,7 @@ def _own_levels(call: Call, sums: Sums) -> Tensor:
             raise could_not(rank) from failure
     elif failure:
         raise failure
-    return levels
+    return integers
 
 
 def _as_bytes(values: NDArray[Any]) -> Tensor:

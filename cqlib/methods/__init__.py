@@ -2,7 +2,7 @@
 
 from cqlib.methods.by_bytes import marina_by_bytes
 from cqlib.methods.dcgd import dcgd
-from cqlib.methods.descend import Round, descend
+from cqlib.methods.descend import Progress, descend
 from cqlib.methods.diana import diana
 from cqlib.methods.gd import gd
 from cqlib.methods.marina import CombinatorialCompressor, marina
@@ -11,7 +11,7 @@ from cqlib.methods.weighted_marina import weighted_marina
 
 __all__ = [
     "CombinatorialCompressor",
-    "Round",
+    "Progress",
     "Trace",
     "dcgd",
     "descend",

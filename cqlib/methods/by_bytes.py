@@ -1,4 +1,4 @@
-"""MARINA written out: client by client, every compressed message as its bytes. Slow, obvious."""
+"""MARINA client by client, with every compressed message as bytes: slow and simple."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from cqlib.theory.complexity import FLOAT_BITS
 def marina_by_bytes(
     problem: Problem, compressor: Compressor, *, p: float, stepsize: float, rounds: int, seed: int
 ) -> Trace:
-    r"""Run Algorithm 1 as it stands, to hold :func:`marina` against.
+    r"""Run Algorithm 1 literally, as a reference for :func:`marina`.
 
     Each client computes its own gradient, and encodes its message; the server reads the bytes.
 
     Args:
-        problem: what to minimise.
-        compressor: of the clients.
+        problem: the problem to minimise.
+        compressor: the clients' compressor.
         p: probability of a round of whole gradients, in (0, 1].
         stepsize: $\gamma$.
         rounds: T.
-        seed: of coins and compressor.
+        seed: seed of coins and compressor.
 
     Raises:
-        ValueError: for p outside (0, 1], or a vector too large to send: nothing stops a run that
+        ValueError: if p is outside (0, 1], or a vector is too large to send because the run
             diverges.
 
     Source: Algorithm 1.
@@ -51,14 +51,14 @@ def marina_by_bytes(
     clients = range(n)
     x, key, sent = problem.x0, Key(seed), 0.0
     gradients = [problem.gradient(i, x) for i in clients]
-    g, cost = _mean(gradients), float(FLOAT_BITS * d)
+    g, cost = _average(gradients), float(FLOAT_BITS * d)
     rows = [(sent, _square(g), float(problem.value(x)))]
     for _ in range(rounds):
         x, key, sent = x - stepsize * g, key.next(), sent + cost
         old, gradients = gradients, [problem.gradient(i, x) for i in clients]
-        rows.append((sent, _square(_mean(gradients)), float(problem.value(x))))
+        rows.append((sent, _square(_average(gradients)), float(problem.value(x))))
         if key.uniform(Stream.COIN) < p:
-            g, cost = _mean(gradients), float(FLOAT_BITS * d)
+            g, cost = _average(gradients), float(FLOAT_BITS * d)
         else:
             changes = torch.stack(gradients) - torch.stack(old)
             options: dict[str, Any] = {
@@ -76,7 +76,7 @@ def marina_by_bytes(
     return Trace(bits, norms, values, np.array([stepsize]), np.array([seed]))
 
 
-def _mean(vectors: list[Tensor]) -> Tensor:
+def _average(vectors: list[Tensor]) -> Tensor:
     return average(torch.stack(vectors))
 
 

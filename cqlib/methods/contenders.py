@@ -1,4 +1,4 @@
-"""What takes part in an experiment: a method with everything chosen but the stepsize's multiple."""
+"""Contenders of a comparison: methods with all chosen but the multiple of the stepsize."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class Contender:
     r"""A method on a problem, ready to run at any stepsize.
 
     Args:
-        name: as in figures, unique in a comparison.
+        name: name in figures, unique in a comparison.
         run: takes ``stepsize``, ``bit_budget`` and ``seed`` and returns the trace.
-        stepsize: what theory allows, with the constants chosen; multiples of it are tried.
+        stepsize: the largest that the theory allows with the chosen constants; multiples of it are
+            tried.
         p: probability of a round of whole gradients; NaN for a method that has none.
-        factor: bits that theory predicts, relative to gradient descent; NaN where it says nothing.
+        factor: predicted bits over those of gradient descent; NaN without a prediction.
         random: whether the run depends on the seed.
     """
 
@@ -64,10 +65,10 @@ def dcgd(
     r"""Distributed compressed gradient descent, from the stepsize $[L_-(1+A-B)]^{-1}$.
 
     With equal clients and constants valid for them, $\mathbb E\|g\|^2\le(1+A-B)\|\nabla f\|^2$, so
-    that up to this stepsize every step decreases f on average.
+    that up to this stepsize every step decreases f in expectation.
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         compressor: C.
         name: by default "DCGD + " and the compressor.
         constants: kind of A and B, as :meth:`Compressor.ab` takes it.
@@ -89,13 +90,13 @@ def marina(
     """MARINA with p by numerical minimisation (D.2.1) and the theoretical stepsize at this p.
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         compressor: C.
         name: by default "MARINA + " and the compressor.
-        constants: kind of A and B, as :meth:`Compressor.ab` takes it; "paper" is what Table 4
-            lists, also for CQ where the clients differ: an extrapolation.
-        p_factor: to try another p than this one, with the stepsize that belongs to it; a p above
-            1 becomes 1.
+        constants: kind of A and B, as :meth:`Compressor.ab` takes it; "paper" takes those of
+            Table 4. For CQ, this extrapolates them to clients that differ.
+        p_factor: factor on p, to try another one with the stepsize that belongs to it; a product
+            above 1 becomes 1.
 
     >>> from cqlib import compressors, problems
     >>> task = problems.quadratic_hessian_variance(n=64, d=64, noise=0.5, reg=1e-3, seed=0)
@@ -124,12 +125,12 @@ def iscc(
     name: str = "",
     constants: Constants = "paper",
 ) -> Contender:
-    r"""Weighted MARINA with importance sampling, one client a round, $q_i=L_i/\sum_jL_j$.
+    r"""Weighted MARINA with importance sampling, one client per round, $q_i=L_i/\sum_jL_j$.
 
     p and the stepsize come from $A=\omega+1$, $B=1$ and the weighted constants (Lemma 4).
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         inner: compressor of the client that sends.
         name: by default "MARINA + ISCC(inner)".
         constants: kind of omega, as :meth:`ISCC.weighted_ab` takes it.

@@ -1,4 +1,4 @@
-"""Distributed compressed gradient descent: clients compress their gradients themselves."""
+"""Distributed compressed gradient descent: clients compress their gradients, not changes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from cqlib.keys import Key
-from cqlib.methods.descend import Round, descend
+from cqlib.methods.descend import Progress, descend
 from cqlib.methods.marina import CombinatorialCompressor
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 
 
-def dcgd_init(gradients: Tensor, *, key: Key, compressor: CombinatorialCompressor) -> Round:
+def dcgd_init(gradients: Tensor, *, key: Key, compressor: CombinatorialCompressor) -> Progress:
     """Send all gradients, compressed."""
     n, d = gradients.shape[-2:]
-    return Round(None, compressor.mean(gradients, key=key), compressor.bits(d, n))
+    return Progress(None, compressor.mean(gradients, key=key), compressor.bits(d, n))
 
 
 def dcgd_step(
     memory: None, gradients: Tensor, *, key: Key, compressor: CombinatorialCompressor
-) -> Round:
+) -> Progress:
     """Send all gradients, compressed, again."""
     return dcgd_init(gradients, key=key, compressor=compressor)
 
@@ -39,20 +39,20 @@ def dcgd(
 ) -> Trace:
     r"""Run DCGD: $x^{t+1}=x^t-\gamma\frac1n\sum_iC_i(\nabla f_i(x^t))$.
 
-    The clients' gradients do not vanish at a solution unless they are equal, so that the error of
-    the compressor stays, and the accuracy is limited by the stepsize.
+    At a solution the clients' gradients are not zero unless they are equal. So the compressor's
+    error does not vanish there, and the stepsize limits the accuracy.
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         compressor: C, or any unbiased estimate of the mean.
-        stepsize: $\gamma$, one or a sweep of shape (b,).
+        stepsize: $\gamma$, a number or shape (b,).
         bit_budget: bits that a client may send.
         rounds: number of rounds; give this or ``bit_budget``.
         seed: seed of the compressor, in [0, 2^64), or several, run in one batch.
 
     Raises:
-        ValueError: for a stepsize that is not positive and finite, not just one of budget and
-            rounds.
+        ValueError: unless stepsizes are positive and finite, and exactly one of ``bit_budget`` and
+            ``rounds`` is given.
 
     Source: Khirirat, Feyzmahdavian, Johansson 2018; taken to be the
         baseline of Section 4.1.

@@ -1,7 +1,7 @@
 """The loop that all methods share: x^{t+1} = x^t - stepsize g^t, for a whole batch at once.
 
-Methods differ in how the server comes by its direction g^t. A method is an ``init`` and a ``step``
-that turn the clients' gradients into a :class:`Round`; everything else is here.
+Methods differ in how the server computes its direction g^t. A method is an ``init`` and a ``step``
+that turn the clients' gradients into a :class:`Progress`; everything else is here.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from cqlib.keys import Key
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 
-# A member whose squared gradient norm has grown by this much is beyond recovery.
+# A member whose squared gradient norm has grown by this factor has diverged.
 DIVERGENCE_GROWTH = 1e16
-_BLOCK = 1024  # rows of a trace that are kept together
+_BLOCK = 1024  # rows of a trace in one array
 
 
-class Round(NamedTuple):
+class Progress(NamedTuple):
     """Outcome of one communication round."""
 
-    memory: Any  # what clients and server keep: a frozen dataclass of tensors, batch axis first
+    memory: Any  # state of clients and server: a frozen dataclass of tensors, batch axis first
     direction: Tensor  # g^t, shape (b, d)
     bits: float  # sent by each client in this round
 
@@ -36,14 +36,14 @@ class Round(NamedTuple):
 class Init(Protocol):
     """First round of a method."""
 
-    def __call__(self, gradients: Tensor, *, key: Key) -> Round:
+    def __call__(self, gradients: Tensor, *, key: Key) -> Progress:
         """Take the gradients at x^0, shape (b, n, d)."""
 
 
 class Step(Protocol):
     """Any later round of a method."""
 
-    def __call__(self, memory: Any, gradients: Tensor, *, key: Key) -> Round:
+    def __call__(self, memory: Any, gradients: Tensor, *, key: Key) -> Progress:
         """Take the gradients at the new iterate, shape (b, n, d)."""
 
 
@@ -59,26 +59,26 @@ def descend(
 ) -> Trace:
     """Run a method for every seed and every stepsize, all in one batch.
 
-    Gradients are taken for the whole batch at once, messages for all members of a seed at once,
-    since these share all randomness.
+    Gradients are computed for the whole batch at once. Messages are computed for all members of a
+    seed at once, since these share all randomness.
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         init: the method's first round.
         step: its later rounds.
-        stepsize: positive number, or several: a sweep.
+        stepsize: a positive number, or several.
         bit_budget: stop before a client would have sent more bits than this.
         rounds: stop after this many rounds; give this or ``bit_budget``.
         seed: seed of all randomness, in [0, 2^64), or several.
 
     Returns:
-        The trace, with a column for every seed and stepsize, seeds outermost. A member whose
-        squared gradient norm is not finite or has grown by ``DIVERGENCE_GROWTH`` has diverged: its
+        The trace, with a column for every seed and stepsize, seed by seed. A member has diverged
+        when its squared gradient norm is not finite or has grown by ``DIVERGENCE_GROWTH``: its
         entries are infinite from there on.
 
     Raises:
-        ValueError: for a stepsize that is not positive and finite, a seed that is no integer in
-            range or given twice, not just one of budget and rounds.
+        ValueError: unless stepsizes are positive and finite, seeds are different integers in range,
+            and exactly one of ``bit_budget`` and ``rounds`` is given.
     """
     gamma, keys = _check_stepsize(stepsize), _keys(seed)
     if (bit_budget is None) == (rounds is None):
@@ -95,7 +95,7 @@ def descend(
     b = len(gamma)
     x = problem.x0.expand(b * len(keys), -1)
     value, gradients = problem.value_and_gradients(x)
-    norm_sq = mean_norm_sq(gradients)
+    norm_sq = average_norm_sq(gradients)
     limit_sq = DIVERGENCE_GROWTH * norm_sq[0]
     groups = []
     for own, key in zip(torch.split(torch.arange(len(x)), b), keys, strict=True):
@@ -105,7 +105,7 @@ def descend(
     while groups := [group for group in groups if goes_on(group)]:
         groups = [group.moved() for group in groups]
         value, gradients = problem.value_and_gradients(torch.cat([group.x for group in groups]))
-        norm_sq = mean_norm_sq(gradients)  # not finite if any gradient is not
+        norm_sq = average_norm_sq(gradients)  # not finite if any gradient is not
         alive = torch.isfinite(value) & (norm_sq <= limit_sq)
         if not bool(alive.all()):
             parts = torch.split(alive, [len(group.x) for group in groups])
@@ -123,16 +123,16 @@ def descend(
 class _Group:
     """The members of one seed."""
 
-    columns: Tensor  # of the trace, of all members
-    running: Tensor  # of those that have not diverged, shape (b,)
+    columns: Tensor  # columns of the trace that belong to all members
+    running: Tensor  # columns of the members that have not diverged, shape (b,)
     gamma: Tensor  # their stepsizes, shape (b,)
     x: Tensor  # their iterates, shape (b, d)
     key: Key  # of the latest message; its round is the number of rounds done
     sent: float  # bits that each client had sent when x was reached
-    latest: Round  # the message that the next iterate is made from
+    latest: Progress  # the message that the next iterate is made from
 
     def moved(self) -> _Group:
-        """Take the step that the latest message says."""
+        """Take the step along the latest direction."""
         x = self.x - self.gamma[:, None] * self.latest.direction
         return replace(self, x=x, key=self.key.next(), sent=self.sent + self.latest.bits)
 
@@ -152,8 +152,8 @@ class _Group:
 class _Record:
     """Bits, squared norm and value of all columns, row by row; NaN for seeds that have ended.
 
-    Rows lie in blocks: alone on the heap, between the gradients that come and go, each would keep
-    its neighbourhood from being used again, and long runs would take gigabytes.
+    Rows are stored in large blocks. Rows allocated one by one, between the gradients of each round,
+    would fragment the heap, and long runs would take gigabytes.
     """
 
     def __init__(self, b: int) -> None:
@@ -191,13 +191,13 @@ def _check_stepsize(stepsize: ArrayLike) -> Tensor:
     return torch.from_numpy(gamma.copy())
 
 
-def mean_norm_sq(gradients: Tensor) -> Tensor:
-    """Squared norm of the clients' mean gradient: shape (b, n, d) to (b,)."""
+def average_norm_sq(gradients: Tensor) -> Tensor:
+    """Squared norm of the clients' average gradient: shape (b, n, d) to (b,)."""
     return (average(gradients) ** 2).sum(dim=-1)
 
 
 def _select(memory: Any, alive: Tensor) -> Any:
-    """Drop the members of a sweep that have diverged from a method's memory."""
+    """Return a method's memory without the members of the batch that have diverged."""
     if memory is None:
         return None
     if not isinstance(memory, Tensor):

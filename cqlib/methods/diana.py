@@ -1,4 +1,4 @@
-"""DIANA: clients compress the difference of their gradient to a shift that learns it."""
+"""DIANA: clients compress their gradient minus a shift that follows it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor
 
 from cqlib.compressors import Compressor, average
 from cqlib.keys import Key
-from cqlib.methods.descend import Round, descend
+from cqlib.methods.descend import Progress, descend
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 
 
 @dataclass(frozen=True)
 class DianaMemory:
-    """What the clients and the server remember between rounds."""
+    """State that the clients and the server keep between rounds."""
 
     shifts: Tensor  # h_i of the clients, shape (b, n, d)
 
 
-def diana_init(gradients: Tensor, *, key: Key, compressor: Compressor, alpha: float) -> Round:
+def diana_init(gradients: Tensor, *, key: Key, compressor: Compressor, alpha: float) -> Progress:
     """Start from shifts of zero: the first message is the compressed gradient."""
     memory = DianaMemory(torch.zeros_like(gradients))
     return diana_step(memory, gradients, key=key, compressor=compressor, alpha=alpha)
@@ -32,12 +32,12 @@ def diana_init(gradients: Tensor, *, key: Key, compressor: Compressor, alpha: fl
 
 def diana_step(
     memory: DianaMemory, gradients: Tensor, *, key: Key, compressor: Compressor, alpha: float
-) -> Round:
-    """Send compressed differences to the shifts, and move the shifts by a part of what was sent."""
+) -> Progress:
+    """Send compressed differences from the shifts, and add alpha times the messages to these."""
     n, d = gradients.shape[-2:]
     sent = compressor.compress(gradients - memory.shifts, key=key)
     direction = average(memory.shifts) + average(sent)
-    return Round(DianaMemory(memory.shifts + alpha * sent), direction, compressor.bits(d, n))
+    return Progress(DianaMemory(memory.shifts + alpha * sent), direction, compressor.bits(d, n))
 
 
 def diana(
@@ -53,20 +53,20 @@ def diana(
     r"""Run DIANA: $m_i=C_i(\nabla f_i(x^t)-h_i^t)$, $h_i^{t+1}=h_i^t+\alpha m_i$, $h_i^0=0$.
 
     $x^{t+1}=x^t-\gamma\big(\frac1n\sum_ih_i^t+\frac1n\sum_im_i\big)$. The shifts converge to the
-    gradients at the solution, so that what is compressed vanishes there.
+    gradients at the solution, so that the compressed differences vanish there.
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         compressor: C.
-        stepsize: $\gamma$, one or a sweep of shape (b,).
+        stepsize: $\gamma$, a number or shape (b,).
         alpha: in (0, 1]; by default $\frac1{1+\omega}$, the largest that the theory allows.
         bit_budget: bits that a client may send.
         rounds: number of rounds; give this or ``bit_budget``.
         seed: seed of the compressor, in [0, 2^64), or several, run in one batch.
 
     Raises:
-        ValueError: for a stepsize that is not positive and finite, alpha outside (0, 1], not just
-            one of budget and rounds, or without alpha for a compressor that has no omega.
+        ValueError: unless stepsizes are positive and finite, alpha is in (0, 1], and exactly one of
+            ``bit_budget`` and ``rounds`` is given; without alpha, if the compressor has no omega.
 
     Source: Mishchenko, Gorbunov, Takáč, Richtárik 2019; Horváth et al. 2023.
 

@@ -7,18 +7,18 @@ from torch import Tensor
 
 from cqlib.compressors import average
 from cqlib.keys import Key
-from cqlib.methods.descend import Round, descend
+from cqlib.methods.descend import Progress, descend
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 from cqlib.theory.complexity import FLOAT_BITS
 
 
-def gd_init(gradients: Tensor, *, key: Key) -> Round:
+def gd_init(gradients: Tensor, *, key: Key) -> Progress:
     """Send all gradients."""
-    return Round(None, average(gradients), FLOAT_BITS * gradients.shape[-1])
+    return Progress(None, average(gradients), FLOAT_BITS * gradients.shape[-1])
 
 
-def gd_step(memory: None, gradients: Tensor, *, key: Key) -> Round:
+def gd_step(memory: None, gradients: Tensor, *, key: Key) -> Progress:
     """Send all gradients, again."""
     return gd_init(gradients, key=key)
 
@@ -33,14 +33,14 @@ def gd(
     r"""Run gradient descent, $x^{t+1}=x^t-\gamma\nabla f(x^t)$, 32 d bits per client per round.
 
     Args:
-        problem: what to minimise.
-        stepsize: $\gamma$, one or a sweep of shape (b,).
+        problem: the problem to minimise.
+        stepsize: $\gamma$, a number or shape (b,).
         bit_budget: bits that a client may send.
         rounds: number of rounds; give this or ``bit_budget``.
 
     Raises:
-        ValueError: for a stepsize that is not positive and finite, not just one of budget and
-            rounds.
+        ValueError: unless stepsizes are positive and finite, and exactly one of ``bit_budget`` and
+            ``rounds`` is given.
 
     Source: Section 1; MARINA with p = 1.
 

@@ -1,4 +1,4 @@
-"""MARINA: clients compress the change of their gradients, and now and then send them whole."""
+"""MARINA: clients send compressed changes of their gradients, and sometimes whole gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cqlib.compressors import average
 from cqlib.keys import Key, Stream
-from cqlib.methods.descend import Round, descend
+from cqlib.methods.descend import Progress, descend
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 from cqlib.theory.complexity import FLOAT_BITS
@@ -21,8 +21,8 @@ from cqlib.theory.complexity import FLOAT_BITS
 class CombinatorialCompressor(Protocol):
     r"""A random map S of all clients' vectors, $\mathbb E\,S(a_1,\dots,a_n)=\bar a$ (Assumption 6).
 
-    Every unbiased compressor of the library is one by its ``mean``, the average of what the clients
-    send; ``iscc`` draws a few clients with probabilities of one's choice.
+    Every unbiased compressor of the library is one: S is its ``mean``. ``iscc`` draws a few clients
+    with given probabilities.
     """
 
     def mean(self, X: Tensor, *, key: Key) -> Tensor:
@@ -34,17 +34,17 @@ class CombinatorialCompressor(Protocol):
 
 @dataclass(frozen=True)
 class MarinaMemory:
-    """What the clients and the server remember between rounds."""
+    """State that the clients and the server keep between rounds."""
 
     gradients: Tensor  # the clients' last gradients, shape (b, n, d)
     direction: Tensor  # the server's estimate g^t, shape (b, d)
 
 
-def marina_init(gradients: Tensor, *, key: Key) -> Round:
+def marina_init(gradients: Tensor, *, key: Key) -> Progress:
     """Send whole gradients: g^0 = grad f(x^0)."""
     direction = average(gradients)
     memory = MarinaMemory(gradients, direction)
-    return Round(memory, direction, FLOAT_BITS * gradients.shape[-1])
+    return Progress(memory, direction, FLOAT_BITS * gradients.shape[-1])
 
 
 def marina_step(
@@ -54,18 +54,18 @@ def marina_step(
     key: Key,
     compressor: CombinatorialCompressor,
     p: float,
-) -> Round:
+) -> Progress:
     """Send whole gradients with probability p, else compressed differences (Algorithm 1, line 8).
 
     With any S in place of the clients' average it is a round of weighted MARINA (Algorithm 4). All
-    clients and all members of a sweep see the same coin.
+    clients and all members of a batch share the coin.
     """
     if key.uniform(Stream.COIN) < p:
         return marina_init(gradients, key=key)
     n, d = gradients.shape[-2:]
     change = compressor.mean(gradients - memory.gradients, key=key)
     direction = memory.direction + change
-    return Round(MarinaMemory(gradients, direction), direction, compressor.bits(d, n))
+    return Progress(MarinaMemory(gradients, direction), direction, compressor.bits(d, n))
 
 
 def marina(
@@ -85,17 +85,17 @@ def marina(
     ``compressor.bits(d, n)``.
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         compressor: C.
         p: probability of a round of whole gradients, in (0, 1].
-        stepsize: $\gamma$, one or a sweep of shape (b,); see ``theory.marina_stepsize``.
+        stepsize: $\gamma$, a number or shape (b,); see ``theory.marina_stepsize``.
         bit_budget: bits that a client may send; the first whole gradient counts.
         rounds: number of rounds; give this or ``bit_budget``.
         seed: seed of coins and compressor, in [0, 2^64), or several, run in one batch.
 
     Raises:
-        ValueError: for a stepsize that is not positive and finite, not just one of budget and
-            rounds, or p outside (0, 1].
+        ValueError: unless stepsizes are positive and finite, exactly one of ``bit_budget`` and
+            ``rounds`` is given, and p is in (0, 1].
 
     Source: Algorithm 1; Gorbunov, Burlachenko, Li, Richtarik, ICML 2021.
 

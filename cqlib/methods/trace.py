@@ -1,4 +1,4 @@
-"""What a run leaves behind: bits sent and progress made, round by round."""
+"""The record of a run: bits sent, gradient norm and value, round by round."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    r"""Course of a batch; row t is about the iterate x^t, a column about one stepsize and seed.
+    r"""Record of a batch: row t belongs to the iterate x^t, a column to one stepsize and seed.
 
     Where seeds need different numbers of rounds for the same bits, the shorter columns end in NaN.
 
@@ -47,7 +47,7 @@ class Trace:
 
     @property
     def rounds(self) -> int:
-        """Rounds that were run, by the seed that ran longest."""
+        """Number of rounds of the seed that ran longest."""
         return len(self.bits) - 1
 
     @property
@@ -56,13 +56,13 @@ class Trace:
         return np.asarray(np.isinf(self.grad_norm_sq).any(axis=0))
 
     def select(self, columns: ArrayLike) -> Trace:
-        """Return some members of the batch, without the rounds that only others did.
+        """Return some members of the batch, without the rounds that only other members ran.
 
         Args:
-            columns: which, as NumPy takes it: a mask or indices, shape (k,).
+            columns: indices, shape (k,), or a mask, shape (b,).
 
         Raises:
-            IndexError: for a column that is not there.
+            IndexError: if a column does not exist.
         """
         own = np.atleast_1d(np.asarray(columns))
         bits = self.bits[:, own]
@@ -71,14 +71,16 @@ class Trace:
         return Trace(*arrays, self.stepsize[own], self.seed[own])
 
     def of_seed(self, seed: int) -> Trace:
-        """Return the columns of one seed, as a run with it alone gives them.
+        """Return the columns of one seed: the trace of a run with this seed alone.
 
         Raises:
-            ValueError: for a seed that is not there.
+            ValueError: if no column has this seed.
         """
         own = self.seed == seed
         if not own.any():
-            raise ValueError(f"seed {seed} is none of {sorted(set(self.seed.tolist()))}")
+            raise ValueError(
+                f"no column has seed {seed}; the seeds are {sorted(set(self.seed.tolist()))}"
+            )
         return self.select(own)
 
     def at(self, bits: ArrayLike) -> Array:
@@ -91,7 +93,7 @@ class Trace:
             Shape (b,) or (k, b).
 
         Raises:
-            ValueError: for a negative number of bits.
+            ValueError: if a number of bits is negative.
         """
         if not (np.asarray(bits) >= 0).all():
             raise ValueError(f"bits must be at least 0, got {bits!r}")
@@ -107,10 +109,10 @@ class Trace:
     def output_round(self, seed: int) -> int:
         r"""Draw the round of the output, uniform over $x^0,\dots,x^{T-1}$ after T rounds.
 
-        What MARINA's guarantee bounds is the gradient at this iterate, not at the last one.
+        MARINA's guarantee bounds the gradient at this iterate, not at the last one.
 
         Args:
-            seed: of the run; the draw does not touch the run's other randomness.
+            seed: seed of the run; the draw has its own stream of random words.
 
         Raises:
             ValueError: if no round was run.
@@ -118,11 +120,11 @@ class Trace:
         Source: Algorithms 1 and 4, last line.
         """
         if self.rounds == 0:
-            raise ValueError("no round was run, so that there is no iterate to draw")
+            raise ValueError("no round was run: there is no iterate to draw")
         return int(Key(seed).uniform(Stream.OUTPUT) * self.rounds)
 
     def columns(self, **constants: Any) -> dict[str, ArrayLike]:
-        """Return a tidy table by columns: a row per round and member, ``constants`` in front."""
+        """Return a table by its columns: a row per round and member; ``constants`` come first."""
         rounds, b = self.bits.shape
         table: dict[str, Any] = {
             "seed": np.tile(self.seed, rounds),
@@ -137,7 +139,7 @@ class Trace:
         return given | {name: column[there] for name, column in table.items()}
 
     def to_csv(self, path: str | Path, **constants: Any) -> None:
-        """Write :meth:`columns` as CSV, whole or not at all; floats keep all their digits."""
+        """Write :meth:`columns` as CSV, completely or not at all; floats keep all digits."""
         table = self.columns(**constants)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -25,22 +25,22 @@ def weighted_marina(
 
     $x^{t+1}=x^t-\gamma g^t$; with probability p, $g^{t+1}=\nabla f(x^{t+1})$ at 32 d bits per
     client, else $g^{t+1}=g^t+S(\{\nabla f_i(x^{t+1})-\nabla f_i(x^t)\}_i)$ at
-    ``compressor.bits(d, n)``. With independent or correlated compressors of single clients, S being
-    their average, it is MARINA, whose rounds these are.
+    ``compressor.bits(d, n)``. If S is the average of compressors of single clients, independent or
+    correlated, this is MARINA; the code is the same.
 
     Args:
-        problem: what to minimise.
+        problem: the problem to minimise.
         compressor: S.
         p: probability of a round of whole gradients, in (0, 1].
-        stepsize: $\gamma$, one or a sweep of shape (b,); see ``theory.marina_stepsize`` (with the
+        stepsize: $\gamma$, a number or shape (b,); see ``theory.marina_stepsize`` (with the
             weighted constants) and ``theory.iscc_stepsize``.
         bit_budget: bits that a client may send; the first whole gradient counts.
         rounds: number of rounds; give this or ``bit_budget``.
         seed: seed of coins and compressor, in [0, 2^64), or several, run in one batch.
 
     Raises:
-        ValueError: for a stepsize that is not positive and finite, not just one of budget and
-            rounds, or p outside (0, 1].
+        ValueError: unless stepsizes are positive and finite, exactly one of ``bit_budget`` and
+            ``rounds`` is given, and p is in (0, 1].
 
     Source: Algorithm 4; Theorem 2 is its guarantee.
 

@@ -1,4 +1,4 @@
-"""What a method needs to know about a problem."""
+"""The interface of problems, as methods use it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Problem(Protocol):
         """Gradients of all f_i: shape (n, d) or (b, n, d)."""
 
     def value_and_gradients(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Both of the above, sharing their work."""
+        """Value and gradients from one evaluation."""
 
     def gradient(self, i: int, x: Tensor) -> Tensor:
         """Gradient of f_i alone at one point: shape (d,)."""
@@ -48,7 +48,7 @@ class Problem(Protocol):
 
 
 def split(dataset: Dataset, n_clients: int) -> tuple[Tensor, Tensor]:
-    r"""Split a dataset over clients: in order, $m=\lfloor N/n\rfloor$ samples each, rest dropped.
+    r"""Split a dataset over clients, $m=\lfloor N/n\rfloor$ samples each, in order; drop the rest.
 
     Returns:
         Samples of shape (n, m, D) and labels of shape (n, m), float64.
@@ -67,6 +67,6 @@ def split(dataset: Dataset, n_clients: int) -> tuple[Tensor, Tensor]:
 
 
 def check_reg(reg: float) -> None:
-    """Refuse a weight of a regulariser that is negative or not finite."""
+    """Raise unless the weight of a regulariser is at least 0 and finite."""
     if not 0 <= reg < np.inf:
         raise ValueError(f"reg must be at least 0 and finite, got {reg}")

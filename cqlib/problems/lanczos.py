@@ -1,4 +1,4 @@
-"""Largest eigenvalues of symmetric operators that are known by their products alone."""
+"""Largest eigenvalues of symmetric operators, from products with vectors alone."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def largest_magnitudes(
 ) -> Tensor:
     r"""Largest $|\lambda|$ of each of r symmetric operators on $\mathbb R^d$, all at once.
 
-    Lanczos iteration with full reorthogonalisation, at most d steps. Row k stops counting when
-    its Ritz pair has a residual of at most ``tolerance`` times the value found, so that an
-    eigenvalue lies that near. That it is the largest is sure but for a start that is orthogonal to
-    its eigenvectors: give a random one.
+    Lanczos iteration with full reorthogonalisation, at most d steps. Operator k has converged
+    when the residual of its Ritz pair is at most ``tolerance`` times the value found: an eigenvalue
+    then lies within the residual. It is the largest one unless the start is orthogonal to its
+    eigenvectors, so give a random start.
 
     Args:
-        apply: from vectors of shape (r, d) to the products of operator k with row k.
-        start: shape (r, d), float64, no zero row.
+        apply: maps rows, shape (r, d), to the products of operator k with row k.
+        start: shape (r, d), float64, rows nonzero.
         tolerance: relative residual at which to stop, positive.
-        floor: a value counts as at least this when its residual is judged, so that an operator
-            which is zero up to rounding ends the iteration.
+        floor: residuals are relative to at least this value, so that the iteration ends for an
+            operator that is zero up to rounding.
 
     Returns:
         Shape (r,), float64.
@@ -40,31 +40,31 @@ def largest_magnitudes(
     """
     basis = (start / start.norm(dim=1, keepdim=True))[:, None]  # (r, steps, d)
     diagonal: list[Tensor] = []
-    beside: list[Tensor] = []
+    off_diagonal: list[Tensor] = []
     while True:
         newest = basis[:, -1]
         rest = apply(newest)
         diagonal.append((rest * newest).sum(dim=1))
-        for _ in range(2):  # once leaves rounding errors that grow
+        for _ in range(2):  # a single pass leaves rounding errors that grow
             rest = rest - ((basis @ rest[:, :, None]).mT @ basis)[:, 0]
         length = rest.norm(dim=1)
-        found, residual = _ritz(diagonal, beside, length)
+        found, residual = _ritz(diagonal, off_diagonal, length)
         if len(diagonal) == start.shape[1] or (residual <= tolerance * found.clamp(floor)).all():
             return found
-        # An exhausted Krylov space leaves only rounding: then zero, which adds the eigenvalue 0.
+        # If the Krylov space is exhausted, rest is rounding; a zero step adds the eigenvalue 0.
         alive = length > 1e-14 * found
-        beside.append(torch.where(alive, length, 0.0))
+        off_diagonal.append(torch.where(alive, length, 0.0))
         step = torch.where(alive[:, None], rest / length[:, None].clamp(1e-300), 0.0)
         basis = torch.cat([basis, step[:, None]], dim=1)
 
 
 def _ritz(
-    diagonal: Sequence[Tensor], beside: Sequence[Tensor], length: Tensor
+    diagonal: Sequence[Tensor], off_diagonal: Sequence[Tensor], length: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Largest magnitude among the eigenvalues of the tridiagonal matrices, and its residual."""
     matrix = torch.diag_embed(torch.stack(list(diagonal), dim=1))
-    if beside:  # eigh reads the lower triangle alone
-        matrix = matrix + torch.diag_embed(torch.stack(list(beside), dim=1), offset=-1)
+    if off_diagonal:  # eigh reads the lower triangle alone
+        matrix = matrix + torch.diag_embed(torch.stack(list(off_diagonal), dim=1), offset=-1)
     values, vectors = torch.linalg.eigh(matrix)
     place = values.abs().argmax(dim=1, keepdim=True)
     last = vectors[:, -1].gather(1, place)[:, 0]

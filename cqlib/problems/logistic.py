@@ -88,23 +88,23 @@ class Logistic:
         +\frac12\sqrt{\lambda_{\max}(\frac1n\sum_i\ell_iG_i)}$, $\ell_i=\lambda_{\max}(G_i)$: the
         standard deviation over clients of $\frac1mZ_i^\top D_iZ_iv$, $0\le D_i\le\frac14$, is at
         most that of its value at $D_i=\frac18$ plus the root mean square of the rest. This bound
-        treats the clients' $D_i$ as free, so that it is loose where clients have similar samples:
-        by a factor of 1.5 to 17 on the data sets of the book. :meth:`smoothness_at_zero` gives
+        treats the clients' $D_i$ as free, so that it is loose if clients have similar samples: by a
+        factor of 1.5 to 17 on the data sets of the book. :meth:`smoothness_at_zero` gives
         lower bounds; $L_-$, $L_i$ and $L_+$ agree with them up to a few per cent at most.
 
         Args:
-            weights: $w_i$, shape (n,); then $L_{\pm,w}\le L_{+,w}$ is the bound used.
+            weights: $w_i$, shape (n,); $L_{\pm,w}$ is then bounded by $L_{+,w}$.
 
         Raises:
-            ValueError: for weights of another number, sign or sum.
+            ValueError: unless weights are n positive numbers of sum 1.
         """
         return self._plain if weights is None else self._bounds(weights)
 
     def smoothness_at_zero(self) -> Smoothness:
         r"""Lower bounds of the smoothness constants: those of the Hessians $H_i$ at x = 0.
 
-        The constants of f are suprema over pairs of points, and pairs close to the origin come as
-        near to these as one likes. $L_-$ and $L_i$ are equal to the upper bounds.
+        The constants of f are suprema over pairs of points. Pairs that tend to the origin reach
+        the values returned here in the limit. $L_-$ and $L_i$ are equal to the upper bounds.
         """
         return self._at_zero
 
@@ -181,11 +181,11 @@ class Logistic:
 
 
 def logistic(dataset: Dataset, n_clients: int, reg: float) -> Logistic:
-    r"""Split a dataset over clients: in order, $m=\lfloor N/n\rfloor$ samples each, rest dropped.
+    r"""Split a dataset over clients, $m=\lfloor N/n\rfloor$ samples each, in order; drop the rest.
 
     Args:
         dataset: N samples with labels -1 and +1.
-        n_clients: n, in [1, N]; n = d by the numbers of Table 3.
+        n_clients: n, in [1, N]; in Table 3, n = d.
         reg: weight $\lambda\ge0$ of the regulariser $\sum_jx_j^2/(1+x_j^2)$.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A small network: a smooth problem that is far from convex, to run the methods on."""
+"""A small neural network: a smooth problem that is far from convex."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Network:
         labels: $y_{ik}$, -1 or +1, shape (n, m), float64.
         hidden: h, at least 1.
         reg: $\lambda\ge0$.
-        seed: of the start, an integer at least 0.
+        seed: seed of the start, an integer at least 0.
     """
 
     features: Tensor
@@ -79,7 +79,7 @@ class Network:
         return self.value_and_gradients(x)[1]
 
     def value_and_gradients(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """f(x) and the clients' gradients from one pass forwards and one back."""
+        """f(x) and the clients' gradients from one forward and one backward pass."""
         gradients, losses = self._over_clients(grad_and_value(self._loss), x)
         return losses.mean(dim=-1), gradients
 
@@ -103,7 +103,7 @@ class Network:
             weights: $w_i$, shape (n,), for $L_{+,w}$ and $L_{\pm,w}$ (Assumptions 7 and 8).
 
         Raises:
-            ValueError: for weights of another number, sign or sum.
+            ValueError: unless weights are n positive numbers of sum 1.
         """
         return self._plain if weights is None else self._weighted(client_factors(self.n, weights))
 
@@ -126,7 +126,7 @@ class Network:
             return curve(factor * curve(V)).mean(dim=0)
 
         def variance(V: Tensor) -> Tensor:
-            products = curve(V)  # the mean leaves first, so that no squares are subtracted
+            products = curve(V)  # the mean is subtracted first: squares would lose digits
             return curve(factor * products - products.mean(dim=0)).mean(dim=0)
 
         L_minus, L_i = self._unweighted
@@ -135,7 +135,7 @@ class Network:
         return Smoothness(L_minus, plus**0.5, spread**0.5, L_i)
 
     def _curvature(self) -> Callable[[Tensor], Tensor]:
-        """From rows u_i to the rows H_i u_i, both of shape (n, d)."""
+        """Return the map from rows u_i to the rows H_i u_i, both of shape (n, d)."""
 
         def gradients(points: Tensor) -> Tensor:
             return vmap(grad(self._loss))(points, self.features, self.labels)
@@ -144,7 +144,7 @@ class Network:
         return lambda rows: pull(rows)[0]  # the Jacobian has the symmetric H_i as its blocks
 
     def _largest(self, product: Callable[[Tensor], Tensor], floor: float = 0.0) -> float:
-        """Of one operator, given the same vector in all n rows."""
+        """Largest magnitude for one operator; ``product`` gets its vector in all n rows."""
 
         def apply(v: Tensor) -> Tensor:
             return product(v.expand(self.n, -1))[None]
@@ -173,19 +173,19 @@ class Network:
 def network(
     dataset: Dataset, n_clients: int, *, hidden: int = 16, reg: float = 1e-3, seed: int = 0
 ) -> Network:
-    r"""A network's problem on a dataset: in order, $m=\lfloor N/n\rfloor$ samples a client.
+    r"""Split a dataset over clients that fit a network, $m=\lfloor N/n\rfloor$ samples each.
 
-    Samples beyond n m are dropped, as in :func:`logistic`.
+    Samples go in order, and those beyond n m are dropped, as in :func:`logistic`.
 
     Args:
         dataset: N samples with labels -1 and +1.
         n_clients: n, in [1, N].
         hidden: h, number of hidden units, at least 1.
         reg: weight $\lambda\ge0$ of the regulariser $\frac12\|x\|^2$.
-        seed: of the start $x^0$, at least 0.
+        seed: seed of the start $x^0$, at least 0.
 
     Raises:
-        ValueError: for a number outside its range.
+        ValueError: if a number is outside its range.
 
     Source: not from the paper, whose tasks are logistic regression and quadratics.
 
@@ -204,6 +204,6 @@ def network(
 
 
 def _directions(like: Tensor) -> Tensor:
-    """Random rows to start an iteration from, the same in every call."""
+    """Random rows from which an iteration starts, the same in every call."""
     draws = np.random.default_rng(0).standard_normal(like.shape)
     return torch.from_numpy(draws).to(like.device)

@@ -1,4 +1,4 @@
-"""Quadratic tasks whose clients differ by as much as one likes (Algorithms 5 and 6)."""
+"""Quadratic problems whose clients differ by a chosen amount (Algorithms 5 and 6)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Quadratic:
 
     $f_i(x)=\frac12x^\top A_ix-b_i^\top x$, $A_i=\kappa_iT+\sigma I$, $b_i=\beta_ie_1$.
 
-    T is the d x d matrix with 2 on the diagonal and -1 beside it. All $A_i$ have its eigenvectors,
-    so that every constant below is exact, and no matrix is ever formed.
+    T is the d x d matrix with 2 on the diagonal and -1 next to it. All $A_i$ have its eigenvectors,
+    so that every constant below is exact and no matrix is formed.
 
     Args:
         scale: $\kappa_i$, shape (n,), float64.
@@ -107,13 +107,13 @@ class Quadratic:
             weights: $w_i$, shape (n,), for $L_{+,w}$ and $L_{\pm,w}$ (Assumptions 7 and 8).
 
         Raises:
-            ValueError: for weights of another number, sign or sum.
+            ValueError: unless weights are n positive numbers of sum 1.
         """
         scale = self.scale.cpu().numpy()
         a = np.multiply.outer(scale, _spectrum(self.d)) + self.shift
         factors = client_factors(self.n, weights)[:, None]
         mean = a.mean(axis=0)
-        # A variance with weights w_i, so that no difference of squares loses digits.
+        # A variance with weights w_i, since a difference of squares would lose digits.
         spread = ((factors * a - mean) ** 2 / factors).mean(axis=0)
         return Smoothness(
             L_minus=float(np.abs(mean).max()),
@@ -124,7 +124,7 @@ class Quadratic:
 
 
 def quadratic_hessian_variance(n: int, d: int, noise: float, reg: float, seed: int) -> Quadratic:
-    r"""Tasks with controlled Hessian variance (Algorithm 5).
+    r"""Problem with a controlled Hessian variance (Algorithm 5).
 
     $\nu_i^s=1+s\xi_i^s$, $\nu_i^b=s\xi_i^b$ with independent standard normal $\xi$;
     $b_i=\frac{\nu_i^s}4(-1+\nu_i^b)e_1$, $A_i=\frac{\nu_i^s}4T+(\lambda-\lambda_{\min}(\bar A))I$,
@@ -136,7 +136,7 @@ def quadratic_hessian_variance(n: int, d: int, noise: float, reg: float, seed: i
         d: dimension.
         noise: $s\ge0$.
         reg: $\lambda\ge0$.
-        seed: of the draws, $\xi^s$ first.
+        seed: seed of the draws; $\xi^s$ is drawn first.
 
     Raises:
         ValueError: if a number is outside its range.
@@ -152,11 +152,11 @@ def quadratic_hessian_variance(n: int, d: int, noise: float, reg: float, seed: i
     nu = 1 + noise * draws[0]
     pull = nu / 4 * (noise * draws[1] - 1)
     spectrum = nu.mean() / 4 * _spectrum(d)
-    return _task(nu / 4, reg - float(spectrum.min()), pull, d)
+    return _problem(nu / 4, reg - float(spectrum.min()), pull, d)
 
 
 def quadratic_smoothness(n: int, d: int, noise: float, reg: float, seed: int) -> Quadratic:
-    r"""Tasks whose clients' smoothness constants spread (Algorithm 6).
+    r"""Problem whose clients have different smoothness constants (Algorithm 6).
 
     $\nu_i^s=1+s\xi_i^s$ with exponential $\xi_i^s$ of mean 1, $\nu_i^b=s\xi_i^b$ with standard
     normal $\xi_i^b$; $b_i=(-\frac14+\nu_i^b)e_1$, $A_i=\frac{\nu_i^s}4T+\lambda I$. The generator
@@ -167,7 +167,7 @@ def quadratic_smoothness(n: int, d: int, noise: float, reg: float, seed: int) ->
         d: dimension.
         noise: $s\ge0$.
         reg: $\lambda\ge0$.
-        seed: of the draws, $\xi^s$ first.
+        seed: seed of the draws; $\xi^s$ is drawn first.
 
     Raises:
         ValueError: if a number is outside its range.
@@ -183,10 +183,12 @@ def quadratic_smoothness(n: int, d: int, noise: float, reg: float, seed: int) ->
     generator = np.random.default_rng(seed)
     nu = 1 + noise * generator.standard_exponential(n)
     pull = noise * generator.standard_normal(n) - 0.25
-    return _task(nu / 4, float(reg), pull, d)
+    return _problem(nu / 4, float(reg), pull, d)
 
 
-def _task(scale: NDArray[np.float64], shift: float, pull: NDArray[np.float64], d: int) -> Quadratic:
+def _problem(
+    scale: NDArray[np.float64], shift: float, pull: NDArray[np.float64], d: int
+) -> Quadratic:
     return Quadratic(torch.from_numpy(scale), shift, torch.from_numpy(pull), d)
 
 

@@ -1,4 +1,4 @@
-"""Lengths of Elias codes, which QSGD sends its levels in."""
+"""Lengths of the Elias codes in which QSGD sends its symbols."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ FLOAT_BITS = 32
 def elias_omega_bits(k: ArrayLike) -> NDArray[np.int64]:
     """Length in bits of the Elias omega code of each positive integer.
 
-    One bit ends the code; before it stands k in binary, before that the length of k less one, and
-    so on down to 1.
+    The code ends with one bit. If k is above 1, k in binary is put in front of it; the same is then
+    done with the length of k minus one, and so on down to 1.
 
     Args:
         k: positive integers below 2^53, any shape.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: if k holds anything else.
 
     Source: Elias 1975; the "recursive Elias coding" of Alistarh et al. 2017, QSGD.
 
@@ -33,27 +33,27 @@ def elias_omega_bits(k: ArrayLike) -> NDArray[np.int64]:
     rest = rest.astype(np.int64)
     bits = np.ones(rest.shape, dtype=np.int64)
     while (rest > 1).any():
-        length = np.frexp(rest.astype(np.float64))[1]  # of rest in binary
+        length = np.frexp(rest.astype(np.float64))[1]  # digits of rest in binary
         bits += np.where(rest > 1, length, 0)
         rest = np.where(rest > 1, length - 1, rest)
     return bits
 
 
-def qsgd_sparse_bits(levels: ArrayLike) -> int:
-    """Bits of QSGD's message for signed levels: the norm, then each nonzero's gap, sign and size.
+def qsgd_sparse_bits(symbols: ArrayLike) -> int:
+    """Bits of QSGD's message of symbols: the norm, then each nonzero's gap, sign and size.
 
     Args:
-        levels: integers of shape (d,); coordinate j is norm * levels[j] / s.
+        symbols: integers of shape (d,); coordinate j is norm * symbols[j] / s.
 
     Raises:
-        ValueError: if levels are no integers.
+        ValueError: if symbols are not integers.
 
     Source: Alistarh et al. 2017, Section 3.2: $Code_s$.
 
     >>> qsgd_sparse_bits([0, 0, 1, -1, 0])  # gaps 3 and 1, sizes 1 and 1: 32 + (3+1+1) + (1+1+1)
     40
     """
-    values = _integers(levels)
+    values = _integers(symbols)
     (places,) = np.nonzero(values)
     gaps = np.diff(places, prepend=-1)
     sizes = np.abs(values[places])
@@ -61,28 +61,28 @@ def qsgd_sparse_bits(levels: ArrayLike) -> int:
     return FLOAT_BITS + signs + int(_total(gaps) + _total(sizes))
 
 
-def qsgd_dense_bits(levels: ArrayLike) -> int:
+def qsgd_dense_bits(symbols: ArrayLike) -> int:
     """Bits of QSGD's message without gaps: the norm, then each coordinate's size and sign.
 
     A coordinate takes the Elias code of its size plus one, and a sign where it is not zero.
 
     Args:
-        levels: integers of shape (d,); coordinate j is norm * levels[j] / s.
+        symbols: integers of shape (d,); coordinate j is norm * symbols[j] / s.
 
     Raises:
-        ValueError: if levels are no integers.
+        ValueError: if symbols are not integers.
 
     Source: Alistarh et al. 2017, Section 3.2: $Code_s'$.
 
     >>> qsgd_dense_bits([0, 0, 1, -1, 0])  # 32 + 1 + 1 + (3+1) + (3+1) + 1
     43
     """
-    values = _integers(levels)
+    values = _integers(symbols)
     return FLOAT_BITS + int(np.count_nonzero(values)) + int(_total(np.abs(values) + 1))
 
 
 def qsgd_expected_bits(d: int, s: int) -> float:
-    r"""QSGD's bound on the expected bits of :func:`qsgd_sparse_bits`, without its o(1).
+    r"""QSGD's bound on the expected bits of :func:`qsgd_sparse_bits`, without its o(1) term.
 
     $32+(3+\frac32\log_2\frac{2(s^2+d)}{s(s+\sqrt d)})\,s(s+\sqrt d)$, for the 2-norm.
 
@@ -104,10 +104,10 @@ def qsgd_expected_bits(d: int, s: int) -> float:
     return FLOAT_BITS + (3 + 1.5 * math.log2(2 * (s**2 + d) / m)) * m
 
 
-def _integers(levels: ArrayLike) -> NDArray[np.int64]:
-    values = np.asarray(levels)
+def _integers(symbols: ArrayLike) -> NDArray[np.int64]:
+    values = np.asarray(symbols)
     if values.size and values.dtype.kind not in "iu":
-        raise ValueError(f"levels must be integers, got {values.dtype}")
+        raise ValueError(f"symbols must be integers, got {values.dtype}")
     return values.astype(np.int64)
 
 

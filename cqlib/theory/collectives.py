@@ -1,7 +1,7 @@
-r"""Time of collectives: latency and bandwidth of a link, the alpha-beta model.
+r"""Time of collective operations in the alpha-beta model: latency and bandwidth of a link.
 
 A message of S bytes takes $\alpha+S/\beta$. All processes send at the same time, each over a link
-of its own; S is what one process brings in.
+of its own; S is the size of the vector or message of one process.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 
 class Link(NamedTuple):
-    """What joins a process to the others."""
+    """The link between a process and the others."""
 
     latency: float  # alpha, seconds a message
     bandwidth: float  # beta, bytes a second
 
     def seconds(self, messages: float, size: float) -> float:
-        """Time of so many messages one after the other, of so many bytes in all."""
+        """Time of ``messages`` one after the other, with ``size`` bytes in total."""
         return messages * self.latency + size / self.bandwidth
 
 
@@ -30,7 +30,7 @@ def all_gather_seconds(n: int, size: float, link: Link) -> float:
         link: alpha and beta.
 
     Raises:
-        ValueError: for n below 1 or a negative size.
+        ValueError: if n is below 1 or size is negative.
 
     Source: the usual count of messages and bytes of a ring.
 
@@ -42,7 +42,7 @@ def all_gather_seconds(n: int, size: float, link: Link) -> float:
 
 
 def all_to_all_seconds(n: int, size: float, link: Link) -> float:
-    r"""Time of an all-to-all, an n-th of S for each: $(n-1)\alpha+\frac{n-1}nS/\beta$.
+    r"""Time of an all-to-all, S / n bytes to each: $(n-1)\alpha+\frac{n-1}nS/\beta$.
 
     Args:
         n: number of processes.
@@ -50,7 +50,7 @@ def all_to_all_seconds(n: int, size: float, link: Link) -> float:
         link: alpha and beta.
 
     Raises:
-        ValueError: for n below 1 or a negative size.
+        ValueError: if n is below 1 or size is negative.
 
     Source: the count of messages and bytes.
 
@@ -72,10 +72,10 @@ def ring_all_reduce_seconds(
         n: number of processes.
         size: S, bytes.
         link: alpha and beta.
-        reduce_speed: gamma, bytes a second that a process adds up.
+        reduce_speed: gamma, the bytes that a process adds up in a second.
 
     Raises:
-        ValueError: for n below 1 or a negative size.
+        ValueError: if n is below 1 or size is negative.
 
     Source: the usual count of messages and bytes of a ring, and the model's gamma.
 
@@ -90,7 +90,7 @@ def ring_all_reduce_seconds(
 def tree_all_reduce_seconds(
     n: int, size: float, link: Link, *, reduce_speed: float = math.inf
 ) -> float:
-    r"""Time of an all-reduce by a tree, and its way back.
+    r"""Time of an all-reduce by a tree: sums go up to the root, and the result comes down.
 
     $2\lceil\log_2n\rceil(\alpha+S/\beta)+\lceil\log_2n\rceil S/\gamma$.
 
@@ -98,10 +98,10 @@ def tree_all_reduce_seconds(
         n: number of processes.
         size: S, bytes.
         link: alpha and beta.
-        reduce_speed: gamma, bytes a second that a process adds up.
+        reduce_speed: gamma, the bytes that a process adds up in a second.
 
     Raises:
-        ValueError: for n below 1 or a negative size.
+        ValueError: if n is below 1 or size is negative.
 
     Source: Xin et al. 2023, the performance model.
 
@@ -121,12 +121,12 @@ def break_even_bandwidth(
     $\frac{2(\rho-1)\gamma}{\omega-\rho}$, infinite for $\omega\le\rho$.
 
     Args:
-        compression: $\rho$, how many times smaller messages are, above 1.
-        reduce_slowdown: $\omega$, how many times as long their bytes take to add up.
-        reduce_speed: $\gamma$, bytes a second that a process adds up without compression.
+        compression: $\rho$, size of a plain message over that of a compressed one, above 1.
+        reduce_slowdown: $\omega$, time to add up a compressed byte over that of a plain one.
+        reduce_speed: $\gamma$, the plain bytes that a process adds up in a second.
 
     Raises:
-        ValueError: for numbers outside their range.
+        ValueError: if a number is outside its range.
 
     Source: Xin et al. 2023, equation (8), for any $\rho$.
 
@@ -145,4 +145,4 @@ def break_even_bandwidth(
 
 def _check(n: int, size: float) -> None:
     if n < 1 or not size >= 0:
-        raise ValueError(f"need n of at least 1 and no negative size, got {n} and {size}")
+        raise ValueError(f"need n >= 1 and size >= 0, got {n} and {size}")

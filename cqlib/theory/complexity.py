@@ -14,14 +14,14 @@ FLOAT_BITS = 32
 
 
 class ImprovementFactor(NamedTuple):
-    """Bits of MARINA over bits of gradient descent, and the p that it is for."""
+    """Bits of MARINA divided by those of gradient descent, and the p of MARINA."""
 
     factor: float
     p: float
 
 
 class OptimalP(NamedTuple):
-    """The p that minimises the expected bits, and those bits over gradient descent's."""
+    """The p that minimises the expected bits, and these divided by those of gradient descent."""
 
     p: float
     factor: float
@@ -70,8 +70,8 @@ def communication(
         p: probability of a round of full gradients, in (0, 1].
         d: dimension.
         bits: b, bits per client in a compressed round.
-        A: constant of the AB-inequality.
-        B: the other one.
+        A: constant A of the AB-inequality.
+        B: constant B of the AB-inequality.
         smoothness: constants of the problem.
         gap: $\Delta^0=f(x^0)-f^{\inf}\ge0$.
         accuracy: $\varepsilon>0$, for $\mathbb E\|\nabla f(\hat x)\|^2\le\varepsilon^2$.
@@ -99,7 +99,7 @@ def improvement_factor(A: float, d: int, *, p: float | None = None) -> Improveme
     Args:
         A: constant of the AB-inequality.
         d: dimension.
-        p: probability of a full round, in (0, 1]; the best one if not given.
+        p: probability of a full round, in (0, 1]; None for the best one.
 
     Raises:
         ValueError: if A, d or p is outside its range.
@@ -124,17 +124,17 @@ def optimal_p(
     $\min_{p\in(0,1]}\big(32dp+b(1-p)\big)\Big(L_-+\sqrt{\tfrac{1-p}p((A-B)L_+^2+BL_\pm^2)}\Big)$.
     The objective is not convex, and p = 1 (gradient descent) is a local minimum wherever A > 0, so
     the interior minimum found on a logarithmic grid and then refined is compared with p = 1. The
-    grid starts at $10^{-12}$; for A = 0 or bits = 0 the infimum lies at p towards 0.
+    grid starts at $10^{-12}$; for A = 0 or bits = 0 the infimum is the limit of p to 0.
 
     Args:
-        A: constant of the AB-inequality.
-        B: the other one.
+        A: constant A of the AB-inequality.
+        B: constant B of the AB-inequality.
         d: dimension.
         bits: b, bits per client in a compressed round.
-        smoothness: constants of the problem; without, $L_-=L_+=1$ and $L_\pm=0$.
+        smoothness: constants of the problem; None for $L_-=L_+=1$ and $L_\pm=0$.
 
     Returns:
-        p, and the minimum divided by gradient descent's $32dL_-$; at most 1.
+        The best p, and the minimum divided by $32dL_-$, the value of gradient descent; at most 1.
 
     Raises:
         ValueError: if a constant is outside its range.

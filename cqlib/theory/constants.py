@@ -30,15 +30,15 @@ def independent_constants(omega: float, n: int) -> tuple[float, float]:
 
 
 def dependent_constants(omega: float) -> tuple[float, float]:
-    r"""Constants of unbiased compressors whatever their dependence: $A=\max_i\omega_i$, $B=0$.
+    r"""Constants of unbiased compressors of any dependence: $A=\max_i\omega_i$, $B=0$.
 
     Args:
         omega: largest $\omega_i\ge0$ of the clients' unbiased compressors (Definition 1).
 
     Raises:
-        ValueError: if it is negative.
+        ValueError: if omega is negative.
 
-    Source: sharpens Proposition 1, whose pair $(\max_i\omega_i+1,1)$ follows; all that it takes is
+    Source: sharpens Proposition 1, whose pair $(\max_i\omega_i+1,1)$ follows; the proof only needs
         $\|\frac1n\sum_ie_i\|^2\le\frac1n\sum_i\|e_i\|^2$ for the clients' errors.
 
     >>> dependent_constants(15.0)  # correlated clients of 16 coordinates: (d - 1, 0)
@@ -55,13 +55,13 @@ def quantize_first_constants(A: float, B: float, omega: float, n: int) -> tuple[
     $A'=(1+\omega)A+(1-B)\frac\omega n$, $B'=B$.
 
     Args:
-        A: constant of the compressors $C_i$.
-        B: the other one, in [0, 1].
+        A: constant A of the compressors $C_i$.
+        B: constant B of the compressors $C_i$, in [0, 1].
         omega: of the quantizers $Q_i$, independent of each other and of the $C_i$.
         n: number of clients.
 
     Raises:
-        ValueError: for a constant outside its range.
+        ValueError: if a constant is outside its range.
 
     Source: Szlendak et al. 2022, Section 2.4, for PermK; derived by the law of total variance.
 
@@ -83,14 +83,14 @@ def sparsify_first_constants(
     $A'=A+\frac{\omega_Q(1+\omega_C)}n$, $B'=B$.
 
     Args:
-        A: constant of the compressors $C_i$.
-        B: the other one.
+        A: constant A of the compressors $C_i$.
+        B: constant B of the compressors $C_i$.
         omega_sparsifier: $\omega_C$ of each $C_i$.
-        omega_quantizer: $\omega_Q$ of the quantizers, for as many coordinates as they see.
+        omega_quantizer: $\omega_Q$ of the quantizers, in the dimension of their inputs.
         n: number of clients.
 
     Raises:
-        ValueError: for a constant outside its range.
+        ValueError: if a constant is outside its range.
 
     Source: derived: given the $C_i$, the quantizers add independent errors.
 
@@ -113,10 +113,10 @@ def sampling_constants(tau: int = 1, omega: float = 0.0) -> tuple[float, float]:
 
     Args:
         tau: number of draws, at least 1; Lemma 4 has one.
-        omega: of the clients' independent compressors; 0 sends vectors as they are (Appendix C.2).
+        omega: of the clients' independent compressors; 0 for no compression (Appendix C.2).
 
     Raises:
-        ValueError: for a number outside its range.
+        ValueError: if a number is outside its range.
 
     Source: Lemma 4 (Assumption 6); equality if the error is omega |x|^2 for all x.
 

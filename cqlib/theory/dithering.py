@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cqlib.theory.vectors import Vectors, rows_and_unit
 
-SMALLEST_POWER = -126  # of two among the normal 32-bit floats
+SMALLEST_POWER = -126  # exponent of the smallest normal 32-bit float
 
 
 def standard_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
@@ -21,11 +21,11 @@ def standard_dithering_omega(d: int, p: float = 2.0, s: int = 1) -> float:
 
     For p = 2 it is $\frac{\sqrt d}s-1$, attained by equal entries, if s = 1 or $2s\le\sqrt d$, and
     $\frac d{4s^2}$ otherwise. In general let $R=\|x\|_p\le c\|x\|_2$, $c=d^{\max(0,1/p-1/2)}$. The
-    error is at most $\frac{R^2d}{4s^2}\le\frac{c^2d}{4s^2}\|x\|^2$, since a coordinate's rounding
-    is at most a half step wide, and at most $\frac{R\|x\|_1}s\le\frac ms\|x\|^2$ with $m=d^{1/p}$
-    for $p\le2$, $\sqrt d$ for $p>2$ and $\frac12(1+\sqrt d)$ for $p=\infty$. For s = 1 it is
-    exactly $R\|x\|_1-\|x\|^2$, so that $m-1$ bounds it; some x attains that for $p\le2$ and
-    $p=\infty$.
+    error is at most $\frac{R^2d}{4s^2}\le\frac{c^2d}{4s^2}\|x\|^2$, since a rounding between levels
+    1/s apart has a variance of at most $\frac1{4s^2}$. It is also at most
+    $\frac{R\|x\|_1}s\le\frac ms\|x\|^2$ with $m=d^{1/p}$ for $p\le2$, $\sqrt d$ for $p>2$ and
+    $\frac12(1+\sqrt d)$ for $p=\infty$. For s = 1 it is exactly $R\|x\|_1-\|x\|^2$, so that $m-1$
+    is a bound; some x attains it for $p\le2$ and $p=\infty$.
 
     Args:
         d: dimension, at least 1.
@@ -96,13 +96,13 @@ def standard_dithering_variance(
         X: shape (n, d), one row a client.
         p: index of the norm, in [1, inf].
         s: number of levels above 0.
-        joint: whether all clients use the norm of all their coordinates, as in Global-QSGD.
+        joint: whether all clients use one norm, over all nd coordinates, as in Global-QSGD.
 
     Returns:
         Shape (n,), in the square of X's unit.
 
     Raises:
-        ValueError: for X of another shape, NaN or infinity.
+        ValueError: if X is not of shape (n, d), or holds NaN or infinity.
 
     Source: the variance of a rounding between neighbours, summed over Definition 2.
 
@@ -125,13 +125,13 @@ def natural_dithering_variance(
         X: shape (n, d), one row a client.
         p: index of the norm, in [1, inf].
         s: number of levels above 0.
-        joint: whether all clients use the norm of all their coordinates, as in Global-QSGD.
+        joint: whether all clients use one norm, over all nd coordinates, as in Global-QSGD.
 
     Returns:
         Shape (n,), in the square of X's unit.
 
     Raises:
-        ValueError: for X of another shape, NaN or infinity.
+        ValueError: if X is not of shape (n, d), or holds NaN or infinity.
 
     Source: the variance of a rounding between neighbours, summed over Definition 3.
 
@@ -145,8 +145,9 @@ def natural_dithering_variance(
 def natural_compression_variance(X: Vectors) -> NDArray[np.float64]:
     r"""Exact $\mathbb E\|C(a_i)-a_i\|^2$ of natural compression, for each client.
 
-    $\sum_j(2^{e+1}-|a_{ij}|)(|a_{ij}|-2^e)\le\frac18\|a_i\|^2$; $e=\lfloor\log_2|a_{ij}|\rfloor$;
-    below the smallest normal float, $2^{-126}$, the neighbours are 0 and that, and 1/8 no bound.
+    $\sum_j(2^{e+1}-|a_{ij}|)(|a_{ij}|-2^e)\le\frac18\|a_i\|^2$; $e=\lfloor\log_2|a_{ij}|\rfloor$.
+    Below the smallest normal float, $2^{-126}$, the neighbours are 0 and $2^{-126}$, and the bound
+    does not hold.
 
     Args:
         X: shape (n, d), one row a client.
@@ -155,7 +156,7 @@ def natural_compression_variance(X: Vectors) -> NDArray[np.float64]:
         Shape (n,), in the square of X's unit.
 
     Raises:
-        ValueError: for X of another shape, NaN or infinity.
+        ValueError: if X is not of shape (n, d), or holds NaN or infinity.
 
     Source: Horváth et al. 2022, Natural compression.
 
@@ -174,7 +175,7 @@ def _check(d: int, p: float, s: int) -> None:
 def _positions(
     X: Vectors, p: float, joint: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Absolute values over the norm of their client, or of all clients, and the norms."""
+    """Absolute values divided by the norm of their client, or of all clients, and the norms."""
     rows, unit = rows_and_unit(X)
     vectors = rows.reshape(1, -1) if joint else rows
     norms = np.linalg.norm(vectors, ord=p, axis=1, keepdims=True)

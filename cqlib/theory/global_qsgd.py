@@ -1,7 +1,7 @@
-r"""Global-QSGD: one norm for all clients, integers or powers of two that add up on their way.
+r"""Global-QSGD: one norm for all clients; integers or powers of two that are added on their way.
 
-All clients' vectors are one vector of nd coordinates, which is dithered with its own norm. So if
-dithering has the relative variance $\omega(D)$ in dimension D, the mean's error is at most
+The vectors of all clients are taken as one vector of nd coordinates, and dithered with its norm. If
+dithering has the relative variance $\omega(D)$ in dimension D, the error of the mean is at most
 $\frac\theta n\sum_i\|x_i\|^2$ with $\theta=\omega(nd)/n$: the class $\mathbb U(\theta)$.
 """
 
@@ -27,14 +27,14 @@ Reduction = Literal["sum", "tree", "fold"]
 
 
 class Growth(NamedTuple):
-    r"""How a client's error and vector grow into the error of a sum of rounded sums.
+    r"""Coefficients a and b of a bound on the error of a sum whose partial sums are rounded.
 
-    The error of the sum is at most $a\sum_iv_i+b\sum_i\|x_i\|^2$, with the variances $v_i$ of what
-    the clients sent.
+    The error is at most $a\sum_iv_i+b\sum_i\|x_i\|^2$, where $v_i$ is the variance of the message
+    of client i.
     """
 
-    of_errors: float
-    of_vectors: float
+    of_errors: float  # a
+    of_vectors: float  # b
 
 
 def global_qsgd_theta(
@@ -49,9 +49,9 @@ def global_qsgd_theta(
     r"""Bound on theta of Global-QSGD: $\mathbb E\|G-\bar x\|^2\le\frac\theta n\sum_i\|x_i\|^2$.
 
     $\theta=\frac1n\big(a\,\omega(nd)+b\big)$ with dithering's $\omega$, a = 1 and b = 0 for exact
-    sums and :func:`reduction_growth` for rounded ones. What was first published in place of
-    $\omega(nd)$ for the 2-norm, $\sqrt d/s$ and $\frac18+\sqrt d\,2^{1-s}$, is exceeded by Gaussian
-    vectors.
+    sums and :func:`reduction_growth` for rounded ones. The bounds on $\omega(nd)$ first published
+    for the 2-norm, $\sqrt d/s$ and $\frac18+\sqrt d\,2^{1-s}$, do not hold: Gaussian vectors exceed
+    them.
 
     Args:
         n: number of clients, at least 1.
@@ -62,7 +62,7 @@ def global_qsgd_theta(
         reduction: "sum", or "tree" or "fold" for exponential levels.
 
     Raises:
-        ValueError: for numbers outside their range.
+        ValueError: if a number is outside its range.
 
     Source: Xin et al. 2023, the reduction to dithering of one vector; bounds corrected.
 
@@ -78,19 +78,20 @@ def global_qsgd_theta(
 
 
 def reduction_growth(n: int, reduction: Reduction) -> Growth:
-    r"""Growth of errors where every sum of two is rounded to a power of two.
+    r"""Return the growth of errors where every sum of two is rounded to a power of two.
 
-    Such a rounding has the error $\frac18S^2$ at most, so that a subtree's sum V, of expectation S,
-    has $\operatorname{Var}V\le\frac18\|S\|^2+\frac98(\operatorname{Var}V_L+\operatorname{Var}V_R)$,
+    Rounding S in this way has a variance of at most $\frac18S^2$. So the sum V of a subtree, with
+    expectation S, has
+    $\operatorname{Var}V\le\frac18\|S\|^2+\frac98(\operatorname{Var}V_L+\operatorname{Var}V_R)$,
     and $\|S\|^2$ is at most the number of leaves times the sum of their squares. For the tree over
-    $n=2^D$ clients that makes $a=(9/8)^D$ and $b=\frac27(n-(9/8)^D)$.
+    $n=2^D$ clients this gives $a=(9/8)^D$ and $b=\frac27(n-(9/8)^D)$.
 
     Args:
         n: number of clients, at least 1.
         reduction: "sum" for exact sums, "tree" or "fold".
 
     Raises:
-        ValueError: for n below 1 or an unknown reduction.
+        ValueError: if n is below 1 or the reduction is unknown.
 
     Source: derived; it refines the factor $(9/8)^{\log_2n}$ of Xin et al. 2023.
 
@@ -102,7 +103,7 @@ def reduction_growth(n: int, reduction: Reduction) -> Growth:
         return Growth(1.0, 0.0)
     _check_rounded(reduction)
     errors, vectors, leaves = np.ones(n), np.zeros(n), np.ones(n)
-    # What grows into the sums at hand, at worst over the leaves below each.
+    # For each partial sum: its largest coefficients over its leaves, and its number of leaves.
     while len(leaves) > 1:
         paired = len(leaves) // 2 * 2 if reduction == "tree" else 2
         e, v, m = (a[:paired].reshape(-1, 2) for a in (errors, vectors, leaves))
@@ -123,9 +124,9 @@ def global_qsgd_mse(
 ) -> float:
     r"""Exact error of the mean, $\mathbb E\|G-\bar x\|^2$.
 
-    Exact sums: $\frac1{n^2}$ times dithering's error of the vector of all nd coordinates. Rounded
-    sums: from the law of every sum, :func:`sum_law`, which takes time in proportion to
-    $nd(s+\log n)^2$.
+    For exact sums it is $\frac1{n^2}$ times the error of dithering the vector of all nd
+    coordinates. For rounded sums it comes from the distribution of every sum, :func:`sum_law`,
+    which takes time in proportion to $nd(s+\log n)^2$.
 
     Args:
         X: shape (n, d), one row a client.
@@ -135,9 +136,10 @@ def global_qsgd_mse(
         reduction: "sum", "tree" or "fold".
 
     Raises:
-        ValueError: for X of another shape, NaN or infinity, or numbers outside their range.
+        ValueError: if X is not of shape (n, d), X holds NaN or infinity, or a number is outside its
+            range.
 
-    Source: the variance of a rounding between neighbours; the laws are derived.
+    Source: the variance of a rounding between neighbours; the distributions are derived.
 
     >>> global_qsgd_mse(np.array([[3.0], [4.0]]), s=1, norm=2)  # (5 * 7 - 25) / 4
     2.5
@@ -152,15 +154,15 @@ def global_qsgd_mse(
     if R == 0:
         return 0.0
     values, law = sum_law(rows / R, s, reduction)
-    second = law @ values**2
-    variance = float(np.sum(second - (rows.sum(axis=0) / R) ** 2))
+    second_moment = law @ values**2
+    variance = float(np.sum(second_moment - (rows.sum(axis=0) / R) ** 2))
     return variance * float(R * unit / n) ** 2
 
 
 def sum_law(
     Y: NDArray[np.float64], s: int, reduction: Reduction
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the exact law of the rounded sum of exponentially dithered numbers.
+    """Return the exact distribution of the rounded sum of exponentially dithered numbers.
 
     Args:
         Y: numbers in [-1, 1], shape (n, d).
@@ -171,9 +173,9 @@ def sum_law(
         The values that occur, shape (v,), and their probabilities at each coordinate, (d, v).
 
     Raises:
-        ValueError: for no tree and no fold, or s below 1.
+        ValueError: if reduction is neither "tree" nor "fold", or s is below 1.
 
-    Source: derived, by the law of each sum of two from those of its parts.
+    Source: derived; the distribution of a sum of two follows from those of its two terms.
 
     >>> values, law = sum_law(np.array([[1.0], [0.25]]), s=3, reduction="tree")
     >>> {float(v): float(p) for v, p in zip(values, law[0]) if p}  # 2 or 1, of mean 1.25
@@ -182,7 +184,7 @@ def sum_law(
     n = len(Y)
     _check(n, s)
     _check_rounded(reduction)
-    top = s + ((n - 1).bit_length() if reduction == "tree" else n - 1)  # doubled so often at most
+    top = s + ((n - 1).bit_length() if reduction == "tree" else n - 1)  # largest symbol of a sum
     laws = [_leaf_law(row, s, top) for row in Y]
     table = _sum_table(top)
 
@@ -201,7 +203,7 @@ def sum_bits(n: int, s: int, levels: Levels = "linear") -> int:
     r"""Bits of a signed number that holds the sum over all clients.
 
     $1+\lceil\log_2(ns+1)\rceil$ for integers up to ns;
-    $1+\lceil\log_2(s+\lceil\log_2n\rceil+1)\rceil$ for zero or one of so many exponents, after a
+    $1+\lceil\log_2(s+\lceil\log_2n\rceil+1)\rceil$ for zero or a signed power of two, after a
     tree.
 
     Args:
@@ -210,9 +212,9 @@ def sum_bits(n: int, s: int, levels: Levels = "linear") -> int:
         levels: "linear" or "exponential".
 
     Raises:
-        ValueError: for numbers outside their range.
+        ValueError: if a number is outside its range.
 
-    Source: Xin et al. 2023, the bits of a running sum, with whole bits.
+    Source: Xin et al. 2023, the bits of a running sum, rounded up to whole bits.
 
     >>> sum_bits(4, 31), sum_bits(4, 125, "exponential")
     (8, 8)
@@ -223,20 +225,20 @@ def sum_bits(n: int, s: int, levels: Levels = "linear") -> int:
 
 
 def most_levels(n: int, bits: int = 8, levels: Levels = "linear") -> int:
-    r"""Return the largest s whose sums over n clients fit so many bits for certain.
+    r"""Return the largest s for which every sum over n clients fits the given bits.
 
     $\lfloor(2^{b-1}-1)/n\rfloor$ linear levels, $2^{b-1}-1-\lceil\log_2n\rceil$ exponential ones
     with a tree.
 
     Args:
         n: number of clients, at least 1.
-        bits: of the signed number that holds a sum.
+        bits: size of the signed number that holds a sum.
         levels: "linear" or "exponential".
 
     Raises:
-        ValueError: if there is none, or n is below 1.
+        ValueError: if no s fits, or n is below 1.
 
-    Source: derived, from the largest sum there is.
+    Source: derived, from the largest possible sum.
 
     >>> [most_levels(n) for n in (2, 4, 8, 16, 32, 64)]
     [63, 31, 15, 7, 3, 1]
@@ -254,11 +256,11 @@ def most_levels(n: int, bits: int = 8, levels: Levels = "linear") -> int:
 def expected_nonzeros(
     X: Vectors, *, levels: Levels = "linear", s: int = 7, norm: float = math.inf
 ) -> float:
-    r"""Expected number of nonzero coordinates that all clients send together.
+    r"""Expected number of nonzero coordinates in the messages of all clients.
 
     A coordinate is 0 with probability $1-\min\{1,y/\ell\}$, $y=|x_{ij}|/\|x\|$, $\ell$ the smallest
-    level above 0. With the 2-norm it is at most $\sqrt{nd}/\ell$ in all, where QSGD with every
-    client's own norm has up to $n\sqrt d/\ell$.
+    level above 0. With the 2-norm the number is at most $\sqrt{nd}/\ell$; for QSGD, where each
+    client has its own norm, it is up to $n\sqrt d/\ell$.
 
     Args:
         X: shape (n, d), one row a client.
@@ -267,7 +269,7 @@ def expected_nonzeros(
         norm: index of the norm over all coordinates, in [1, inf].
 
     Raises:
-        ValueError: for X of another shape, NaN or infinity, or s below 1.
+        ValueError: if X is not of shape (n, d), X holds NaN or infinity, or s is below 1.
 
     Source: derived, from the rounding of each coordinate.
 
@@ -282,7 +284,7 @@ def expected_nonzeros(
 
 
 def _leaf_law(y: NDArray[np.float64], s: int, top: int) -> NDArray[np.float64]:
-    """Law of a client's dithered numbers, shape (d, 2 top + 1): symbols -top .. top."""
+    """Distribution of a client's symbols -top .. top, shape (d, 2 top + 1)."""
     size = np.abs(y)
     mantissa, exponent = np.frexp(size)
     above = (exponent > 1 - s) & (size > 0)
@@ -296,7 +298,7 @@ def _leaf_law(y: NDArray[np.float64], s: int, top: int) -> NDArray[np.float64]:
 
 
 def _sum_table(top: int) -> sparse.csr_matrix:
-    """Law of the rounded sum of two symbols, shape (pairs, symbols)."""
+    """Distribution of the rounded sum of two symbols, shape (pairs, symbols)."""
     symbols = np.arange(-top, top + 1)
     a, b = (grid.reshape(-1) for grid in np.meshgrid(symbols, symbols, indexing="ij"))
     value = np.where(a != 0, np.sign(a) * 2.0 ** np.abs(a), 0.0)
@@ -304,7 +306,7 @@ def _sum_table(top: int) -> sparse.csr_matrix:
     mantissa, exponent = np.frexp(np.abs(value))
     low = np.where(value == 0, 0, exponent - 1)
     chance = np.where(value == 0, 0.0, 2 * mantissa - 1)
-    high = np.minimum(low + 1, top)  # symbols beyond do not meet another
+    high = np.minimum(low + 1, top)  # pairs with a larger sum do not occur
     low = np.minimum(low, top)
     sign = np.sign(value).astype(int)
     pairs = np.arange(len(a))

@@ -1,7 +1,6 @@
 r"""Exact mean squared errors of the mean, $\mathbb E\|\frac1n\sum_i C_i(a_i)-\bar a\|^2$.
 
-Closed forms for arbitrary inputs, so that a sampled error is compared with a number that has no
-sampling error of its own.
+Closed forms for arbitrary inputs: sampled errors are compared with them.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def iq_mse(X: Vectors) -> float:
         The MSE, in the square of X's unit.
 
     Raises:
-        ValueError: for X of another shape, NaN or infinity.
+        ValueError: if X is not of shape (n, d), or holds NaN or infinity.
 
     Source: sum of the variances of Definition 5; the equality behind Corollary 1.
 
@@ -54,11 +53,11 @@ def cq_mse(X: Vectors, norm: float = 2) -> float:
         The MSE, in the square of X's unit.
 
     Raises:
-        ValueError: for X of another shape, NaN or infinity.
+        ValueError: if X is not of shape (n, d), or holds NaN or infinity.
 
     Source: derived from Algorithm 2: given the permutation, roundings are independent.
 
-    >>> cq_mse(np.ones((2, 4)))  # = |a|^2: four times what Corollary 2's constant allows
+    >>> cq_mse(np.ones((2, 4)))  # = |a|^2: four times the bound of Corollary 2
     4.0
     """
     rows, unit = rows_and_unit(X)
@@ -108,7 +107,7 @@ def iq_variance(y: NDArray[Any]) -> float:
         y: shape (n,), the clients' positions in their range, in [0, 1].
 
     Raises:
-        ValueError: for positions outside [0, 1] or of another shape.
+        ValueError: if a position is outside [0, 1], or y is not of shape (n,).
 
     Source: proof of Proposition 3.
 
@@ -129,13 +128,13 @@ def cq_variance(y: NDArray[Any]) -> float:
         y: shape (n,), the clients' positions in their range, in [0, 1].
 
     Raises:
-        ValueError: for positions outside [0, 1] or of another shape.
+        ValueError: if a position is outside [0, 1], or y is not of shape (n,).
 
     Source: sharpens Theorem 1, whose bound is $1/(4n^2)$ for equal inputs.
 
-    >>> cq_variance(np.full(5, 0.5))  # odd n: one client is undecided, = 1 / (4 n^2)
+    >>> cq_variance(np.full(5, 0.5))  # odd n: 2 or 3 of 5 bits are 1; = 1 / (4 n^2)
     0.01
-    >>> cq_variance(np.full(4, 0.5))  # even n: nobody is
+    >>> cq_variance(np.full(4, 0.5))  # even n: always 2 of 4 bits are 1
     0.0
     """
     y = _positions(y)[:, None]
@@ -150,14 +149,14 @@ def cq_covariance(y: float, z: float, n: int) -> float:
 
     Args:
         y: position of one client in its range, in [0, 1].
-        z: position of the other.
+        z: position of the other client.
         n: number of clients, at least 2.
 
     Raises:
         ValueError: if a number is outside its range.
 
-    Source: given the permutation the bits are independent, and the pair of ranks is uniform over
-    ordered pairs of distinct cells.
+    Source: derived. Given the permutation, the bits are independent; the pair of ranks is uniform
+    over ordered pairs of distinct cells.
 
     >>> cq_covariance(0.5, 0.5, 2)
     -0.25
@@ -178,23 +177,23 @@ def _positions(y: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def weighted_count_variance(y: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Variance of sum_i w_i 1{U_i < y_i} per column of y, w of shape (n, d)."""
+    """Variance of sum_i w_i 1{U_i < y_i} for each column of y and w, both of shape (n, d)."""
     n, d = y.shape
     independent = np.sum(weights**2 * y * (1 - y), axis=0)
     if n == 1:
         return np.asarray(independent)
     cell = np.minimum(np.floor(n * y), n - 1).astype(np.int64)
     fraction = n * y - cell
-    # mass[k] = sum_i w_i h_i(k): whole below client i's cell, a fraction in it, none above.
+    # mass[k] = sum_i w_i h_i(k), where h_i is 1 below client i's cell, a fraction in it, 0 above.
     start, partial = np.zeros((n, d)), np.zeros((n, d))
     columns = np.broadcast_to(np.arange(d), (n, d))
     np.add.at(start, (cell, columns), weights)
     np.add.at(partial, (cell, columns), weights * fraction)
     whole = np.cumsum(start[::-1], axis=0)[::-1] - start  # weight of clients in higher cells
     mass = whole + partial
-    # Deviations from the mean mass keep the difference of two large sums exact.
+    # Deviations from the mean mass, since a difference of two large sums would lose digits.
     mean_mass = np.sum(weights * y, axis=0)
     own = np.sum(weights**2 * ((cell + fraction**2) / n - y**2), axis=0)
     spread = np.sum((mass - mean_mass) ** 2, axis=0) / n
     variance = independent - (spread - own) / (n - 1)
-    return np.asarray(np.maximum(variance, 0.0))  # rounding may take it below
+    return np.asarray(np.maximum(variance, 0.0))  # rounding may make it negative

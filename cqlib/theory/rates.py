@@ -1,4 +1,4 @@
-r"""Orders of communication, and where MARINA pays off: Proposition 4, Appendix B, Figure 4.
+r"""Orders of communication, and when MARINA saves bits: Proposition 4, Appendix B, Figure 4.
 
 Unit, unless said otherwise: floats per client times $\frac{2\Delta^0L}{\varepsilon^2}$, for
 $L_\pm=0$, so that gradient descent costs d.
@@ -22,11 +22,13 @@ class Interval(NamedTuple):
 
 
 def cost_interval(D: float, zeta: float, a: float) -> Interval:
-    r"""Bounds of $\inf_{p\in(0,1]}(pD+(1-p)\zeta)\big(1+a\sqrt{\tfrac{1-p}p}\big)$, factor 2 apart.
+    r"""Bounds of $\inf_{p\in(0,1]}(pD+(1-p)\zeta)\big(1+a\sqrt{\tfrac{1-p}p}\big)$.
 
-    $\min\{D,\zeta+2a\sqrt{\zeta D}\}$ and $\min\{D,2\zeta+2a\sqrt{\zeta D}\}$. Below: with the
-    inequality of the arithmetic and the geometric mean the cost is at least
-    $pD+(1-p)(\zeta+2a\sqrt{\zeta D})$. Above: p = 1, or $p=\frac\zeta{\zeta+D}$.
+    They are at most a factor of 2 apart:
+    $\min\{D,\zeta+2a\sqrt{\zeta D}\}$ and $\min\{D,2\zeta+2a\sqrt{\zeta D}\}$. The lower bound
+    holds since, by the inequality of arithmetic and geometric means, the cost is at least
+    $pD+(1-p)(\zeta+2a\sqrt{\zeta D})$. The upper one is the cost at p = 1 or
+    $p=\frac\zeta{\zeta+D}$.
 
     Args:
         D: cost of a full round.
@@ -55,8 +57,8 @@ def stated_rate(n: ArrayLike, d: ArrayLike, *, correlated: bool) -> NDArray[np.f
 
     Args:
         n: numbers of clients.
-        d: dimensions, of a shape that fits.
-        correlated: CQ rather than IQ.
+        d: dimensions, of a shape that broadcasts.
+        correlated: True for CQ, False for IQ.
 
     Raises:
         ValueError: if a number is below 1.
@@ -77,7 +79,7 @@ def message_share(d: ArrayLike) -> NDArray[np.float64]:
         d: dimensions, at least 1.
 
     Raises:
-        ValueError: if one is below 1.
+        ValueError: if a dimension is below 1.
 
     Source: Appendix B.1, with the norm as a float of 32 bits.
 
@@ -98,13 +100,13 @@ def improvement_factors(A: ArrayLike, d: ArrayLike) -> NDArray[np.float64]:
 
     Args:
         A: constants of the AB-inequality, at least 0, with B = 0.
-        d: dimensions, of a shape that fits.
+        d: dimensions, of a shape that broadcasts.
 
     Returns:
-        Factors in (0, 1]; where A = 0 the limit c of p towards 0.
+        Factors in (0, 1]; for A = 0 it is c, the limit of p to 0.
 
     Raises:
-        ValueError: for negative A or d below 1.
+        ValueError: if A is negative or d is below 1.
 
     Source: Appendix B.2 and Figure 4; the same as :func:`improvement_factor`, by algebra.
 
@@ -139,8 +141,8 @@ def best_factors(A: ArrayLike, c: ArrayLike) -> NDArray[np.float64]:
     companion[..., 0, 2] = 2 * (1 - c) / (c * s)
     companion[..., 0, 3] = -1 / c
     roots = np.linalg.eigvals(companion)
-    # A double root comes out as a pair with small imaginary parts; where it is no root at all,
-    # the factor there is above the minimum and does no harm.
+    # A double root is computed as a pair with small imaginary parts, so that real parts are tried.
+    # The real part of another root does no harm: the factor there is above the minimum.
     u = np.maximum(roots.real, 0.0)
     s, c = s[..., None], c[..., None]
     factors = (1 + c * u**2) * (1 + s * u) / (1 + u**2)
@@ -151,14 +153,14 @@ def best_factors(A: ArrayLike, c: ArrayLike) -> NDArray[np.float64]:
 def largest_useful_constant(d: ArrayLike) -> NDArray[np.float64]:
     r"""Largest A for which MARINA with a one-bit quantizer beats gradient descent at some p.
 
-    $A^*=\frac{(1-c)^2}{4c}$: then the cost at $p=\frac c{1+c}$ equals gradient descent's. Zero for
-    d = 1, where a message is larger than the gradient.
+    $A^*=\frac{(1-c)^2}{4c}$: then the cost at $p=\frac c{1+c}$ is gradient descent's. It is 0
+    for d = 1, where a message is larger than the gradient.
 
     Args:
         d: dimensions, at least 1.
 
     Raises:
-        ValueError: if one is below 1.
+        ValueError: if a dimension is below 1.
 
     Source: derived; the boundaries of the regimes in Figure 4.
 
@@ -172,14 +174,14 @@ def largest_useful_constant(d: ArrayLike) -> NDArray[np.float64]:
 def fewest_useful_clients(
     d: ArrayLike, *, correlated: bool, kappa: float = 1.0
 ) -> NDArray[np.float64]:
-    r"""Number of clients from which on MARINA with IQ or CQ beats gradient descent ($L_\pm=0$).
+    r"""Number of clients above which MARINA with IQ or CQ beats gradient descent ($L_\pm=0$).
 
     IQ: $n>\frac{\kappa d}{A^*}$; CQ: $n>\sqrt{\kappa d/A^*}$, from $A=\frac{\kappa d}n$ and
     $A=\frac{\kappa d}{n^2}$.
 
     Args:
         d: dimensions.
-        correlated: CQ rather than IQ.
+        correlated: True for CQ, False for IQ.
         kappa: 1 for the valid constants, 1/4 for those read from the paper's sources.
 
     Raises:

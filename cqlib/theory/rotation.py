@@ -26,8 +26,8 @@ def drive_omega(d: int) -> float:
 
     With padding to D coordinates it is $\frac{d-1}{D-1}\omega_D$,
     $\omega_D=\mathbb E[D\|y\|_2^2/\|y\|_1^2]-1$ for a uniform direction y in D dimensions, the same
-    for every x: the error is orthogonal to x and as long in every such direction, so that cropping
-    the padding drops its share. $\omega_D=D(D-2)\int_0^\infty
+    for every x. The error is orthogonal to x and uniform over those directions, so that cropping
+    the padding removes its share. $\omega_D=D(D-2)\int_0^\infty
     t[e^{t^2/2}\mathrm{erfc}(t/\sqrt2)]^D\,dt-1$ for D > 2 grows to $\frac\pi2-1\approx0.5708$.
 
     Args:
@@ -51,7 +51,7 @@ def drive_omega(d: int) -> float:
 
     def integrand(u: float) -> float:  # t = u / D keeps the mass of the integral near u = 1
         t = u / D
-        if t < 1:  # the logarithm keeps the digits of a number near 1 to a high power
+        if t < 1:  # log1p keeps the digits of a number near 1, to be raised to a high power
             return u * math.exp(D * (t * t / 2 + math.log1p(-math.erf(t / math.sqrt(2)))))
         return float(u * erfcx(t / math.sqrt(2)) ** D)
 

@@ -33,10 +33,10 @@ def client_factors(n: int, weights: Sequence[float] | None = None) -> NDArray[np
 
     Args:
         n: number of clients.
-        weights: $w_i>0$ of sum 1, shape (n,); without, $w_i=\frac1n$ and all factors are 1.
+        weights: $w_i>0$ of sum 1, shape (n,); None for $w_i=\frac1n$ and factors of 1.
 
     Raises:
-        ValueError: for weights of another number, sign or sum.
+        ValueError: unless weights are n positive numbers of sum 1.
 
     Source: Assumptions 6 to 8.
 
@@ -67,7 +67,7 @@ def smoothness_of_hessians(
         weights: $w_i$, shape (n,), for $L_{+,w}$ and $L_{\pm,w}$ (Assumptions 7 and 8).
 
     Raises:
-        ValueError: for another shape, NaN, infinity, or matrices that are not symmetric.
+        ValueError: unless hessians are finite symmetric matrices, shape (n, d, d).
 
     Source: Assumptions 2 and 3, Definition 4; Tyurin et al. 2022 for quadratics.
 

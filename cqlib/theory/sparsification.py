@@ -24,7 +24,7 @@ def rand_k_mse(X: Vectors, k: int) -> float:
         k: coordinates that a client keeps, in [1, d].
 
     Raises:
-        ValueError: for k outside its range, or X as for :func:`perm_k_mse`.
+        ValueError: if k is outside its range, or X holds NaN or infinity.
 
     Source: the variance of RandK, $\omega=\frac dk-1$ exactly, of independent clients.
 
@@ -59,7 +59,7 @@ def perm_k_omega(d: int, n: int | None = None) -> float:
     """
     if d < 1 or (n is not None and n < 1):
         raise ValueError(f"d and n must be at least 1, got {d=}, {n=}")
-    if n is None:  # below n = d it grows with n; then it peaks between the multiples, first highest
+    if n is None:  # it grows up to n = d, then peaks between multiples of d, first highest
         n = d + d // 2
     if n <= d:
         return n - 1.0
@@ -76,7 +76,7 @@ def perm_k_mse(X: Vectors) -> float:
         X: shape (n, d), one row a client.
 
     Raises:
-        ValueError: for X of another shape, NaN or infinity.
+        ValueError: if X is not of shape (n, d), or holds NaN or infinity.
 
     Source: equality in Szlendak, Tyurin, Richtárik 2022, for PermK; derived for other n.
 
@@ -125,7 +125,7 @@ def permk_cq_constants(n: int, d: int, b: int) -> tuple[float, float]:
 
 
 def permk_cq_rounding(d: int, b: int) -> float:
-    r"""Return $\frac bd\sum_kd_k^2-b$: the rounding error of one client of PermK+CQ over |x|^2.
+    r"""Return $\frac bd\sum_kd_k^2-b$: the rounding error of a client of PermK+CQ over $\|x\|^2$.
 
     >>> permk_cq_rounding(8, 2)  # d - b
     6.0
@@ -144,7 +144,7 @@ def permk_iq_mse(X: Vectors, b: int) -> float:
         b: number of blocks, a divisor of n.
 
     Raises:
-        ValueError: if b does not divide n, or X is as for :func:`perm_k_mse`.
+        ValueError: if b does not divide n, or X holds NaN or infinity.
 
     Source: derived by the law of total variance over the permutations.
 
@@ -160,12 +160,12 @@ def permk_iq_mse(X: Vectors, b: int) -> float:
 def permk_cq_mse_equal(a: NDArray[np.float64], n: int, b: int) -> NDArray[np.float64]:
     r"""Exact MSE of the mean of PermK+CQ where all n clients have the same vector (Algorithm 3).
 
-    The blocks together hold every coordinate, so that only the rounding is an error: b times the
-    mean, over subsets S of d / b coordinates, of CQ's error of $b\,a_S$ among n / b clients,
-    over $b^2$ since they are n / b of n.
+    The blocks together hold every coordinate, so that only rounding makes an error. It is b times
+    the average, over subsets S of d / b coordinates, of CQ's error of $a_S$ with n / b clients: a
+    client sends $b\,a_S$, and the sum over n / b clients is divided by n.
 
     Args:
-        a: shape (..., d), d a multiple of b and small: all subsets are tried.
+        a: shape (..., d), d a multiple of b and small: all subsets are enumerated.
         n: number of clients, a multiple of b.
         b: number of blocks.
 
@@ -200,10 +200,10 @@ def importance_sampling_mse(
         X: shape (n, d), one row a client.
         probabilities: $q_i$, shape (n,), positive, of sum 1.
         tau: number of independent draws.
-        omega: relative error of the compressor of a client; 0 sends it as it is.
+        omega: relative error of a client's compressor; 0 for no compression.
 
     Raises:
-        ValueError: for probabilities of another number, sign or sum, tau below 1 or omega below 0.
+        ValueError: unless probabilities are n positive numbers of sum 1, tau >= 1 and omega >= 0.
 
     Source: Appendix C.2; the equality behind Lemma 4.
 

@@ -36,8 +36,8 @@ def marina_stepsize(
 
     Args:
         p: probability of a round of full gradients, in (0, 1].
-        A: constant of the AB-inequality (Assumption 5), or of its weighted form (Assumption 6).
-        B: the other one, at most A.
+        A: constant A of the AB-inequality (Assumption 5), or of its weighted form (Assumption 6).
+        B: constant B of the same inequality, at most A.
         L_minus: smoothness constant of f (Assumption 3).
         L_plus: mean smoothness constant of the clients (Assumption 2), or weighted (Assumption 7).
         L_pm: root of the Hessian variance (Definition 4), or weighted (Assumption 8).
@@ -66,12 +66,12 @@ def iscc_stepsize(p: float, omega: float, L_minus: float, L_i: Sequence[float]) 
     r"""Theoretical stepsize of MARINA with importance sampling of compressors (Theorem 3).
 
     $\gamma=\Big[L_-+\bar L\sqrt{\tfrac{1-p}p(\omega+1)}\Big]^{-1}$ with $\bar L=\frac1n\sum_iL_i$,
-    where one client sends, drawn with probability $q_i=L_i/\sum_jL_j$. Where $L_{\pm,w}$ is known,
-    ``marina_stepsize`` with A = omega + 1, B = 1 and the weighted constants allows a larger one.
+    where one client sends, drawn with probability $q_i=L_i/\sum_jL_j$. If $L_{\pm,w}$ is known,
+    ``marina_stepsize`` with A = omega + 1, B = 1 and the weighted constants gives a larger one.
 
     Args:
         p: probability of a round of full gradients, in (0, 1].
-        omega: of the compressor of a client, at least 0.
+        omega: of a client's compressor, at least 0.
         L_minus: smoothness constant of f (Assumption 3).
         L_i: smoothness constants of the clients.
 
@@ -87,8 +87,8 @@ def iscc_stepsize(p: float, omega: float, L_minus: float, L_i: Sequence[float]) 
         raise ValueError(f"L_i must be one or more numbers of at least 0, got {L_i!r}")
     if not omega >= 0:
         raise ValueError(f"omega must be at least 0, got {omega}")
-    mean = math.fsum(L_i) / len(L_i)
-    return marina_stepsize(p, omega + 1, 1.0, L_minus, mean, mean)
+    average = math.fsum(L_i) / len(L_i)
+    return marina_stepsize(p, omega + 1, 1.0, L_minus, average, average)
 
 
 def rounds_needed(stepsize: float, *, gap: float, accuracy: float) -> float:
@@ -97,7 +97,7 @@ def rounds_needed(stepsize: float, *, gap: float, accuracy: float) -> float:
     $T=\frac{2\Delta^0}{\gamma\varepsilon^2}$.
 
     Args:
-        stepsize: $\gamma>0$, at most what the theory allows.
+        stepsize: $\gamma>0$, at most the largest that the theory allows.
         gap: $\Delta^0=f(x^0)-f^{\inf}\ge0$.
         accuracy: $\varepsilon>0$.
 

@@ -1,4 +1,4 @@
-"""What the exact formulas take: the clients' vectors, as NumPy arrays or torch tensors."""
+"""Inputs of the exact formulas: the clients' vectors as a NumPy array or a torch tensor."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Vectors: TypeAlias = "NDArray[Any] | torch.Tensor"
 
 
 def rows_and_unit(X: Vectors) -> tuple[NDArray[np.float64], float]:
-    """Return the vectors over their largest entry, and that entry.
+    """Return the vectors divided by their largest absolute entry, and that entry.
 
-    Squares of what is returned neither overflow nor vanish.
+    The squares of the divided vectors do not overflow, and their sum does not underflow.
 
     Args:
         X: shape (n, d), one row a client, finite.
 
     Raises:
-        ValueError: for another shape, NaN or infinity.
+        ValueError: if X is not of shape (n, d), or holds NaN or infinity.
     """
     rows = np.asarray(X if isinstance(X, np.ndarray) else _on_host(X))
     if rows.ndim != 2 or 0 in rows.shape:
@@ -49,5 +49,5 @@ def mean_and_spread(X: Vectors) -> tuple[float, float]:
 
 
 def _on_host(X: Any) -> Any:
-    """Return a tensor as NumPy takes it, and anything else as it is."""
+    """Return a tensor detached and on the CPU, and anything else unchanged."""
     return X.detach().cpu() if hasattr(X, "detach") else X

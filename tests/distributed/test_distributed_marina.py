@@ -21,7 +21,7 @@ from cqlib.distributed.collectives import Group, GroupError
 from cqlib.distributed.marina import checkpoint
 from cqlib.distributed.marina.checkpoint import Checkpoint, CheckpointError
 from cqlib.distributed.marina.handshake import agree
-from cqlib.distributed.marina.run import Plan, run
+from cqlib.distributed.marina.run import Settings, run
 from tests.helpers import same_bits
 
 pytestmark = pytest.mark.slow
@@ -41,15 +41,15 @@ def task(n):
     return problems.logistic(data.load("breast_cancer"), n_clients=n, reg=0.1)
 
 
-def plan(c, **changes):
-    return replace(Plan(c, p=0.25, stepsize=0.3, rounds=ROUNDS, seed=5, log_every=1), **changes)
+def settings(c, **changes):
+    return replace(Settings(c, p=0.25, stepsize=0.3, rounds=ROUNDS, seed=5, log_every=1), **changes)
 
 
 # --- the simulator's bits ------------------------------------------------------------------------
 
 
 def trajectories(rank, n):
-    return [run(task(n), plan(c), group=Group(), facts={}).rows for c in COMPRESSORS]
+    return [run(task(n), settings(c), group=Group(), facts={}).rows for c in COMPRESSORS]
 
 
 def test_trajectories_have_the_bits_of_the_simulator():
@@ -65,11 +65,11 @@ def test_trajectories_have_the_bits_of_the_simulator():
 
 def in_two_parts(rank, n):
     c, found = make("cq"), []
-    whole = run(task(n), plan(c), group=Group(), facts={"a": "b"})
+    whole = run(task(n), settings(c), group=Group(), facts={"a": "b"})
     for stop in (1, 5, ROUNDS):
-        half = run(task(n), plan(c, rounds=stop), group=Group(), facts={"a": "b"})
+        half = run(task(n), settings(c, rounds=stop), group=Group(), facts={"a": "b"})
         start = Checkpoint.from_bytes(half.to_bytes())
-        again = run(task(n), plan(c), group=Group(), facts={"a": "b"}, start=start)
+        again = run(task(n), settings(c), group=Group(), facts={"a": "b"}, start=start)
         found.append(again.to_bytes() == whole.to_bytes())
     return found
 
@@ -79,7 +79,7 @@ def test_a_run_that_goes_on_from_a_checkpoint_is_the_uninterrupted_one():
 
 
 def test_a_checkpoint_comes_back_and_a_damaged_one_is_refused():
-    at = run(task(1), plan(make("cq")), group=Group(), facts={"seed": "5"})
+    at = run(task(1), settings(make("cq")), group=Group(), facts={"seed": "5"})
     sent = at.to_bytes()
     back = Checkpoint.from_bytes(sent)
     assert back.to_bytes() == sent and back.facts == {"seed": "5"} and same_bits(back.x, at.x)
@@ -89,7 +89,7 @@ def test_a_checkpoint_comes_back_and_a_damaged_one_is_refused():
 
 
 def test_no_changed_byte_gets_past_as_another_error():
-    sent = run(task(1), plan(make("cq")), group=Group(), facts={"seed": "5"}).to_bytes()
+    sent = run(task(1), settings(make("cq")), group=Group(), facts={"seed": "5"}).to_bytes()
     for place in range(len(sent)):
         for bit in (1, 8):
             changed = bytearray(sent)
@@ -99,14 +99,14 @@ def test_no_changed_byte_gets_past_as_another_error():
 
 
 def test_arrays_that_do_not_fit_are_refused():
-    at = run(task(1), plan(make("cq")), group=Group(), facts={})
+    at = run(task(1), settings(make("cq")), group=Group(), facts={})
     for wrong in ({"x": at.x[:-1]}, {"rows": at.rows[:, :3]}, {"direction": at.direction[None]}):
         with pytest.raises(CheckpointError, match="arrays do not fit"):
             Checkpoint.from_bytes(replace(at, **wrong).to_bytes())
 
 
 def test_a_checkpoint_of_another_format_is_refused(monkeypatch):
-    at = run(task(1), plan(make("cq")), group=Group(), facts={})
+    at = run(task(1), settings(make("cq")), group=Group(), facts={})
     monkeypatch.setattr(checkpoint, "FORMAT", 2)
     later = at.to_bytes()
     monkeypatch.undo()
@@ -126,9 +126,9 @@ def test_a_checkpoint_of_another_format_is_refused(monkeypatch):
 )
 def test_a_wrong_plan_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        plan(make("cq"), **changes)
-    with pytest.raises(ValueError, match="of 3 clients, and there are 1"):
-        run(task(3), plan(make("cq")), group=Group(), facts={})
+        settings(make("cq"), **changes)
+    with pytest.raises(ValueError, match="has 3 clients, but the group has 1 processes"):
+        run(task(3), settings(make("cq")), group=Group(), facts={})
 
 
 # --- the handshake -------------------------------------------------------------------------------
@@ -156,9 +156,9 @@ def test_disagreements_are_named_on_every_rank():
     for rank, said in enumerate(on_ranks(3, disagreements)):
         assert said[0] == "agreed"
         own = "1" if rank == 2 else "0"
-        assert said[1].endswith(f"seed (rank 2 differ from rank 0; rank {rank} has {own})")
+        assert said[1].endswith(f"seed (rank 2 unlike rank 0; rank {rank} has {own})")
         assert "compressor (rank 2" in said[2] and "d (rank 2" in said[2]
-        assert "rank 2 compare other facts" in said[3]
+        assert "the facts of rank 2 have other names" in said[3]
 
 
 # --- the program ---------------------------------------------------------------------------------

@@ -231,7 +231,7 @@ def test_bad_options_are_refused():
         DDPHook(make("cq"), seed=0, strategy="all_gather", second=make("iq"))
     with pytest.raises(ValueError, match="second must be a Compressor, as make gives, got 'iq'"):
         DDPHook(make("cq"), seed=0, second="iq")
-    with pytest.raises(ValueError, match="takes a compressor of one vector"):
+    with pytest.raises(ValueError, match="second must compress one vector alone"):
         DDPHook(make("cq"), seed=0, second=make("global_qsgd"))
     with pytest.raises(ValueError, match="unknown strategy 'ring'"):
         DDPHook(make("cq"), seed=0, strategy="ring")

@@ -10,7 +10,7 @@ import torch
 
 from cqlib import data, problems, theory
 from cqlib.compressors import average, make
-from cqlib.methods import Round, Trace, dcgd, descend, diana, marina, weighted_marina
+from cqlib.methods import Progress, Trace, dcgd, descend, diana, marina, weighted_marina
 from cqlib.methods.gd import gd_init, gd_step
 from tests.helpers import global_generators_untouched
 
@@ -184,7 +184,7 @@ def test_the_run_of_a_seed_has_no_padding(method):
         assert_close(trace.of_seed(seed), alone)
         assert trace.of_seed(seed).rounds == alone.rounds
     for other in (1, -1, 2**64):
-        with pytest.raises(ValueError, match=f"seed {other} is none of"):
+        with pytest.raises(ValueError, match=f"no column has seed {other}; the seeds are"):
             trace.of_seed(other)
 
 
@@ -263,7 +263,7 @@ def explosive(task, factor, **options):
         mean = average(gradients)
         longer = factor if key.seed == 1 and key.round >= 3 else 1.0
         direction = longer * (mean + 0.01 * memory.sums + 0.001 * memory.first)
-        return Round(Counter(memory.first, memory.sums + mean), direction, 10.0 + key.seed)
+        return Progress(Counter(memory.first, memory.sums + mean), direction, 10.0 + key.seed)
 
     return descend(task, init, step, **options)
 

@@ -9,7 +9,19 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import bars, child, first_call, gpu, measure, memory, ours, peers, plan, row, save
+from benchmarks import (
+    bars,
+    child,
+    first_call,
+    gpu,
+    measure,
+    memory,
+    ours,
+    peers,
+    row,
+    save,
+    selection,
+)
 from benchmarks.__main__ import main
 from benchmarks.case import D_BAR, Case
 from cqbook import paths
@@ -92,9 +104,9 @@ def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = peers.load("minifl")
     assert peer.cases == () and "MiniFL" in peer.why
     monkeypatch.setattr(peers, "NAMES", ("minifl",))
-    empty = plan.Plan((), ours.FLAT, measure.Effort(), measure.Effort(), ())
-    monkeypatch.setattr(plan, "flat_rows", lambda *_: [])
-    (missing,) = plan.rows(empty, [1])
+    empty = selection.Selection((), ours.FLAT, measure.Effort(), measure.Effort(), ())
+    monkeypatch.setattr(selection, "flat_rows", lambda *_: [])
+    (missing,) = selection.rows(empty, [1])
     assert missing.status == row.MISSING
     page = performance_page(about([missing]))
     assert "minifl: not installed" in page
@@ -115,8 +127,8 @@ def test_a_case_that_fails_or_is_slow_has_a_row_that_says_so() -> None:
     broken = Case("broken", "", lambda n, d: 1 / 0, 1, sizes=(8,))
     slow = Case("slow", "", lambda n, d: list, 1, sizes=(8,))
     effort = measure.Effort(rounds=1, sample=0)
-    assert plan._row("cqlib", broken, 2, 8, 1, effort, 0.0).status == row.FAILED
-    refused = plan._row("cqlib", slow, 2, 8, 1, effort, 1.0)
+    assert selection._row("cqlib", broken, 2, 8, 1, effort, 0.0).status == row.FAILED
+    refused = selection._row("cqlib", slow, 2, 8, 1, effort, 1.0)
     assert refused.status == row.NOT_RUN and "8 s" in refused.why
 
 
@@ -150,13 +162,13 @@ def test_gpu_cases_run_interpreted() -> None:
     for case in gpu.cases("cpu"):
         case.setup(2, 8)()
     gpu.copy(8, "cpu")()
-    assert list(plan.gpu_rows(plan.quick())) == []
+    assert list(selection.gpu_rows(selection.quick())) == []
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_gpu_cases_run() -> None:
-    assert {r.status for r in plan.gpu_rows(plan.quick())} == {row.MEASURED}
+    assert {r.status for r in selection.gpu_rows(selection.quick())} == {row.MEASURED}
 
 
 # Bars and the page

@@ -595,7 +595,7 @@ def test_qsgd_messages_of_narrow_integers(kind):
     assert theory.qsgd_sparse_bits(np.array(ends, kind)) == len(sparse_message(ends))
     assert theory.qsgd_dense_bits(np.array(ends, kind)) == len(dense_message(ends))
     for bits in (theory.qsgd_sparse_bits, theory.qsgd_dense_bits):
-        with pytest.raises(ValueError, match="levels must be integers"):
+        with pytest.raises(ValueError, match="symbols must be integers"):
             bits([0.5])
 
 

@@ -1,1 +1,1 @@
-"""MARINA as a distributed program, a client a process: ``torchrun -m cqlib.distributed.marina``."""
+"""MARINA as a program, one client per process: ``torchrun -m cqlib.distributed.marina``."""

@@ -23,7 +23,7 @@ from cqlib import __version__, compressors, data, problems
 from cqlib.distributed.collectives import Group, GroupError, NotEncodedError
 from cqlib.distributed.marina.checkpoint import Checkpoint, CheckpointError, save
 from cqlib.distributed.marina.handshake import agree
-from cqlib.distributed.marina.run import COLUMNS, Plan, run
+from cqlib.distributed.marina.run import COLUMNS, Settings, run
 from cqlib.files import write_atomic
 from cqlib.methods import contenders
 from cqlib.problems import Problem
@@ -33,7 +33,7 @@ _LONGEST = 10**6  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run MARINA on logistic regression, a client a process, started by torchrun."""
+    """Run MARINA on logistic regression, one client per process, started by torchrun."""
     given = _parser().parse_args(arguments)
     rank = int(os.environ.get("RANK", "0"))
     try:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             source.unit_rows() if given.unit_rows else source, group.size, given.reg
         )
         tuned = contenders.marina(problem, chosen)
-        plan = Plan(
+        settings = Settings(
             chosen,
             tuned.p if given.p is None else given.p,
             tuned.stepsize if given.stepsize is None else given.stepsize,
@@ -56,26 +56,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
             given.save_every,
         )
         about = f"{source.label}: {source.source}"
-        facts = _facts(problem, plan, about, given.reg)
+        facts = _facts(problem, settings, about, given.reg)
         may_differ = ("rounds", "log_every", "save_every")
-        agree(group, facts | {name: getattr(plan, name) for name in may_differ})
-        start = _start(given.folder, group, facts, plan.rounds)
+        agree(group, facts | {name: getattr(settings, name) for name in may_differ})
+        start = _start(given.folder, group, facts, settings.rounds)
         end = run(
             problem,
-            plan,
+            settings,
             group=group,
             facts=facts,
             start=start,
-            on_row=lambda at: _say(at, plan) if rank == 0 else None,
+            on_row=lambda at: _say(at, settings) if rank == 0 else None,
             on_save=lambda at: _keep(given.folder, at) if given.folder and rank == 0 else None,
         )
         if not bool(end.rows.isfinite().all()):
-            raise NotEncodedError("what it logged is not finite")
+            raise NotEncodedError("its log is not finite")
         if rank == 0:
             print(_summary(end, problem, group), flush=True)
         dist.destroy_process_group()
     except NotEncodedError as error:
-        _fail(rank, f"the run has diverged: {error}; a smaller --stepsize may do")
+        _fail(rank, f"the run has diverged: {error}; a smaller --stepsize may help")
     except (GroupError, CheckpointError, ValueError, OSError) as error:
         _fail(rank, str(error))
     except RuntimeError as error:
@@ -106,16 +106,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("NAME", "VALUE"),
         help="option of the compressor; repeat for more",
     )
-    add("--p", type=float, help="probability of whole gradients; without it, the best")
-    add("--stepsize", type=float, help="without it, the one that theory guarantees")
+    add("--p", type=float, help="probability of whole gradients; if not given, the best")
+    add("--stepsize", type=float, help="if not given, that of the theory")
     add("--rounds", type=_integer(0), default=200, help="rounds to run")
-    add("--seed", type=_integer(0, 2**64 - 1), default=0, help="of coins and compressor")
+    add("--seed", type=_integer(0, 2**64 - 1), default=0, help="seed of coins and compressor")
     add("--log-every", type=_integer(1), default=10, help="rounds between two rows of the log")
     add("--save-every", type=_integer(1), default=50, help="rounds between two checkpoints")
-    where = "where rank 0 keeps trace.csv and checkpoint.npz; a run goes on from that"
+    where = "where rank 0 keeps trace.csv and checkpoint.npz; a later run continues from these"
     add("--folder", type=Path, help=where)
     add("--timeout", type=_seconds, default=60.0, help="seconds to wait for other processes")
-    add("--backend", default="gloo", choices=("gloo", "nccl"), help="of torch.distributed")
+    add("--backend", default="gloo", choices=("gloo", "nccl"), help="backend of torch.distributed")
     return parser
 
 
@@ -147,7 +147,7 @@ def _seconds(text: str) -> float:
 
 
 def _value(text: str) -> Any:
-    """Return an option's value: a number, true or false, a list, all as JSON; else a word."""
+    """Return an option's value: parsed as JSON (a number, true, a list), or else the text."""
     try:
         return json.loads(text)
     except ValueError:
@@ -155,13 +155,13 @@ def _value(text: str) -> Any:
 
 
 def _of_backend(error: RuntimeError) -> bool:
-    """Whether torch's backend has raised it, as where a peer is gone."""
+    """Return whether torch's backend raised the error, as it does when a peer is gone."""
     names = ("gloo", "nccl", "c10d")
     return isinstance(error, dist.DistError) or any(name in str(error).lower() for name in names)
 
 
 def _joined(backend: str, timeout: float) -> Group:
-    """Join the group under a prefix of its own: after a restart old entries are still there."""
+    """Join the group under a prefix per attempt: after a restart the store has old entries."""
     if "WORLD_SIZE" not in os.environ:
         raise GroupError(
             "start it by torchrun: torchrun --nproc-per-node 4 -m cqlib.distributed.marina"
@@ -174,18 +174,18 @@ def _joined(backend: str, timeout: float) -> Group:
     return Group()
 
 
-def _facts(problem: Problem, plan: Plan, about: str, reg: float) -> dict[str, str]:
-    """What makes a run the same run: a checkpoint of any other is refused."""
+def _facts(problem: Problem, settings: Settings, about: str, reg: float) -> dict[str, str]:
+    """Return the facts that identify a run; checkpoints with other facts raise."""
     return {
         "version": __version__,
         "data": about,
         "n": str(problem.n),
         "d": str(problem.d),
         "reg": repr(reg),
-        "compressor": repr(plan.compressor),
-        "p": repr(plan.p),
-        "stepsize": repr(plan.stepsize),
-        "seed": str(plan.seed),
+        "compressor": repr(settings.compressor),
+        "p": repr(settings.p),
+        "stepsize": repr(settings.stepsize),
+        "seed": str(settings.seed),
     }
 
 
@@ -194,7 +194,9 @@ def _start(
 ) -> Checkpoint | None:
     """Return the checkpoint that rank 0 has, if any, on all processes."""
     if folder and group.rank == 0:
-        folder.mkdir(parents=True, exist_ok=True)  # now, not when the first rounds are to be saved
+        folder.mkdir(
+            parents=True, exist_ok=True
+        )  # an error must come now, not at the first checkpoint
     path = folder / "checkpoint.npz" if folder else None
     here = path.read_bytes() if group.rank == 0 and path and path.exists() else b""
     found = group.broadcast(torch.from_numpy(np.frombuffer(here, dtype=np.uint8).copy()))
@@ -211,7 +213,7 @@ def _start(
                 f"name another --folder"
             )
     if str(len(checkpoint.x)) != facts["d"]:
-        raise CheckpointError(f"{path} is damaged: {len(checkpoint.x)} coordinates in place of d")
+        raise CheckpointError(f"{path} is damaged: {len(checkpoint.x)} coordinates, not d")
     if checkpoint.round > rounds:
         raise CheckpointError(
             f"{path} is at round {checkpoint.round}, beyond --rounds {rounds}: name another "
@@ -229,10 +231,10 @@ def _keep(folder: Path, at: Checkpoint) -> None:
     save(folder / "checkpoint.npz", at)
 
 
-def _say(at: Checkpoint, plan: Plan) -> None:
+def _say(at: Checkpoint, settings: Settings) -> None:
     _, bits, norm, value = at.rows[-1].tolist()
     print(
-        f"round {at.round}/{plan.rounds}: {bits:.4g} bits per client, "
+        f"round {at.round}/{settings.rounds}: {bits:.4g} bits per client, "
         f"squared gradient norm {norm:.4e}, value {value:.6f}",
         file=sys.stderr,
         flush=True,

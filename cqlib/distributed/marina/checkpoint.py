@@ -1,4 +1,4 @@
-"""Checkpoints of a run: arrays and numbers in one file, written whole or not at all."""
+"""Checkpoints of a run: arrays and numbers in one file, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from cqlib.files import write_atomic
 
 FORMAT = 1
-# What reading such a file may raise; zipfile raises RuntimeError, too.
+# Errors that reading such a file may raise; zipfile raises RuntimeError, too.
 _DAMAGE = (ValueError, LookupError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile)
 
 
@@ -26,17 +26,17 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where a run of MARINA stands after a round.
+    """The state of a run of MARINA after a round.
 
     Args:
-        facts: what the run is, as text by name; only a run with the same goes on from here.
-        round: rounds done.
+        facts: description of the run, as text by name; only a run with the same facts may continue.
+        round: number of rounds done.
         sent_bits: bits that each client had sent when x was reached.
-        cost_bits: bits of the message that made the direction.
+        cost_bits: bits of the messages that the direction was computed from.
         sent_bytes: bytes that the process of rank 0 has sent.
         x: iterate, shape (d,), float64.
         direction: the server's estimate g, shape (d,), float64.
-        rows: what was logged, shape (k, 4): round, bits, squared gradient norm, value.
+        rows: the log, shape (k, 4): round, bits, squared gradient norm, value.
     """
 
     facts: Mapping[str, str]

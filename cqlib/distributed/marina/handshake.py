@@ -1,4 +1,4 @@
-"""Whether all processes are about to do the same, found out before they start."""
+"""A check before a run starts that all processes have the same settings."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import torch
 
 from cqlib.distributed.collectives import Group, GroupError
 
-_FACTS = 16  # slots, so that what is exchanged has one size whatever the version
-_DIGEST = 16  # bytes of each
+_FACTS = 16  # number of digests, so that messages of all versions have the same size
+_DIGEST = 16  # bytes of a digest
 
 
 def agree(group: Group, facts: Mapping[str, object]) -> None:
-    """Exchange digests of facts, and go on only if all processes have the same.
+    """Exchange digests of facts; raise unless they are equal on all processes.
 
     Args:
         group: the processes.
-        facts: by name; at most 15. Their ``repr`` is compared.
+        facts: values by name, at most 15; their ``repr`` is compared.
 
     Raises:
         GroupError: on all processes, naming the facts that differ and the ranks that differ in them
             from rank 0.
+        ValueError: if there are more than 15 facts.
     """
     if len(facts) >= _FACTS:
         raise ValueError(f"at most {_FACTS - 1} facts can be compared, got {len(facts)}")
@@ -37,12 +38,14 @@ def agree(group: Group, facts: Mapping[str, object]) -> None:
         return
     if bool(different[:, 0].any()):
         ranks = _listed(different[:, 0])
-        raise GroupError(f"{ranks} compare other facts than rank 0: is that another version?")
+        raise GroupError(
+            f"the facts of {ranks} have other names than those of rank 0: is it another version?"
+        )
     said = []
     for k, (name, value) in enumerate(facts.items(), start=1):
         if bool(different[:, k].any()):
             ranks = _listed(different[:, k])
-            said.append(f"{name} ({ranks} differ from rank 0; rank {group.rank} has {value!r})")
+            said.append(f"{name} ({ranks} unlike rank 0; rank {group.rank} has {value!r})")
     raise GroupError("the processes do not agree on " + ", ".join(said))
 
 

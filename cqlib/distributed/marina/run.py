@@ -1,4 +1,4 @@
-"""MARINA as a distributed program, a client a process.
+"""MARINA as a distributed program, one client per process.
 
 Start it by torchrun::
 
@@ -25,15 +25,15 @@ COLUMNS = ("round", "bits", "grad_norm_sq", "value")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a run does, the same on all processes.
+class Settings:
+    """The settings of a run, the same on all processes.
 
     Args:
         compressor: C.
         p: probability of a round of whole gradients, in (0, 1].
         stepsize: gamma.
         rounds: T.
-        seed: of coins and compressor.
+        seed: seed of coins and compressor.
         log_every: rounds between two rows of the log; the last round has one, too.
         save_every: rounds between two checkpoints; the last round has one, too.
     """
@@ -61,7 +61,7 @@ class Plan:
 
 def run(
     problem: Problem,
-    plan: Plan,
+    settings: Settings,
     *,
     group: Group,
     facts: Mapping[str, str],
@@ -71,30 +71,32 @@ def run(
 ) -> Checkpoint:
     r"""Run Algorithm 1; this process is the client of its rank.
 
-    Iterates have the bits of ``methods.marina_by_bytes``. A client's whole gradient goes as
-    float64, and counts 32 bits a coordinate, as in the paper; those that only the log needs count
-    nothing.
+    Iterates have the bits of ``methods.marina_by_bytes``. A client's whole gradient is sent as
+    float64 and counted as 32 bits per coordinate, as in the paper. Gradients that only the log
+    needs are not counted.
 
     Args:
-        problem: what to minimise, with as many clients as processes.
-        plan: what to do.
+        problem: the problem to minimise, with as many clients as processes.
+        settings: the settings of the run.
         group: the processes.
-        facts: what the run is, for its checkpoints.
-        start: where to go on.
-        on_row: called after every row of the log, with where the run stands.
-        on_save: called when a checkpoint is due.
+        facts: description of the run, for its checkpoints.
+        start: checkpoint from which to continue.
+        on_row: called after every row of the log, with the state of the run.
+        on_save: called when a checkpoint is due, with the state of the run.
 
     Returns:
-        Where the run stands in the end.
+        The state of the run at its end.
 
     Raises:
-        NotEncodedError: on all processes, if the run diverges beyond what can be sent.
-        ValueError: for a problem of another number of clients.
+        NotEncodedError: on all processes, if the run diverges and a vector is too large to send.
+        ValueError: if the problem has another number of clients.
 
     Source: Algorithm 1.
     """
     if problem.n != group.size:
-        raise ValueError(f"the problem is of {problem.n} clients, and there are {group.size}")
+        raise ValueError(
+            f"the problem has {problem.n} clients, but the group has {group.size} processes"
+        )
     d = problem.d
     if start is None:
         own, counted = problem.gradient(group.rank, problem.x0), group.sent_bytes
@@ -113,17 +115,17 @@ def run(
         on_row(at)
     else:
         at, own = start, problem.gradient(group.rank, start.x)
-    while at.round < plan.rounds:
-        old, key, counted = own, Key(plan.seed, at.round + 1), group.sent_bytes
-        x = at.x - plan.stepsize * at.direction
+    while at.round < settings.rounds:
+        old, key, counted = own, Key(settings.seed, at.round + 1), group.sent_bytes
+        x = at.x - settings.stepsize * at.direction
         own = problem.gradient(group.rank, x)
-        if key.uniform(Stream.COIN) < plan.p:
+        if key.uniform(Stream.COIN) < settings.p:
             direction, cost = _whole(own, group), float(FLOAT_BITS * d)
         else:
             direction = at.direction + mean(
-                own - old, compressor=plan.compressor, key=key, group=group
+                own - old, compressor=settings.compressor, key=key, group=group
             )
-            cost = plan.compressor.bits(d, group.size)
+            cost = settings.compressor.bits(d, group.size)
         at = replace(
             at,
             round=at.round + 1,
@@ -133,17 +135,17 @@ def run(
             x=x,
             direction=direction,
         )
-        last = at.round == plan.rounds
-        if last or at.round % plan.log_every == 0:
+        last = at.round == settings.rounds
+        if last or at.round % settings.log_every == 0:
             at = _logged(problem, at, _whole(own, group))
             on_row(at)
-        if last or at.round % plan.save_every == 0:
+        if last or at.round % settings.save_every == 0:
             on_save(at)
     return at
 
 
 def _whole(own: Tensor, group: Group) -> Tensor:
-    """Mean of the clients' whole gradients, in float64, in their order."""
+    """Average of the clients' whole gradients, in float64, in their order."""
     gathered = group.all_gather(own.contiguous().view(torch.uint8))
     return average(gathered.view(torch.float64))
 
