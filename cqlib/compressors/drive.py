@@ -159,7 +159,7 @@ class InFloat32:
         check_scales(np.sqrt(squares).astype(np.float32)[..., None], ctx.clients)
         signs = rotation.signs(rotation_keys(ctx), D)
         y = hadamard.rotated(x, squares, signs, dispatch.host().transform)
-        steps = dispatch.host().length_in_steps(y)
+        steps = dispatch.host().norm1_in_steps(y)
         S = hadamard.drive_scale(squares, steps, D, unbiased=self.unbiased)[..., None]
         _check_decoded(S, ctx)
         return Symbols((y >= 0) & (S > 0), S)

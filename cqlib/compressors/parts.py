@@ -105,8 +105,9 @@ class Sums(ABC):
     """Messages that are added up as integers before they are decoded."""
 
     kind: Literal["integers", "powers"] | None = "integers"
-    """How messages are added on the network: "integers"; "powers" for signed exponents of two, added
-    in pairs, where shared randomness rounds each sum to a power; None if only the server adds them."""
+    """How messages are added on the network: "integers"; "powers" for signed exponents of two,
+    added in pairs, where shared randomness rounds each sum to a power; None if only the server adds
+    them."""
 
     @abstractmethod
     def levels(self, codes: Array) -> Array:

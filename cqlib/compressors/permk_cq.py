@@ -136,7 +136,7 @@ class PermKCQ(OneBit):
         return np.divmod(row, ctx.n // self.b)
 
     def _places(self, ctx: Context, block: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the coordinates of each client's block, shape (c, ceil(d / b)); d in empty slots."""
+        """Return the coordinates of each client's block, shape (c, ceil(d / b)); d if empty."""
         if self.b == 1:
             return np.broadcast_to(np.arange(ctx.d), (len(block), ctx.d))
         order = random_permutation(ctx.key.shared(Stream.COLUMNS), ctx.d)

@@ -115,9 +115,9 @@ def test_rows_there_and_back_are_those_of_the_reference(D, shape):
     rng = np.random.default_rng(D)
     y = rng.standard_normal((*shape, D)).astype(np.float32)
     y[..., 0] = 0.5 * 2.0**-30  # a tie
-    steps = dispatch.host().length_in_steps(y)
+    steps = dispatch.host().norm1_in_steps(y)
     assert steps.shape == shape and steps.dtype == np.int64
-    np.testing.assert_array_equal(steps, hadamard_kernels.length_in_steps(y))
+    np.testing.assert_array_equal(steps, hadamard_kernels.norm1_in_steps(y))
     signs = rng.choice(np.float32([-1, 1]), (3, D))
     scales = np.abs(rng.standard_normal((*shape, 1))).astype(np.float32)
     scales[..., :1, :] = 0.0
