@@ -19,12 +19,12 @@ LACKS: Mapping[str, Mapping[str, str]] = {
     "reference": {},
     "cpu": {},
     "triton": {
-        "add_powers": _ON_ITS_WAY,
+        "add_powers": _SUMS,
         "dither": _STEP,
         "l2_scale": "norm_scale with p = 2 is the same",
         "norm1_in_steps": _STEP,
         "pack": _STEP,
-        "pack_integers": _ON_ITS_WAY,
+        "pack_integers": _SUMS,
         "permutation_ranks": _LITERAL,
         "permuted_clients": _STEP,
         "philox4x32": _STEP,
@@ -35,8 +35,8 @@ LACKS: Mapping[str, Mapping[str, str]] = {
         "signs": _STEP,
         "stream_words": _IN_REGISTERS,
         "unpack": _STEP,
-        "unpack_integers": _ON_ITS_WAY,
-        "unpack_levels": _ON_ITS_WAY,
+        "unpack_integers": _SUMS,
+        "unpack_levels": _SUMS,
     },
 }
 

@@ -23,7 +23,7 @@ class Levels(Protocol[A]):
     ) -> A:
         """Round x / R to signed multiples of 1/s, and return s times them: integers.
 
-        This is Global-QSGD's linear quantizer: with a common R the integers of clients can be added.
+        This is Global-QSGD's linear quantizer: with a common R the clients' integers add up.
 
         Args:
             x: finite, shape (d,), float32 or float64.

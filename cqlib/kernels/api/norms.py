@@ -43,8 +43,8 @@ class HostNorms(Protocol):
     def l2_scale(self, x: Array) -> Array:
         """Return the 2-norms over the last axis as float32, rounded up, 0 or at least 2^-126.
 
-        Rounding up keeps every coordinate inside [-R, R]. The result is infinity if the norm exceeds
-        float32; the caller has to check.
+        Rounding up keeps every coordinate inside [-R, R]. The result is infinity if the norm
+        exceeds float32; the caller has to check.
 
         Args:
             x: float32 or float64, shape (..., d).

@@ -18,7 +18,7 @@ from cqlib.keys import Key
 
 @dataclass(frozen=True)
 class OnTensors:
-    """A backend of NumPy arrays as a backend of tensors; the operations are those of ``Kernels``."""
+    """A backend of NumPy arrays as one of tensors, with the operations of ``Kernels``."""
 
     arrays: Kernels[Array]
 

@@ -1,7 +1,7 @@
 r"""Signed powers of two: natural dithering, and sums rounded to powers of two.
 
-The value 0 is stored as the integer 0, the value $\pm2^e$ as $\pm l$, l = 1 + e - lowest, where lowest
-is the smallest exponent.
+The value 0 is stored as the integer 0, the value $\pm2^e$ as $\pm l$, l = 1 + e - lowest, where
+lowest is the smallest exponent.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ class Rotation(Protocol[A]):
             The codes and S, infinite if it exceeds float32; all bits are clear if S is 0.
 
         Raises:
-            ValueError: if x is not as above, D exceeds 2^30, or ``out`` or ``scratch`` does not fit.
+            ValueError: if x is not as above, D exceeds 2^30, or ``out`` or ``scratch`` does not
+                fit.
         """
         ...
 

@@ -170,7 +170,7 @@ def sign_small(y, codes):
 
 @compiled
 def unpack_blocks(codes, first, last, h):
-    """Fill blocks first .. last - 1 of h, int32 of shape (D,), with 1 or -1 by the bits; transform."""
+    """Unpack blocks first .. last - 1 to 1 or -1 in h, int32 of shape (D,), and transform."""
     size = min(h.size, BLOCK)
     tile = min(size, TILE)
     length = (tile + 7) // 8

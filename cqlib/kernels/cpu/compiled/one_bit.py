@@ -47,7 +47,7 @@ def _fma(typing_context, a, b, c):
 
 
 def _iq_up(x, step, word):
-    """Return True if IQ sets the bit; Numba compiles one of the functions below by the type of x."""
+    """Return True if IQ sets the bit; Numba replaces it by ``up`` for the type of x."""
     raise NotImplementedError("Numba replaces this by one of the functions below")
 
 

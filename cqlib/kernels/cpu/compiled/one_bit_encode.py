@@ -7,7 +7,7 @@ A bit is set if the following difference, in steps s = R 2^-30 of the grid, is n
 The threshold t in [0, 2^31) is word / 2 for IQ and T / 2n for CQ, with T from ``cq_threshold``.
 ``one_bit`` computes the sign exactly, in float64 and integers. Here float32 is used, since a
 register holds twice as many numbers. The sign is right if the difference is larger than its error.
-Each rounding has a relative error of at most 2^-24; a sum below 2^k is rounded by at most 2^(k - 25):
+Each rounding has a relative error of at most 2^-24; that of a sum below 2^k is at most 2^(k - 25):
 
     rounded                size in steps    error in steps
     word or T              t < 2^31         128

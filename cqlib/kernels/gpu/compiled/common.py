@@ -55,7 +55,7 @@ def lanes(d, BLOCK: tl.constexpr):
 
 @triton.jit
 def coordinate(x_ptr, tile, byte, length, m, bit):
-    """Load each lane's coordinate for one bit of its byte, 0 past the end; and a mask of the end."""
+    """Load each lane's coordinate for one bit, 0 past the end, and return it with the mask."""
     place = bit * length + byte
     here = (byte < length) & (place < m)
     return tl.load(x_ptr + tile * TILE + place, mask=here, other=0.0), here
