@@ -36,9 +36,7 @@ def expected_lengths(x: Array, s: int) -> tuple[float, float]:
     dense = np.sum(chances * theory.elias_omega_bits(sizes + 1)) + nonzero.sum()
     lengths = theory.elias_omega_bits(np.maximum(sizes, 1)) * (sizes > 0)
     sparse = np.sum(chances * lengths) + nonzero.sum()
-    last = np.ones(
-        1
-    )  # last[g - 1]: probability that the previous nonzero coordinate is g places back
+    last = np.ones(1)  # last[g - 1]: probability of a gap g to the previous nonzero coordinate
     gap_bits = theory.elias_omega_bits(np.arange(1, len(x) + 1))
     for p in nonzero:
         sparse += p * (last @ gap_bits[: len(last)])

@@ -56,7 +56,7 @@ def cq_equal_clients(x0: Array, n: int, p: float, gamma: float, T: int) -> Array
     r"""Return shares of the guarantee after 1 to T rounds of MARINA with CQ and equal clients.
 
     $f_i(x)=\frac12\|x\|^2$. For equal inputs the number of clients that round a coordinate up is
-    one of two neighbours of $ny$, so that a compressed round has $2^d$ outcomes. All are enumerated.
+    one of two neighbours of $ny$, so that a compressed round has $2^d$ outcomes.
 
     Args:
         x0: start, shape (d,), not 0.

@@ -24,8 +24,8 @@ def sample(X: Array, b: int, *, rounds: int, seed: int) -> Array:
         rounds: number of rounds.
         seed: seed of the keys.
 
-        Returns:
-            Shape (rounds, n, d).
+    Returns:
+        Shape (rounds, n, d).
     """
     compressor, tensor = make("permk_cq", b=b), torch.from_numpy(X)
     decoded = [compressor.compress(tensor, key=Key(seed, t)).numpy() for t in range(rounds)]

@@ -247,7 +247,6 @@ def _iscc_of_iq(X: Array, q: tuple[float, ...]) -> Array:
 def _powers(X: Array, kept: Error) -> Array:
     """Return the error of PermK, n <= d, followed by natural compression of the kept values."""
     k, n, d = X.shape
-    rounding = (
-        theory.natural_compression_variance(n * X.reshape(k * n, d)) / n
-    )  # 1 / n: probability of being kept
+    # 1 / n is the probability of being kept.
+    rounding = theory.natural_compression_variance(n * X.reshape(k * n, d)) / n
     return kept(X) + rounding.reshape(k, n).sum(axis=1) / n**2

@@ -74,7 +74,7 @@ def stepsize_lemma(z: Array) -> Array:
 
 
 def largest_stepsize_within_factor_2(z: Array) -> Array:
-    """Return the largest valid stepsize over twice that of Lemma 2."""
+    """Return an upper bound of all valid stepsizes over twice that of Lemma 2."""
     a, b = log_uniform(z, 1e-6, 1e6).T
     return np.asarray(np.minimum(1 / np.sqrt(a), 1 / b) * (np.sqrt(a) + b) / 2)
 
@@ -148,7 +148,7 @@ def _sizes(z: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def corollary_4(z: Array, lower: bool) -> Array:
-    """Return the cost of MARINA with ISCC at its best p over its bound, or the inverse if lower."""
+    """As ``marina_cost``, for MARINA with ISCC and the bounds of Corollary 4."""
     n, share, omega, mean = _sizes(z)
     a = np.sqrt(1 + omega) * mean
     least = best_factors(a**2, share / n)

@@ -100,8 +100,8 @@ def marina_guarantee(
 ) -> tuple[Array, Array]:
     r"""Return both sides of $\mathbb E\|\nabla f(\hat x)\|^2\le\frac{2\Delta^0}{\gamma T}$.
 
-    Two clients have $f_i(x)=\frac12x^\top A_ix$ in two dimensions, with a convex mean. All coins and
-    all outcomes of the compressor in T rounds are enumerated, at the theoretical stepsize.
+    Two clients have $f_i(x)=\frac12x^\top A_ix$ in two dimensions, with a convex mean. All coins
+    and all outcomes of the compressor in T rounds are enumerated, at the theoretical stepsize.
 
     Args:
         hessians: $A_i$, shape (k, 2, 2, 2).
@@ -110,10 +110,10 @@ def marina_guarantee(
         kind: "perm_k", or "sampling" (one client, with probability in proportion to its $L_i$).
         T: number of iterates; the output is one of them at random.
 
-        Returns:
-            Left and right side, shape (k,) each.
+    Returns:
+        Left and right side, shape (k,) each.
 
-        Source: Theorem 2; with "perm_k" the guarantee of Algorithm 1.
+    Source: Theorem 2; with "perm_k" the guarantee of Algorithm 1.
     """
     case = _setting(hessians, x0, p, kind)
     ways = [(np.ones(len(x0)), x0, case.gradient(x0))]

@@ -38,9 +38,7 @@ def errors_given_permutations(X: Array, b: int, *, draws: int, rng: np.random.Ge
         error = 0.0
         for clients, places in zip(by_client, by_place, strict=True):
             part = X[np.ix_(clients, places)]
-            error += theory.cq_mse(
-                part
-            )  # factors b^2 by the scale and 1 / b^2 by the share of clients cancel
+            error += theory.cq_mse(part)  # the scale gives b^2, the share of clients 1 / b^2
             error += float(((part.mean(axis=0) - X.mean(axis=0)[places]) ** 2).sum())
         found.append(error)
     return np.array(found)

@@ -19,10 +19,7 @@ from cqlib.kernels.reference.rounding import round_exponential
 from cqlib.kernels.reference.words import stream_words
 from cqlib.keys import Key, Stream
 
-LOWEST, MOST = (
-    -126,
-    254,
-)  # smallest exponent and number of the powers of two that are normal float32
+LOWEST, MOST = -126, 254  # smallest exponent and number of the normal float32 powers of two
 Signed = Array  # int16 in the results
 _MOST_DOUBLINGS = 31  # the smallest probability that a 32-bit word can decide is 2^-31
 

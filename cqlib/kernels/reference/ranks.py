@@ -72,9 +72,7 @@ def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evalu
 def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
     """Add shift and place modulo n."""
     words = stream_words(key.shared(Stream.SHIFT), d).astype(np.uint64)
-    shift = ((words * np.uint64(n_clients)) >> 32).astype(
-        np.int64
-    )  # the product needs 64 unsigned bits
+    shift = ((words * np.uint64(n_clients)) >> 32).astype(np.int64)  # a product of 64 bits
     tiles = -(-d // TILE)
     permuted = sigma(key, tiles=tiles, clients=clients, n_clients=n_clients)
     per_coordinate = permuted.T[:, np.arange(d) // TILE]
