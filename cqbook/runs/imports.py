@@ -24,7 +24,7 @@ def files(root: Path) -> dict[str, Path]:
 
 
 def imported(code: ast.AST, modules: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Return each import as a pair: the module, and the name imported from it, or "".
+    """Yield each import as a pair: the module, and the name imported from it, or "".
 
     Imports inside functions and for types count, too.
 
@@ -83,7 +83,7 @@ class Sources:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _named(self, code: ast.AST) -> Iterator[str]:
-        """Return the modules that code names directly, each with its packages."""
+        """Yield the modules that code names directly, each with its packages."""
         texts = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant)}
         named = {name for name in self.files.keys() - set(PACKAGES) if name in texts}
         named |= {f"{name}.__main__" for name in named} & self.files.keys()

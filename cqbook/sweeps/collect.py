@@ -95,7 +95,7 @@ def _tables(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _rows(job: Job, name: str, place: Mapping[str, str]) -> Iterable[dict[str, str]]:
-    """Return a table's rows, each after the job's place in the grid and its origin."""
+    """Yield a table's rows, each after the job's place in the grid and its origin."""
     file = job.folder / "results" / f"{name}.csv"
     with file.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
