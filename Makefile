@@ -1,4 +1,4 @@
-# `make book` builds the book, `make test` checks everything; both start from a bare clone. See `make help`.
+# `make book` builds the book, `make test` runs all tests; both work in a fresh clone. See `make help`.
 
 PYTHON_MIN = 3.11# as requires-python in pyproject.toml
 PROFILE = standard
@@ -9,7 +9,7 @@ SWEEP ?=
 SWEEP_ARGS ?=
 BENCH_ARGS ?=
 export PYTHON PYTHON_MIN TORCH_INDEX PROFILE
-unexport PYTHONDONTWRITEBYTECODE # modules are compiled on first import, not by pip: half the install time
+unexport PYTHONDONTWRITEBYTECODE # Python compiles modules on first import, not pip: this halves the install time
 
 BIN = .venv/bin
 

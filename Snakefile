@@ -1,7 +1,7 @@
-"""Runs jobs with an executor of Snakemake; `cqlib sweep --executor NAME` calls this with all it needs.
+"""Run the jobs of a sweep with an executor of Snakemake; `cqlib sweep --executor NAME` starts this.
 
-`jobs` names a file with the command of every job that is to run. Paths of outputs and logs are
-relative to `--directory`, the folder of the sweep. `driver` is the process that ends with this one.
+The config value `jobs` names a file with the commands of the jobs to run. Paths of outputs and logs
+are relative to `--directory`, the folder of the sweep. This process ends with the process `driver`.
 """
 
 import json
@@ -25,7 +25,7 @@ rule all:
 
 rule job:
     output:
-        # Kept until the new run is put in place of the old.
+        # "update" keeps the old run until the new one replaces it.
         update("{job}/provenance.json"),
     wildcard_constraints:
         job="|".join(map(re.escape, COMMANDS)),
@@ -36,5 +36,5 @@ rule job:
     message:
         "{wildcards.job}"
     shell:
-        # exec, so that the run sees its parent go: the run ends with Snakemake.
+        # With exec the run is a child of Snakemake, so that it ends with it.
         "exec {params.command:q} --parent $PPID >{log:q} 2>&1"

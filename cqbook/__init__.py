@@ -1,1 +1,1 @@
-"""The companion: what runs notebooks and sweeps, and makes the book of them."""
+"""The companion: it runs notebooks and sweeps, and makes the book from them."""

@@ -1,4 +1,4 @@
-"""Where the companion's folders are. Notebooks and commands ask here, never for a relative path."""
+"""The companion's folders. Notebooks and commands use these, not relative paths."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """Return the checkout that holds notebooks, profiles and book.
+    """Return the checkout with notebooks, profiles and book.
 
-    ``CQLIB_ROOT`` if set, else the folder above the package, which an editable install makes the
-    checkout.
+    It is ``CQLIB_ROOT`` if set, else the folder above the package: the checkout, in an editable
+    install.
 
     Raises:
-        FileNotFoundError: if that folder holds no ``book/claims.yml``.
+        FileNotFoundError: if the folder has no ``book/claims.yml``.
     """
     folder = Path(os.environ.get("CQLIB_ROOT") or Path(__file__).parent.parent).resolve()
     if not (folder / "book" / "claims.yml").is_file():

@@ -1,4 +1,4 @@
-"""The compressors that are tested, and the vectors that they are tested on."""
+"""The compressors and the vectors of the tests."""
 
 import math
 
@@ -27,7 +27,7 @@ VARIANTS = [
     make("iscc", inner=make("iscc", inner=make("compose"), tau=2), tau=3),
 ]
 CASES = [make(name) for name in names()] + VARIANTS
-# Options whose errors are checked besides, some of them for certain n only.
+# More options for the tests of errors; some are for certain n only.
 STATISTICS = [
     *CASES,
     make("cq", range="linf"),
@@ -53,7 +53,7 @@ STATISTICS = [
 
 
 def affordable(c, d):
-    """A dimension up to d: a uniform rotation takes d^2 operations."""
+    """Return d, or a smaller dimension for a uniform rotation, which takes d^2 operations."""
     return min(d, 24) if "uniform" in repr(c) else d
 
 
@@ -62,6 +62,6 @@ def normal(*shape, seed=0, dtype=torch.float64):
 
 
 def spread(n, d, seed=0, dtype=torch.float64, base=64.0):
-    """Rows of very different size, so that the order in which they are added shows."""
+    """Return rows of very different size, whose sum depends on the order of summation."""
     size = base ** (torch.arange(n) % 7 - 3)[:, None]
     return normal(n, d, seed=seed, dtype=dtype) * size.to(dtype)

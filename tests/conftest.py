@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, settings
 from cqlib.kernels import dispatch
 
 if not torch.cuda.is_available():
-    # Before Triton is imported: its programs are interpreted then, with the same bits.
+    # Set before Triton is imported: Triton then interprets its functions, with the same bits.
     os.environ["TRITON_INTERPRET"] = "1"
 
-# The same examples on every machine, and no clock: a slow machine is not a bug.
+# The same examples on every machine, and no time limits.
 settings.register_profile(
     "same everywhere",
     deadline=None,
@@ -22,12 +22,12 @@ settings.register_profile(
 )
 settings.load_profile("same everywhere")
 
-# The tensors are tiny: a second thread would wait far longer than it works.
+# The tensors are tiny: a second thread would only cost time.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(params=["reference", "cpu"])
 def backend(request, monkeypatch):
-    """Every implementation of the kernels for main memory, one after the other."""
+    """Run a test with each backend for NumPy arrays."""
     monkeypatch.setenv(dispatch.VARIABLE, request.param)
     return request.param

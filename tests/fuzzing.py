@@ -1,14 +1,14 @@
-"""Attacks on the wire: bytes choose a message, what is done to it and how, and the contract holds.
+"""Attacks on the wire: bytes choose a message and a change of it; the contract must hold.
 
-One set of attacks serves two drivers: ``test_fuzz.py``, quick and the same everywhere, and
-``tools/fuzz_payload.py``, which runs as long as one likes.
+Two drivers use these attacks: ``test_fuzz.py``, which is quick and the same everywhere, and
+``tools/fuzz_payload.py``, which runs without a time limit.
 
 ======  ===========================================================================
 bytes   of an attack
 ======  ===========================================================================
-1       which of ``KINDS``
-2       which message of those at hand
-varies  what the attack does with it; bytes that are missing count as 0
+1       the kind, one of ``KINDS``
+2       the message, one of those given
+varies  the change of the message; missing bytes count as 0
 ======  ===========================================================================
 """
 
@@ -30,7 +30,7 @@ ROUNDS = range(2)
 
 
 class Sent(NamedTuple):
-    """A message that crossed the wire, and for whom."""
+    """A message in bytes, with its client and key."""
 
     compressor: Compressor
     who: dict[str, Any]
@@ -42,13 +42,13 @@ class Sent(NamedTuple):
 
 
 class Feed:
-    """The bytes of an attack, taken from the front."""
+    """The bytes of an attack, read from the front."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
     def take(self, count: int) -> bytes:
-        """The next bytes, then zeros."""
+        """Return the next bytes, padded with zeros."""
         self.at += count
         return self.data[self.at - count : self.at].ljust(count, b"\0")
 
@@ -61,7 +61,7 @@ class Feed:
 
 @functools.cache
 def sent_by(c: Compressor) -> tuple[Sent, ...]:
-    """Every client's message of a few rounds; never of no client."""
+    """Return the messages of all clients in a few rounds, at least one."""
     found = []
     for n, d in SHAPES:
         for r in ROUNDS:
@@ -81,7 +81,7 @@ def with_checksum(body: bytes) -> bytes:
 
 
 def read(data: bytes, sent: Sent) -> None:
-    """Any bytes are refused by PayloadError, or stand for a finite vector."""
+    """Check that bytes raise PayloadError or decode to a finite vector."""
     try:
         payload = Payload.from_bytes(data)
         x = sent.compressor.decode(payload, **sent.who)
@@ -94,7 +94,7 @@ def read(data: bytes, sent: Sent) -> None:
 
 
 def any_bytes(data: bytes, sent: Sent) -> None:
-    """What is a payload is made of exactly these bytes."""
+    """Check that a payload is written back to exactly these bytes."""
     try:
         payload = Payload.from_bytes(data)
     except PayloadError:
@@ -104,17 +104,17 @@ def any_bytes(data: bytes, sent: Sent) -> None:
 
 
 def foreign(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
-    """Bytes from anywhere."""
+    """Send arbitrary bytes."""
     any_bytes(feed.data, sent)
 
 
 def sealed(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
-    """Bytes from anywhere, with their right checksum."""
+    """Send arbitrary bytes with the right checksum."""
     any_bytes(with_checksum(feed.data), sent)
 
 
 def damaged(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
-    """Flipped, lost, inserted and spliced bytes; the checksum is that of before."""
+    """Flip, remove, insert and splice bytes; keep the old checksum."""
     data, known = sent.data, {sent.data}
     while feed:
         how, at = feed.number() % 5, feed.number(2) % (len(data) + 1)
@@ -140,7 +140,7 @@ def damaged(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
 
 
 def forged(sent: Sent, feed: Feed, messages: tuple[Sent, ...]) -> None:
-    """Other codes, scales, lengths, d or name, with the tag and the checksum that they need."""
+    """Change codes, scales, lengths, d or name, with the right tag and checksum."""
     c, who, d, tag, scales, codes, _ = sent
     name = c.name
     change, amount = feed.number(), feed.number()
@@ -167,15 +167,15 @@ KINDS = (foreign, damaged, forged, sealed)
 
 @functools.cache
 def all_messages() -> tuple[Sent, ...]:
-    """Messages of all compressors."""
+    """Return messages of all compressors."""
     return tuple(sent for c in CASES for sent in sent_by(c))
 
 
 def attack(data: bytes, messages: tuple[Sent, ...] | None = None) -> None:
-    """Do what the bytes say to one of the messages, and check what comes of it.
+    """Apply the attack in the bytes to one of the messages, and check the contract.
 
     Raises:
-        AssertionError: if the contract of the wire is broken; or whatever else breaks it.
+        AssertionError: if the contract of the wire is broken. Other errors break it, too.
     """
     messages = messages or all_messages()
     feed = Feed(data)

@@ -1,4 +1,4 @@
-"""What several test files need: a second Philox, guards, statistics, verdicts of notebooks."""
+"""Helpers of several test files: another Philox, guards, statistics, verdicts of notebooks."""
 
 import random
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from scipy.stats import norm
 
 from cqbook.cells import claims
 
-# Every module with statistical tests keeps its chance of one false alarm below FAMILY_LEVEL, as
-# long as it makes no more than COMPARISONS comparisons (Bonferroni). Seeds are fixed, so a test
-# that passes once passes always; the level says how surprising a failure is after a change.
+# In every module with statistical tests the probability of a false alarm is below FAMILY_LEVEL, if
+# it makes at most COMPARISONS comparisons (Bonferroni). Seeds are fixed, so that a test that passes
+# once always passes; after a change of the code the level is the probability of a false failure.
 FAMILY_LEVEL = 1e-6
 COMPARISONS = 50_000
 LEVEL = FAMILY_LEVEL / COMPARISONS  # of one comparison
@@ -22,11 +22,11 @@ Z = float(norm.isf(LEVEL / 2))  # 6.7 standard errors
 
 
 def bernstein_radius(samples: np.ndarray, spread: Any) -> np.ndarray:
-    """How far the mean of samples (axis 0) may be from its expectation, at LEVEL.
+    """Return a bound of the distance of the mean over axis 0 from its expectation, at LEVEL.
 
-    Empirical Bernstein bound (Maurer, Pontil 2009): unlike a z-test it holds for few and for
-    skewed samples, where rare values may not have come up at all. ``spread`` is the range of the
-    values that can occur.
+    This is the empirical Bernstein bound (Maurer, Pontil 2009). Unlike a z-test it is valid for few
+    samples and for skewed ones, where rare values may be missing. ``spread`` is the length of the
+    range of possible values.
     """
     k = len(samples)
     log = np.log(4 / LEVEL)
@@ -35,12 +35,12 @@ def bernstein_radius(samples: np.ndarray, spread: Any) -> np.ndarray:
 
 
 def standard_error(samples: np.ndarray) -> np.ndarray:
-    """Standard error of the mean over axis 0."""
+    """Return the standard error of the mean over axis 0."""
     return samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
 
 
 def philox(counter: tuple[int, ...], key: tuple[int, int], rounds: int = 10) -> tuple[int, ...]:
-    """Philox4x32 as its paper draws it: two 32 x 32 to 64 bit products a round, in Python ints."""
+    """Return Philox4x32 as in its paper: two 64-bit products per round, in Python integers."""
     x0, x1, x2, x3 = counter
     key0, key1 = key
     for r in range(rounds):
@@ -53,14 +53,14 @@ def philox(counter: tuple[int, ...], key: tuple[int, int], rounds: int = 10) -> 
 
 
 def stream_key(seed: int, round: int, stream: int, client: int = 0) -> tuple[int, int]:
-    """First two words of Philox(counter (round lo, round hi, stream, client), key seed)."""
+    """Return the first two words of Philox(counter (round lo, round hi, stream, client), seed)."""
     counter = (round % 2**32, round // 2**32, stream, client)
     return philox(counter, (seed % 2**32, seed // 2**32))[:2]
 
 
 @contextmanager
 def global_generators_untouched() -> Iterator[None]:
-    """Fail if the block moves the global generator of Python, NumPy or torch."""
+    """Fail if the block uses the global generator of Python, NumPy or torch."""
     before = _generator_states()
     yield
     assert _generator_states() == before, "a global random number generator was used"
@@ -72,16 +72,16 @@ def _generator_states() -> tuple[Any, ...]:
 
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether two tensors agree in dtype, shape and every bit, the sign of zero included."""
+    """Return True if two tensors agree in dtype, shape and every bit, also in the sign of zero."""
     return a.dtype == b.dtype and a.shape == b.shape and torch.equal(_raw(a), _raw(b))
 
 
 def _raw(x: torch.Tensor) -> torch.Tensor:
-    return torch.cat([x.reshape(-1)]).view(torch.uint8)  # a copy: other strides have no bytes
+    return torch.cat([x.reshape(-1)]).view(torch.uint8)  # a contiguous copy
 
 
 def stored_verdicts(nb: nbformat.NotebookNode) -> Iterator[claims.Evidence]:
-    """The verdicts that a notebook's stored outputs show."""
+    """Yield the verdicts in a notebook's stored outputs."""
     for output in (o for cell in nb.cells for o in cell.get("outputs", [])):
         if id := output.get("metadata", {}).get("cqlib", {}).get("claim"):
             title, _, verdict = output.data["text/plain"].splitlines()[0].rpartition(": ")

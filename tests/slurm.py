@@ -1,10 +1,10 @@
-"""Stand-ins for SLURM's programs: a submitted script really runs, here, until it is cancelled."""
+"""Fake SLURM programs: a submitted script runs on this machine until it is cancelled."""
 
 import os
 from pathlib import Path
 
-# Every program finds its state in $FAKE_SLURM: of each job, a file with its state in jobs/, and one
-# with its group of processes in groups/.
+# The programs share the folder $FAKE_SLURM. Each job has a file with its state in jobs/, and one
+# with its process group in groups/.
 PROGRAMS = {
     "sbatch": r"""
 while [ $# -gt 0 ]; do
@@ -53,7 +53,7 @@ done
 
 
 def install(folder: Path) -> dict[str, str]:
-    """Write the programs; return what the environment needs to find them."""
+    """Write the programs; return the environment variables for them."""
     state = folder / "state"
     for part in ("jobs", "groups"):
         (state / part).mkdir(parents=True)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# install.sh EXTRAS: makes .venv and installs this project into it with EXTRAS, say "book,test", at the pinned versions.
-# Called by make, which sets PYTHON_MIN and may set PYTHON and TORCH_INDEX. Nothing to do when the stamps of all EXTRAS
-# are current; an install that was cut short leaves .venv/unfinished, and the next call starts from an empty .venv.
+# install.sh EXTRAS: make .venv, and install this project into it with EXTRAS, such as "book,test", at the pinned
+# versions. make calls it; it sets PYTHON_MIN and may set PYTHON and TORCH_INDEX. If the stamps of all EXTRAS are
+# current, there is nothing to do. An interrupted install leaves .venv/unfinished; the next call then makes a new .venv.
 set -eu
 cd "$(dirname "$0")/.."
 extras=$1
@@ -11,7 +11,7 @@ start=$(date +%s)
 say() { echo "cqlib: $*"; }
 fail() { say "$*" >&2; exit 1; }
 
-# Prints the version of Python $1; fails if it is too old or does not run (as a pyenv shim without a Python).
+# Print the version of Python $1; fail if it is too old or does not run (such as a pyenv shim without a Python).
 version() {
     "$1" -c "import sys
 print('%d.%d.%d' % sys.version_info[:3])
@@ -39,25 +39,25 @@ make_venv() {
     echo "$origin" >.venv/origin
 }
 
-# A user's own pip settings (index, timeout) hold; only the number of retries is cut, so that a missing network is reported soon.
+# The user's pip settings (index, timeout) apply; there are fewer retries, so that a missing network is reported soon.
 pip_install() {
     PIP_RETRIES=${PIP_RETRIES:-3} .venv/bin/python -m pip install --disable-pip-version-check --no-user --no-compile "$@" \
         >>$log 2>&1 && return
     if grep -qiE 'connection broken|max retries|timed out|name resolution|failed to connect' $log; then
-        rm .venv/unfinished # pip fetches everything before it changes anything
+        rm .venv/unfinished # pip has not changed .venv: it downloads all packages first
         fail "The package index cannot be reached; check the network or pip's index settings (log: $log)."
     fi
     fail "pip failed with '$(grep ERROR $log | tail -n 1)' (full log: $log)."
 }
 
-# A moved checkout or another torch build needs a new .venv, as does one that is unfinished or whose Python is gone.
+# A new .venv is needed for a moved checkout or another torch build, and if .venv is unfinished or its Python is gone.
 origin="$PWD ${TORCH_INDEX:-}"
 if [ -e .venv/unfinished ] || [ "$(cat .venv/origin 2>/dev/null)" != "$origin" ] ||
     ! version .venv/bin/python >/dev/null; then
     make_venv
 fi
 
-# Stamps hold content, not times, which a checkout would change.
+# Stamps are checksums of content, since a checkout changes file times.
 inputs=$(cat pyproject.toml constraints.txt | cksum)
 stale=
 for extra in $(echo "$extras" | tr , ' '); do
@@ -70,7 +70,7 @@ touch .venv/unfinished
 : >$log
 if [ -n "${TORCH_INDEX:-}" ]; then
     pip_install --no-deps --index-url "$TORCH_INDEX" "$(grep '^torch==' constraints.txt)"
-    pip_install -c constraints.txt -e ".[$extras]" --extra-index-url "$TORCH_INDEX" # for libraries of that build
+    pip_install -c constraints.txt -e ".[$extras]" --extra-index-url "$TORCH_INDEX" # for the libraries of this build
 else
     pip_install -c constraints.txt -e ".[$extras]"
 fi

@@ -1,1 +1,1 @@
-"""The book: its contents, its staged source, and the pages made from results."""
+"""The book: its contents, its source, and the pages made from results."""

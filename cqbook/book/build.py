@@ -18,14 +18,14 @@ _MARK = "made-from"
 
 
 class BookError(RuntimeError):
-    """Sphinx did not accept the book."""
+    """Sphinx failed or warned."""
 
 
 def build(profile: str) -> tuple[Path, bool]:
     """Stage and build the book of a profile.
 
     Returns:
-        The index page, and whether anything had to be built.
+        The index page, and True if something had to be built.
 
     Raises:
         BookError: if Sphinx fails or warns.
@@ -44,7 +44,7 @@ def _build(out: Path, files: Mapping[str, bytes]) -> tuple[Path, bool]:
         return index, False
     mark.unlink(missing_ok=True)
     staging.write(out / "source", files)
-    shutil.rmtree(out / "book", ignore_errors=True)  # pages that left the contents must go
+    shutil.rmtree(out / "book", ignore_errors=True)  # it may have pages of earlier contents
     _sphinx(out, index)
     write_atomic(mark, digest)
     return index, True

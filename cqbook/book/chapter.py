@@ -13,7 +13,7 @@ from cqbook.runs.run import Run
 
 
 def chapter(run: Run, profile: str) -> dict[str, bytes]:
-    """Return the files of a chapter: the page, and the files that its links lead to.
+    """Return the files of a chapter: the page, and the targets of its links.
 
     Args:
         run: the notebook's run.
@@ -34,10 +34,10 @@ def chapter(run: Run, profile: str) -> dict[str, bytes]:
 
 
 def _linked(cell: Any, run: Run, anchored: set[str]) -> list[Any]:
-    """The cell, between anchors for its claims and links to the data of its figures.
+    """Return the cell, with anchors for its claims before and links to its figures' data after it.
 
-    Only the first cell on a claim gets an anchor. ``anchored`` are the claims that have one; it
-    grows.
+    Only the first cell of a claim gets an anchor. ``anchored`` holds the claims that have one; new
+    ones are added.
     """
     before, after = [], []
     for output in cell.get("outputs", []):

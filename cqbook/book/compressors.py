@@ -1,4 +1,4 @@
-"""The table of compressors, made by asking each one."""
+"""The table of compressors, made from the registry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _N = _D = 64  # of the table
 
 
 def compressor_table() -> str:
-    """Return the tables of compressors as Markdown: facts for n = d = 64, and default options."""
+    """Return the tables of compressors as Markdown: constants for n = d = 64, default options."""
     rows = compressor_rows(_N, _D)
     symbols = (r"$\omega$", "$A$", "$B$", "$A$ equal", "$A$ paper")
     facts = [(f"`{name}`", *numbers) for name, _, *numbers in rows]
@@ -29,7 +29,7 @@ def compressor_table() -> str:
 def compressor_rows(n: int, d: int) -> list[list[str]]:
     """Return, for each compressor: name, options, joint, bits, omega and its constants A and B.
 
-    A dash stands for a constant that the compressor does not have. Biased ones have none.
+    A dash stands for a missing constant. Biased compressors have none.
     """
     rows = []
     for name in compressors.names():

@@ -1,4 +1,4 @@
-"""Anchors that the ledger and the chapters link to."""
+"""Names of the anchors in the ledger and the chapters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def claim_label(id: str) -> str:
 
 
 def evidence_label(id: str, notebook: str) -> str:
-    """Return the anchor of the cell of a notebook that has evidence on an item.
+    """Return the anchor of the notebook cell with evidence on an item.
 
     >>> evidence_label("theorem-1", "theory/marina")
     'evidence-theorem-1-theory-marina'

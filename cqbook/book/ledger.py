@@ -1,4 +1,4 @@
-"""The pages of verdicts, made from the evidence of the notebooks: all items, and the errata."""
+"""The pages of verdicts: all items, and the errata. They are made from the notebooks' evidence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PageError(RuntimeError):
 
 @dataclass(frozen=True)
 class Shown:
-    """A piece of evidence, and the notebook that shows it."""
+    """A piece of evidence, and its notebook."""
 
     evidence: claims.Evidence
     notebook: str
@@ -40,9 +40,9 @@ class Entry:
 
     Args:
         item: the item.
-        verdict: the one verdict of all evidence, or "open".
+        verdict: the common verdict of all evidence, or "open".
         shown: the evidence, in the order of the chapters.
-        stated: whether a chapter states the item in a box.
+        stated: True if a chapter states the item in a box.
     """
 
     item: claims.Item
@@ -52,7 +52,7 @@ class Entry:
 
     @property
     def anchor(self) -> str:
-        """Where the entry is on the ledger page."""
+        """The entry's anchor on the ledger page."""
         return claim_label(self.item.id)
 
     @property
@@ -62,12 +62,12 @@ class Entry:
 
     @property
     def badge(self) -> str:
-        """The verdict on a colour that tells its kind."""
+        """The verdict as a coloured badge."""
         return f"{{bdg-{_color(self.verdict)}}}`{self.verdict}`"
 
 
 def ledger_page(runs: Iterable[Run]) -> str:
-    """Return the ledger as a page: every item, its verdict, and links to its evidence.
+    """Return the ledger page: every item, its verdict, and links to its evidence.
 
     Raises:
         PageError: if two notebooks disagree on an item.
@@ -86,7 +86,7 @@ def ledger_page(runs: Iterable[Run]) -> str:
 
 
 def errata_page(runs: Iterable[Run]) -> str:
-    """Return the errata as a page: the items with a correction, and its evidence.
+    """Return the errata page: the items with a correction, and its evidence.
 
     Raises:
         PageError: if two notebooks disagree on an item.
@@ -96,7 +96,7 @@ def errata_page(runs: Iterable[Run]) -> str:
 
 
 def stated_in(text: str) -> set[str]:
-    """Return the items that a chapter states in a box of its own, by the label of the box.
+    """Return the items that a chapter states in a box, which has the item's id as label.
 
     >>> stated_in("```{prf:theorem} Theorem 1 of the paper :label: theorem-1")
     {'theorem-1'}

@@ -1,4 +1,4 @@
-"""The page of wins, ties and losses over all experiments, made from the tables of the runs."""
+"""The page of wins, ties and losses in all experiments, made from the tables of the runs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Chapter(NamedTuple):
 
 
 def outcomes_page(runs: Iterable[Run]) -> str:
-    """Return the page: who wins in how many settings, by numbers of clients, then every setting.
+    """Return the page: numbers of wins by number of clients, then every setting.
 
-    Runs without a table of outcomes are left out.
+    It skips runs without a table of outcomes.
     """
     with_table = [run for run in runs if TABLE in run.results]
     outcomes = [pd.read_csv(io.BytesIO(run.results[TABLE])) for run in with_table]
@@ -47,7 +47,7 @@ def outcomes_page(runs: Iterable[Run]) -> str:
 
 
 def _counts(outcomes: pd.DataFrame) -> str:
-    """A table of the numbers of outcomes, a row per pair of methods and task."""
+    """Return a table of the numbers of outcomes, a row per pair of methods and task."""
     rows = [
         (*pair, *(_tally(part[belongs(part)]) for belongs in _GROUPS.values()))
         for pair, part in outcomes.groupby(["method", "against", "task"], sort=False)
@@ -56,13 +56,13 @@ def _counts(outcomes: pd.DataFrame) -> str:
 
 
 def _tally(outcomes: pd.DataFrame) -> str:
-    """Numbers of wins, ties, undecided, losses; a dash if there are none at all."""
+    """Return the numbers of wins, ties, undecided and losses; a dash if all are 0."""
     counts = [int((outcomes.outcome == outcome).sum()) for outcome in OUTCOMES]
     return ", ".join(map(str, counts)) if len(outcomes) else "–"
 
 
 def _settings(outcomes: pd.DataFrame) -> str:
-    """A table of every setting and its outcome."""
+    """Return a table of every setting and its outcome."""
     known = [column for column in outcomes.columns if column not in _FACTS]
     rows = [
         (
@@ -82,6 +82,6 @@ def _cell(value: object) -> str:
 
 
 def _title(run: Run) -> str:
-    """The heading of a run's notebook."""
+    """Return the title of a run's notebook."""
     first = run.notebook().cells[0].source
     return str(first.splitlines()[0].removeprefix("# "))

@@ -60,7 +60,7 @@ def performance_page(results: Record | None) -> str:
 
 
 def verdict(bar: Record) -> str:
-    """Say whether a bar is met: "met", "missed" or "not measured".
+    """Return the state of a bar: "met", "missed" or "not measured".
 
     >>> verdict({"sense": "at most", "limit": 0.25, "measured": 0.3})
     'missed'
@@ -73,7 +73,7 @@ def verdict(bar: Record) -> str:
 
 
 def _where(results: Record) -> dict[str, Any]:
-    """Facts on the machine and the run."""
+    """Return the template's values for the machine and the run."""
     machine = results["machine"]
     load_before, load_after = (
         f"{load[0]:.1f}" for load in (machine["load"], results["load_after"])
@@ -91,7 +91,7 @@ def _where(results: Record) -> dict[str, Any]:
 
 
 def _bars(bars: Sequence[Record]) -> dict[str, Any]:
-    """How many bars are met, and a table of all."""
+    """Return the template's values for the bars: their numbers, and a table."""
     lines = [
         (
             bar["name"],

@@ -14,7 +14,7 @@ _SIZES = (2**14, 2**18, 2**20, 2**22, 2**24, 2**26)
 
 
 def by_dimension(rows: Sequence[Record]) -> str:
-    """Return speeds, one row a case, one column a d."""
+    """Return speeds, a row per case, a column per d."""
     sizes = [d for d in _SIZES if any(r["d"] == d for r in rows)]
     lines = []
     for name in dict.fromkeys(r["name"] for r in rows):
@@ -26,7 +26,7 @@ def by_dimension(rows: Sequence[Record]) -> str:
 
 
 def others(theirs: Sequence[Record], ours: Sequence[Record]) -> str:
-    """Return each case of another library with ours, at the largest d that both measured."""
+    """Return the cases of other libraries next to ours, at the largest d measured for both."""
     lines = []
     for name in dict.fromkeys(r["name"] for r in theirs):
         pairs = [
@@ -46,7 +46,7 @@ def others(theirs: Sequence[Record], ours: Sequence[Record]) -> str:
 
 
 def by_call(rows: Sequence[Record]) -> str:
-    """Return times of one call on vectors too short for the tables by dimension."""
+    """Return times of a call on vectors that are too short for the tables by dimension."""
     lines = [
         (r["name"], r["what"], r["n"], power(r["d"]), *(f"{r[t] * 1e3:.4g}" for t in _TIMES))
         for r in rows
@@ -67,7 +67,7 @@ def missing(rows: Sequence[Record]) -> list[dict[str, str]]:
 
 
 def by_clients(rows: Sequence[Record], name: str, *, of_all: bool) -> str:
-    """Return one case for several numbers of clients; ``of_all`` adds the speed of all together."""
+    """Return a case for several numbers of clients; ``of_all`` adds the total speed."""
     found = [r for r in rows if r["name"] == name]
     headers = ["n", "d", "median ms", "speed"]
     lines = [[r["n"], power(r["d"]), f"{r['median'] * 1e3:.4g}", speed(r)] for r in found]
@@ -88,7 +88,7 @@ def threads(rows: Sequence[Record]) -> str:
 
 
 def first_calls(rows: Sequence[Record]) -> str:
-    """Return the seconds of imports, of the first call and of the next."""
+    """Return the seconds of imports, of the first call and of the second."""
 
     def cells(r: Record) -> tuple[str, ...]:
         return f"{r['import_s']:.2f}", f"{r['first_s']:.3f}", f"{r['second_s'] * 1e3:.3g}"
@@ -109,7 +109,7 @@ def memory(rows: Sequence[Record]) -> str:
 
 
 def compiled(rows: Sequence[Record]) -> str:
-    """Return registers, memory and speed limits of the compiled GPU programs."""
+    """Return registers, memory and speed limits of the compiled GPU functions."""
     columns = {
         "architecture": "sm",
         "registers": "registers",
@@ -135,7 +135,7 @@ def _children(
     keys: Sequence[str],
     cells: Callable[[Record], tuple[str, ...]],
 ) -> str:
-    """A table of measurements in child processes, or of their errors; empty without rows."""
+    """Return a table of measurements in child processes, or of their errors; "" without rows."""
     if not rows:
         return ""
     blank = ("",) * (len(headers) - len(keys) - 1)
@@ -159,7 +159,7 @@ def power(d: int) -> str:
 
 
 def g(value: float | None) -> str:
-    """Return a number with three digits, an integer from 1000 on, or a dash for None."""
+    """Return a number with three digits, as an integer from 1000 on; a dash for None."""
     if value is None:
         return "–"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,7 +1,7 @@
 """The source of a book, made from prose, executed notebooks and results.
 
-Three kinds of files: the prose of ``book/`` as it is, the chapters (``notebooks/``), and the pages
-made from results (``book/made/``). Sphinx executes nothing.
+The source has three kinds of files: the prose of ``book/``, unchanged; the chapters
+(``notebooks/``); and the pages made from results (``book/made/``). Sphinx executes no code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cqlib.files import write_atomic
 
 
 def source(profile: str) -> dict[str, bytes]:
-    """Return the book's source: the content of every file, by its path.
+    """Return the book's source: the content of every file by its path.
 
     Raises:
         RunError: if a chapter has no run of the profile.
@@ -37,7 +37,7 @@ def source(profile: str) -> dict[str, bytes]:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make a folder hold exactly these files."""
+    """Write these files to a folder, and remove all others from it."""
     if folder.exists():
         for path in folder.rglob("*"):
             if path.is_file() and path.relative_to(folder).as_posix() not in files:

@@ -8,7 +8,7 @@ from tabulate import tabulate  # type: ignore[import-untyped]
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table; cells are shown as ``str`` gives them, without padding.
+    """Return a table of the cells' ``str``, without padding.
 
     >>> print(table(["name", "bits"], [("cq", 96), ("identity", 2048)]))
     | name | bits |
@@ -17,7 +17,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     | identity | 2048 |
     """
     text = [[str(cell) for cell in row] for row in rows]
-    # Without alignment the cells keep their length: pages change only where numbers do.
+    # Without padding, a change of one number does not change the other rows.
     return str(
         tabulate(
             text, headers, tablefmt="github", disable_numparse=True, stralign=None, numalign=None

@@ -1,7 +1,7 @@
-"""Templates: the prose of the pages that are made from results.
+"""Templates: the text of the pages that are made from results.
 
-The template of ``book/made/NAME.md`` is ``book/made/NAME.md.j2``, written in Jinja2. A paragraph is
-one line there, as it is in the page.
+The template of ``book/made/NAME.md`` is ``book/made/NAME.md.j2``, a Jinja2 file. A paragraph is one
+line in the template and in the page.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ def render(template: str, **facts: Any) -> str:
 
     Args:
         template: path below ``book/made/`` without ``.md.j2``.
-        facts: a value for every name in the template.
+        facts: values of all names in the template.
 
     Raises:
-        jinja2.UndefinedError: if the template has another name.
-        jinja2.TemplateNotFound: if there is no such template.
+        jinja2.UndefinedError: if a name in the template has no value.
+        jinja2.TemplateNotFound: if the template does not exist.
     """
     text = _environment(paths.root() / "book" / "made").get_template(f"{template}.md{ENDING}")
     return text.render(facts).rstrip("\n") + "\n"
 
 
 def plain(text: str) -> str:
-    r"""Return text that Markdown shows as it is; in templates the filter ``plain``.
+    r"""Escape text for Markdown; in templates this is the filter ``plain``.
 
     >>> plain("|x|_2")
     '\\|x\\|\\_2'

@@ -10,7 +10,7 @@ from cqbook.runs.run import Run
 
 
 def versions_page(profile: str, runs: Iterable[Run]) -> str:
-    """Return the page: the commit, versions and processor of every notebook's run."""
+    """Return the page: commit, versions and processor of every notebook's run."""
     headers = ("notebook", "commit", "Python", "NumPy", "PyTorch", "processor", "seconds")
     return render("versions", profile=profile, table=table(headers, map(_row, runs)))
 

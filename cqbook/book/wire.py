@@ -1,4 +1,4 @@
-"""The page of the book on the wire format, made from the code that writes and reads it."""
+"""The page of the book on the wire format, made from the code that implements it."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def wire_page() -> str:
 
 
 def _first_part(function: Callable[..., object]) -> str:
-    """The docstring of a function up to the arguments, as one paragraph."""
+    """Return the docstring of a function up to the arguments, as one paragraph."""
     text = (inspect.getdoc(function) or "").partition("\nArgs:")[0].partition("\n>>>")[0]
     return " ".join(text.replace("``", "`").replace(":func:", "").split())
 
 
 def _docs(module: object) -> str:
-    """The text of a module after its title."""
+    """Return the docstring of a module without its first line."""
     text = inspect.getdoc(module) or ""
     return text.partition("\n\n")[2].replace("``", "`")
 

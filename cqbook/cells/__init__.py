@@ -1,1 +1,1 @@
-"""Modules that notebooks import: claims, figures, results, setup of the kernel."""
+"""Modules for notebooks: claims, figures, results, and setup of the kernel."""

@@ -2,7 +2,7 @@
 
 ``book/claims.yml`` lists every numbered item of the paper, and the statements of Global-QSGD. A
 notebook calls :func:`check` where it has evidence. The ledger page of the book is made from these
-records, so nobody types a verdict into it.
+records; no verdict is typed in by hand.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Evidence:
     note: str = ""
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        """Show the verdict in a notebook; the metadata lets the book link to the cell."""
+        """Return the verdict for a notebook; its metadata lets the book link to the cell."""
         title = ledger()[self.id].title
         rows = [("stated", self.stated), ("measured", self.measured), ("note", self.note)]
         lines = [f"{label}: {text}" for label, text in rows if text]
@@ -145,7 +145,7 @@ def check(
 
 
 def read(file: Path) -> list[Evidence]:
-    """Read the claims file of one run; a file that does not exist holds no evidence."""
+    """Return the evidence in the claims file of a run; none if the file does not exist."""
     if not file.exists():
         return []
     lines = file.read_text(encoding="utf-8").splitlines()
@@ -153,7 +153,7 @@ def read(file: Path) -> list[Evidence]:
 
 
 def verdict(evidence: Sequence[Evidence]) -> str:
-    """Return the one verdict of all evidence on an item; "open" if there is none.
+    """Return the common verdict of all evidence on an item; "open" without evidence.
 
     Raises:
         ValueError: if two pieces of evidence disagree.

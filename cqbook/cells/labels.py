@@ -1,4 +1,4 @@
-"""Labels of points in a crowded panel, each written where it covers least."""
+"""Labels of points in a crowded panel, placed with the least overlap."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 FONT_SIZE = 8
-_REACHES = (1, 1.4, 2, 2.8)  # distances that are tried, in sizes of the label
-_LINE_FROM = 1.5  # farther labels get a line to their point
+_REACHES = (1, 1.4, 2, 2.8)  # distances to try, in sizes of the label
+_LINE_FROM = 1.5  # from this distance on, a label gets a line to its point
 
-Box = tuple[float, float, float, float]  # middle and half the width and height, in pixels
+Box = tuple[float, float, float, float]  # centre, half the width and half the height, in pixels
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Label:
     """The label of a point.
 
     Args:
-        x: of the point, in data coordinates.
-        y: of the point.
-        text: short.
-        color: of text and line.
-        bar_to: a vertical bar from the point to here is kept free, too.
+        x: x of the point, in data coordinates.
+        y: y of the point.
+        text: a short text.
+        color: colour of text and line.
+        bar_to: if given, a vertical bar from the point to this height is kept free, too.
     """
 
     x: float
@@ -36,11 +36,11 @@ class Label:
 
 
 def place(ax: Axes, labels: Sequence[Label], *, floor: float) -> None:
-    """Write labels near their points, none on a point, a bar, the floor or another label.
+    """Write labels near their points, but not on points, bars, the floor or other labels.
 
     Args:
-        ax: panel whose limits and place in the figure are final.
-        labels: in the order in which they choose their places.
+        ax: panel with final limits and position.
+        labels: the labels, in the order in which they are placed.
         floor: a horizontal line that is kept free.
     """
     unit, frame = ax.figure.dpi / 72, ax.get_window_extent()
@@ -75,7 +75,7 @@ def _best_place(
     inside: tuple[float, float, float, float],
     unit: float,
 ) -> tuple[float, float, float]:
-    """Reach and middle of the place around a point that covers least and is in the panel."""
+    """Return distance and centre of the box near a point, in the panel, with the least overlap."""
     (px, py), (wide, high), (left, right, low, top) = point, half, inside
     options = []
     for reach in _REACHES:

@@ -1,4 +1,4 @@
-"""One figure style, and figures that come with their data."""
+"""The style of figures, and figures that are saved with their data."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from matplotlib.figure import Figure
 from cqbook.cells import results
 from cqlib.files import write_atomic
 
-# Colours that differ in lightness and lines that differ in dash: readable in grey.
+# Readable in grey: colours differ in lightness, lines in dashes.
 COLORS = ("#1f1f1f", "#d95f02", "#08519c", "#3f9b57", "#a05fb5", "#8a8a8a")
 DASHES = ("--", "-.", "-", (0, (5, 1, 1, 1, 1, 1)), ":", (0, (8, 2)))
 
 _PATH = re.compile(r' d="[^"]*"')
-_LONG = re.compile(r"(\d\.\d\d)\d+")  # a hundredth of a point is finer than any screen
+_LONG = re.compile(r"(\d\.\d\d)\d+")  # two decimals of a point are enough for any screen
 
 
 def use_style() -> None:
-    """Set the style of all figures; SVG output is the same bytes for the same figure."""
+    """Set the style of all figures; equal figures give equal bytes of SVG."""
     mpl.rcParams.update(
         {
             "axes.axisbelow": True,
@@ -40,7 +40,7 @@ def use_style() -> None:
             "grid.alpha": 0.3,
             "legend.frameon": False,
             "lines.linewidth": 1.8,
-            # An opaque page behind the ink reads well on a dark book too.
+            # An opaque background is readable in the book's dark mode, too.
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
             "svg.hashsalt": "cqlib",
@@ -49,7 +49,7 @@ def use_style() -> None:
 
 
 class Shown:
-    """A figure in a notebook: the drawing, then its caption."""
+    """A figure in a notebook, with its caption."""
 
     def __init__(self, name: str, svg: str, caption: str) -> None:
         self.name, self.svg, self.caption = name, svg, caption
@@ -65,12 +65,12 @@ def show(fig: Figure, name: str, *, data: pd.DataFrame, caption: str) -> Shown:
     Args:
         fig: the figure; it is closed afterwards.
         name: file name without ending, unique in the notebook.
-        data: the numbers that are drawn, saved as CSV with six significant digits.
+        data: the numbers of the figure, saved as CSV with six significant digits.
         caption: description of the figure, and the finding.
 
     Returns:
-        The last expression of the cell. ``cqlib run`` names the folder of results in
-        ``CQLIB_RESULTS``. Without it nothing is saved.
+        An object to display, as the last expression of the cell. The variable ``CQLIB_RESULTS``
+        of ``cqlib run`` names the folder of results; without it nothing is saved.
     """
     buffer = io.StringIO()
     fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})

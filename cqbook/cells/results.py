@@ -1,4 +1,4 @@
-"""Tables that a run saves with its figures."""
+"""Tables that a run saves in addition to its figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def save(name: str, table: pd.DataFrame) -> None:
         name: file name without ending, unique in the notebook.
         table: a row per observation.
 
-    ``cqlib run`` names the folder in ``CQLIB_RESULTS``. Without it nothing is saved.
+    The variable ``CQLIB_RESULTS`` of ``cqlib run`` names the folder; without it nothing is saved.
     """
     if folder := os.environ.get("CQLIB_RESULTS"):
         text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -8,6 +8,6 @@ from cqbook.cells import plotting
 
 
 def ready() -> None:
-    """Set one thread, so that numbers repeat, and the style of figures."""
+    """Set one thread, for repeatable numbers, and the style of figures."""
     torch.set_num_threads(1)
     plotting.use_style()

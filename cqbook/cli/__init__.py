@@ -1,7 +1,7 @@
-"""The ``cqlib`` command: a file for each group of commands.
+"""The ``cqlib`` command: one file per group of commands.
 
-The modules import click alone; each command imports what it needs when it is called, so that help
-is there at once.
+At the top the modules import only click. Each command imports the rest when it is called, so that
+help is fast.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import signal
 import sys
 from typing import NoReturn
 
-_EXTRAS = {"snakemake": "batch"}  # all others come with the extra for the book
+_EXTRAS = {"snakemake": "batch"}  # all other packages come with the extra "book"
 
 
 def main() -> None:
     """Run the command.
 
-    The exit code is 0 if all went well, 1 if something failed, 2 for wrong use or a missing
-    package, 130 after an interruption.
+    The exit code is 0 for success, 1 for a failure, 2 for wrong use or a missing package, 130 after
+    an interruption.
     """
     try:
         from cqbook.cli.app import app
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as for Ctrl-C
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as on Ctrl-C
         app(prog_name="cqlib")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

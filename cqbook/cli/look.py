@@ -1,4 +1,4 @@
-"""``cqlib data``, ``claims``, ``compressors`` and ``info``: what there is."""
+"""``cqlib data``, ``claims``, ``compressors`` and ``info``: lists and facts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def data_command() -> None:
 
 
 def _state(name: str) -> str:
-    """Say whether the content of a set is the known one."""
+    """Return the state of a data set: is its content the expected one?"""
     from cqlib import data
 
     try:

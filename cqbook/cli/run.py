@@ -76,7 +76,7 @@ def store_command(notebooks: tuple[str, ...]) -> None:
 
 
 def _value(name: str, text: str) -> Any:
-    """The value of a parameter, which is YAML."""
+    """Return the value of a parameter, given as YAML."""
     import yaml
 
     from cqbook.runs.parameters import ParameterError

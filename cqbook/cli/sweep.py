@@ -88,7 +88,7 @@ def collect_command(file: Path, table: str | None, output: Path | None, partial:
 def _requested(
     words: tuple[str, ...], profile: str | None, executor: str
 ) -> tuple[Sweep, tuple[str, ...]]:
-    """The sweep that is meant, and what is for Snakemake."""
+    """Return the requested sweep, and the arguments for Snakemake."""
     from cqbook.runs.parameters import ParameterError
     from cqbook.sweeps import sweep
 

@@ -1,4 +1,4 @@
-"""How the theory is checked: exact enumeration of small cases, and search for the worst input."""
+"""Checks of the theory: exact enumeration of small cases, and search for the worst input."""
 
 from cqbook.evidence.attack import Worst, attack
 from cqbook.evidence.inequalities import INEQUALITIES, Inequality

@@ -1,4 +1,4 @@
-"""``python -m cqbook.evidence``: search for worse inputs than those stored, and store them."""
+"""``python -m cqbook.evidence``: search for worse inputs than the stored ones, and store them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cqlib.files import write_atomic
 
 
 def main(*, evaluations: int = 1_000_000, restarts: int = 10, seed: int = 1) -> None:
-    """Search with ten times the evaluations that a notebook takes."""
+    """Search with ten times as many evaluations as a notebook."""
     found = {name: list(at) for name, at in stored().items() if name in INEQUALITIES}
     for name, inequality in INEQUALITIES.items():
         worst = inequality.search(evaluations=evaluations, restarts=restarts, seed=seed)

@@ -42,7 +42,7 @@ def variance_polynomial(functions: Sequence[sp.Expr]) -> sp.Expr:
 def one_client_bent(t: sp.Expr, n: int) -> sp.Expr:
     r"""Return $\frac{t^2(n-1)}{n^2}\|u\|^2\langle u,x-y\rangle^2$, $u=(1,2)$.
 
-    It is the variance where $\frac t2\langle u,x\rangle^2$ is added to one of n clients that
+    It is the variance if $\frac t2\langle u,x\rangle^2$ is added to one of n clients that
     differ by affine terms.
 
     Source: the converse of Proposition 2.
@@ -58,11 +58,11 @@ def one_client_bent(t: sp.Expr, n: int) -> sp.Expr:
 
 
 def own_functions(rows: Tensor, pulls: Tensor, reg: float) -> Callable[[Tensor], Tensor]:
-    """Return x to the values of f_i: loss of the own samples, regulariser, own linear term.
+    """Return a function from x to the f_i(x): own samples' loss, regulariser, own linear term.
 
     Args:
         rows: samples times labels, shape (n, m, d).
-        pulls: of the linear terms, shape (n, d).
+        pulls: coefficients of the linear terms, shape (n, d).
         reg: weight of the regulariser.
 
     >>> values = own_functions(torch.zeros(2, 1, 1), torch.tensor([[1.0], [2.0]]), reg=0.0)
@@ -79,7 +79,7 @@ def own_functions(rows: Tensor, pulls: Tensor, reg: float) -> Callable[[Tensor],
 
 
 def spread(vectors: Tensor) -> float:
-    """Return the mean squared distance of the rows from their mean.
+    """Return the mean squared distance of rows from their mean.
 
     >>> spread(torch.tensor([[0.0, 0.0], [2.0, 0.0]]))
     1.0
@@ -93,8 +93,8 @@ def variances(
     """Return the largest quotient of Definition 4, and the least spread of the gradients.
 
     Args:
-        values: x of shape (d,) to the f_i(x), shape (n,); differentiated automatically.
-        pairs: of points x and y.
+        values: function from x, shape (d,), to the f_i(x), shape (n,).
+        pairs: pairs of points x and y.
 
     Returns:
         The largest variance of the gradient differences over the squared distance, and the least
@@ -113,7 +113,7 @@ def variances(
 
 
 def _gradients(values: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Gradients of the f_i, shape (n, d), by automatic differentiation."""
+    """Return the gradients of the f_i, shape (n, d), by automatic differentiation."""
     point = x.clone().requires_grad_()
     return torch.stack(
         [torch.autograd.grad(value, point, retain_graph=True)[0] for value in values(point)]

@@ -1,4 +1,4 @@
-"""Search for the input at which an inequality is closest to failing, or fails."""
+"""Search for the input with the largest ratio of the two sides of an inequality."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ POPULATION = 64
 
 @dataclass(frozen=True)
 class Worst:
-    """The worst input that a search found.
+    """The worst input found by a search.
 
     Args:
-        ratio: left side of the inequality over its right side; above 1 it fails.
+        ratio: left side of the inequality over its right side; above 1 the inequality fails.
         at: the input, shape (size,), entries in [-1, 1].
-        evaluations: how many inputs were tried.
-        restarts: from how many populations of random inputs the search started.
+        evaluations: number of inputs tried.
+        restarts: number of populations of random inputs from which the search started.
     """
 
     ratio: float
@@ -35,17 +35,17 @@ class Worst:
 def attack(
     ratio: Ratio, size: int, *, evaluations: int = 100_000, restarts: int = 4, seed: int = 0
 ) -> Worst:
-    """Maximise a ratio over the cube $[-1,1]^{size}$ by differential evolution, several times.
+    """Maximise a ratio over the cube $[-1,1]^{size}$ by differential evolution, with restarts.
 
-    The inequality's own function maps the cube to its inputs. The result depends on the seed,
-    and on rounding: a page should print whether a bound was exceeded, not every digit found.
+    The function ``ratio`` maps the cube to the inputs of the inequality. The digits of the result
+    depend on the seed and on rounding, so a page should print only whether a bound was exceeded.
 
     Args:
-        ratio: from shape (k, size) to (k,): left side over right side; NaN counts as 0.
+        ratio: function from shape (k, size) to (k,): left side over right side; NaN counts as 0.
         size: number of entries of an input.
-        evaluations: least number of inputs to try, over all restarts.
-        restarts: number of starts, each from its own random population.
-        seed: of the search.
+        evaluations: smallest number of inputs to try, over all restarts.
+        restarts: number of starts, each from a new random population.
+        seed: seed of the search.
 
     Raises:
         ValueError: if a number is below 1.
@@ -79,7 +79,7 @@ def attack(
             maxiter=generations,
             mutation=(0.4, 1.0),
             tol=0.0,
-            atol=-1.0,  # every start gets all of its evaluations
+            atol=-1.0,  # every start uses all its evaluations
             polish=False,
             rng=rng,
             updating="deferred",

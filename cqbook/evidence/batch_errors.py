@@ -1,6 +1,6 @@
-"""Exact errors of compressors for many inputs at once: an axis k in front runs over inputs.
+"""Exact errors of compressors for many inputs: the first axis, of length k, runs over inputs.
 
-Nothing is sampled: each function adds up all outcomes with their probabilities, in float64.
+Each function sums over all outcomes with their probabilities, in float64.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ Array = NDArray[np.float64]
 
 
 def iq_mse(X: Array) -> Array:
-    """Exact MSE of the mean of IQ: X of shape (k, n, d) to (k,)."""
+    """Return the exact MSE of the mean of IQ: X of shape (k, n, d) to (k,)."""
     _, n, d = X.shape
     return np.asarray((d - 1) / n**2 * np.sum(X**2, axis=(1, 2)))
 
 
 def cq_variance(y: Array, weights: Array | None = None) -> Array:
-    """Exact variance of the weighted number of clients that round up under CQ.
+    """Return the exact variance of the weighted number of clients that round up under CQ.
 
     Args:
         y: positions in the range, shape (k, n, c), for c coordinates.
-        weights: of the clients, a shape that fits; 1 by default.
+        weights: weights of the clients, of a shape that broadcasts; 1 by default.
 
     Returns:
         Shape (k, c).
@@ -40,25 +40,25 @@ def cq_variance(y: Array, weights: Array | None = None) -> Array:
 
 
 def cq_mse(X: Array) -> Array:
-    """Exact MSE of the mean of CQ for any inputs: X of shape (k, n, d) to (k,)."""
+    """Return the exact MSE of the mean of CQ for any inputs: X of shape (k, n, d) to (k,)."""
     norms = np.linalg.norm(X, axis=-1, keepdims=True)
     y = 0.5 * (1 + np.divide(X, norms, out=np.zeros_like(X), where=norms > 0))
     return np.asarray(cq_variance(np.clip(y, 0, 1), 2 * norms).sum(axis=-1) / X.shape[1] ** 2)
 
 
 def permk_cq_mse(X: Array, b: int) -> Array:
-    """Exact MSE of the mean of PermK+CQ for any inputs (Algorithm 3), over all its permutations.
+    """Return the exact MSE of the mean of PermK+CQ (Algorithm 3), over all permutations.
 
     Args:
-        X: shape (k, n, d), b a divisor of n and d, both small.
-        b: number of blocks.
+        X: shape (k, n, d), with small n and d.
+        b: number of blocks, a divisor of n and d.
 
     Returns:
         Shape (k,).
     """
     _, n, d = X.shape
     rows, columns = _partitions(n, b), _partitions(d, b)
-    # Blocks have no names: the rows' first partition order can stay, if the columns run over all.
+    # Only the pairing of row blocks with column blocks matters: fix the order of the row blocks.
     rows = [parts for parts in rows if parts == sorted(parts)]
     pairs = list(product(rows, columns))
     clients = np.array([part for parts, _ in pairs for part in parts])  # (pairs b, n / b)
@@ -76,7 +76,7 @@ def permk_cq_mse(X: Array, b: int) -> Array:
 
 
 def _partitions(n: int, b: int) -> list[list[tuple[int, ...]]]:
-    """All ways to deal 0, ..., n - 1 into b blocks of equal size, in order."""
+    """Return all partitions of 0, ..., n - 1 into b ordered blocks of equal size."""
     if b == 1:
         return [[tuple(range(n))]]
     found = []
@@ -88,10 +88,10 @@ def _partitions(n: int, b: int) -> list[list[tuple[int, ...]]]:
 
 
 def drive_hadamard(X: Array) -> tuple[Array, Array]:
-    """Mean and mean squared error of DRIVE with a Hadamard rotation, over all signs.
+    """Return mean and mean squared error of DRIVE with a Hadamard rotation, over all signs.
 
     Args:
-        X: shape (k, D), D a small power of two.
+        X: shape (k, D), where D is a small power of two.
 
     Returns:
         The mean of the decoded vectors, (k, D), and E|C(x) - x|^2, (k,).

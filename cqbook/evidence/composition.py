@@ -17,8 +17,8 @@ def quantize_first_error(X: Rows, law: Law) -> Fraction:
     """Return the exact error of a sparsifier applied to one-bit rounded inputs.
 
     Args:
-        X: rows with rational norms, shape (n, d), n d small: all roundings are run through.
-        law: of the factors, such as :func:`exact.perm_k`.
+        X: rows with rational norms, shape (n, d); n d is small, since all roundings are enumerated.
+        law: law of the factors, such as :func:`exact.perm_k`.
 
     >>> quantize_first_error([[Fraction(1), Fraction(0)]], exact.perm_k(1, 2))
     Fraction(1, 1)
@@ -35,7 +35,7 @@ def quantize_first_error(X: Rows, law: Law) -> Fraction:
 
 
 class Order(NamedTuple):
-    """A sparsifier and one-bit rounding, one after the other."""
+    """A sparsifier and one-bit rounding, in one of the two orders."""
 
     label: str
     A: float

@@ -13,7 +13,7 @@ from cqbook.evidence.vectors import Rows, inner
 
 
 def one_threshold_bits(y: Sequence[Fraction]) -> Law:
-    """Return the law of the clients' bits where one uniform threshold serves all of them.
+    """Return the law of the clients' bits if all use one uniform threshold.
 
     Args:
         y: the clients' positions in their range, in [0, 1].
@@ -32,7 +32,7 @@ def rand_k_factors(n: int, d: int, K: int, *, together: bool) -> Law:
         n: number of clients.
         d: number of coordinates.
         K: number of coordinates that a client keeps.
-        together: one subset for all clients, or one for each.
+        together: True for one subset for all clients, False for one subset each.
 
     >>> len(rand_k_factors(2, 3, 1, together=True)), len(rand_k_factors(2, 3, 1, together=False))
     (3, 9)
@@ -49,12 +49,12 @@ def rand_k_factors(n: int, d: int, K: int, *, together: bool) -> Law:
 class Parts(NamedTuple):
     r"""Parts of the error $\frac1{n^2}(\sum_iV_i+\sum_{i\ne k}C_{ik})$ of the clients' mean."""
 
-    matrix: list[list[Fraction]]  # of the covariances of the clients' errors; V_i in the diagonal
+    matrix: list[list[Fraction]]  # covariances of the clients' errors; V_i on the diagonal
     error: Fraction  # computed without the matrix
 
     @property
     def variances(self) -> Fraction:
-        """Sum of the diagonal."""
+        """The sum of the diagonal."""
         return sum((row[i] for i, row in enumerate(self.matrix)), Fraction(0))
 
     @property
@@ -64,15 +64,15 @@ class Parts(NamedTuple):
 
     @property
     def covariances(self) -> Fraction:
-        """Sum of all that are off the diagonal."""
+        """The sum of the entries off the diagonal."""
         return sum(self.off_diagonal, Fraction(0))
 
 
 def one_bit_parts(X: Rows, bits: BitLaw) -> Parts:
-    """Return the parts for clients that round to one bit a coordinate.
+    """Return the parts for clients that round to one bit per coordinate.
 
     Args:
-        X: rows with rational norms, none of them zero, shape (n, d).
+        X: nonzero rows with rational norms, shape (n, d).
         bits: law of the clients' bits, such as :func:`exact.cq_bits`.
 
     >>> one_bit_parts([[Fraction(3), Fraction(4)]] * 2, exact.iq_bits).off_diagonal
@@ -95,7 +95,7 @@ def sparse_parts(X: Rows, law: Law) -> Parts:
 
     Args:
         X: rows, shape (n, d).
-        law: of the factors, such as :func:`exact.perm_k`.
+        law: law of the factors, such as :func:`exact.perm_k`.
 
     >>> sparse_parts([[Fraction(1), Fraction(2)]] * 2, exact.perm_k(2, 2)).off_diagonal
     [Fraction(-5, 1), Fraction(-5, 1)]

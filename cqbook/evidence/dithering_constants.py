@@ -1,4 +1,4 @@
-r"""Constants $\omega$ of the ditherings with the 2-norm: sharpened ones, published ones, shares."""
+r"""Constants $\omega$ of the ditherings with the 2-norm: sharpened and published ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def published(name: str, d: int, s: int) -> float:
 
 
 def library_uses_sharp_ones() -> bool:
-    """Return whether the library's constants for q = 2 and two levels or more are these.
+    """Return True if the library has these constants, for q = 2 and two levels or more.
 
     >>> library_uses_sharp_ones()
     True
@@ -70,7 +70,7 @@ def library_uses_sharp_ones() -> bool:
 def share_of_sharp(name: str, d: int, s: int) -> Callable[[Array], Array]:
     """Return a function from vectors, shape (k, d), to their error over the sharpened bound.
 
-    Zero vectors have the share 0. For :func:`cqbook.evidence.attack`.
+    The share of a zero vector is 0. :func:`cqbook.evidence.attack` maximises this function.
 
     >>> share_of_sharp("standard_dithering", 4, 1)(np.ones((1, 4))).tolist()
     [1.0]

@@ -1,4 +1,4 @@
-"""Definitions 2 and 3 sampled: outputs are neighbouring levels, each as often as it should be."""
+"""Definitions 2 and 3, sampled: outputs are neighbouring levels with the right frequencies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LevelTest(NamedTuple):
     """Counts of upper levels against their binomial laws, for the free coordinates."""
 
     neighbours: bool  # all outputs are neighbouring levels
-    tail: float  # smallest probability of a count as small or as large
+    tail: float  # smallest tail probability of a count
     z: float  # largest deviation of a count, in standard errors
     tests: int  # coordinates that are not levels themselves
 
@@ -35,10 +35,10 @@ def levels_sent(
 
     Args:
         name: "standard_dithering" or "natural_dithering".
-        x: vector of every client, shape (d,).
+        x: the vector of all clients, shape (d,).
         q: index of the norm.
         s: number of levels.
-        seed: of the keys.
+        seed: seed of the keys.
         clients: number of clients, each with its own randomness.
         rounds: number of rounds.
 
@@ -64,7 +64,7 @@ def levels_sent(
 
 
 def keeps_zero(name: str, q: float, s: int, *, seed: int) -> bool:
-    """Return whether a dithering sends the zero vector as it is.
+    """Return True if a dithering sends the zero vector without error.
 
     >>> keeps_zero("natural_dithering", 2, 3, seed=0)
     True

@@ -21,14 +21,14 @@ from cqlib import Key
 from cqlib.compressors import make
 
 Array = NDArray[np.float64]
-LIMIT = float(np.pi / 2 - 1)  # of the constant of a uniform rotation, for large dimensions
+LIMIT = float(np.pi / 2 - 1)  # limit of the constant of a uniform rotation for d to infinity
 
 
 def lemma_algebra() -> bool:
-    r"""Return whether the polynomials in the proof of the lemma on erfcx factor as stated.
+    r"""Return True if the polynomials in the proof of the lemma on erfcx factor as stated.
 
-    With $A=\frac2\pi$, $\kappa=2A^2-A$ and $v=\beta^2$: the sign of the derivative is that of a
-    cubic in v, which $v-A$ divides; the quotient opens upwards and is positive at A, as $5A>3$.
+    Let $A=\frac2\pi$, $\kappa=2A^2-A$ and $v=\beta^2$. The sign of the derivative is that of a
+    cubic in v, which $v-A$ divides. The quotient opens upwards and is positive at A, since $5A>3$.
     """
     A, v = sp.symbols("A v", positive=True)
     kappa = 2 * A**2 - A
@@ -51,7 +51,7 @@ def lemma_algebra() -> bool:
 
 
 def lemma_share(t: Array) -> Array:
-    r"""Return the left over the right side of the lemma, at most 1.
+    r"""Return the left side over the right side of the lemma, which is at most 1.
 
     $t^2$ over $\frac\pi4(\psi^{-2}-1+2\log\psi)$ with $\psi=\mathrm{erfcx}(t/\sqrt2)$, for t > 0.
 
@@ -69,7 +69,7 @@ def hadamard_outcomes(x: Sequence[Fraction]) -> list[Vector]:
     $z=H\,\mathrm{diag}(s)x$; all $2^D$ choices are equally likely.
 
     Args:
-        x: not zero, its length D a power of two.
+        x: a nonzero vector; its dimension D is a power of two.
 
     >>> hadamard_outcomes([Fraction(1), Fraction(1, 2)])[0]
     [Fraction(5, 4), Fraction(0, 1)]
@@ -101,8 +101,8 @@ def bias_and_error(x: Sequence[Fraction]) -> tuple[Fraction, Fraction]:
 class TwoCoordinates(NamedTuple):
     """Checks of a vector with two nonzero coordinates, 1 and t."""
 
-    always_decoded_alike: bool  # to (1 + t^2) e_i, by every choice of signs
-    floats_agree: bool  # with the enumeration in floats
+    always_decoded_alike: bool  # to (1 + t^2) e_i, for every choice of signs
+    floats_agree: bool  # the library, with the enumeration
     choices: int  # of signs
 
 
@@ -111,8 +111,8 @@ def two_coordinates(D: int, i: int, k: int, t: Fraction) -> TwoCoordinates:
 
     Args:
         D: dimension, a power of two.
-        i: place of the 1.
-        k: place of t, another one.
+        i: index of the entry 1.
+        k: index of the entry t, not i.
         t: |t| < 1.
 
     >>> two_coordinates(2, 0, 1, Fraction(1, 2))
@@ -136,7 +136,7 @@ def sampled_uniform_errors(x: Array, *, clients: int, rounds: int, seed: int) ->
         x: vector, shape (d,).
         clients: number of clients, each with its own rotation.
         rounds: number of rounds.
-        seed: of the keys.
+        seed: seed of the keys.
 
     Returns:
         Shape (clients rounds,).
@@ -158,7 +158,7 @@ def spike(d: int, t: float) -> tuple[Array, Array]:
 
 
 class EqualClients(NamedTuple):
-    """Errors of the mean of clients that all hold :func:`spike`, in each round."""
+    """The error of the mean in each round, for clients that all hold :func:`spike`."""
 
     errors: Array  # over |x|^2, shape (rounds,)
     always_decoded_alike: bool  # to (1 + t^2, 0, ..., 0)
@@ -167,7 +167,7 @@ class EqualClients(NamedTuple):
 def equal_clients(
     rotation: str, t: float, *, d: int, clients: int, rounds: int, seed: int
 ) -> EqualClients:
-    r"""Return errors of the mean of DRIVE where all clients hold $(1,t,0,\dots,0)$.
+    r"""Return errors of the mean of DRIVE if all clients hold $(1,t,0,\dots,0)$.
 
     Args:
         rotation: "hadamard" or "uniform".
@@ -175,7 +175,7 @@ def equal_clients(
         d: number of coordinates, a power of two.
         clients: number of clients.
         rounds: number of rounds.
-        seed: of the keys.
+        seed: seed of the keys.
 
     >>> equal_clients("hadamard", 0.9, d=4, clients=2, rounds=1, seed=0).always_decoded_alike
     True

@@ -17,10 +17,10 @@ FLOAT = 32  # bits of the norm
 
 
 def expected_lengths(x: Array, s: int) -> tuple[float, float]:
-    """Return the expected bits of QSGD's dense and sparse codes, the norm included.
+    """Return the expected bits of QSGD's dense and sparse codes, including the norm.
 
-    The dense code sends the level plus one of every coordinate, and a sign if it is nonzero; the
-    sparse one the gap to the next nonzero coordinate, its sign and level.
+    For every coordinate the dense code sends the level plus one, and the sign if the level is not
+    0. The sparse code sends, for every nonzero coordinate, the gap to it, its sign and level.
 
     Args:
         x: vector, shape (d,), not zero.
@@ -36,7 +36,7 @@ def expected_lengths(x: Array, s: int) -> tuple[float, float]:
     dense = np.sum(chances * theory.elias_omega_bits(sizes + 1)) + nonzero.sum()
     lengths = theory.elias_omega_bits(np.maximum(sizes, 1)) * (sizes > 0)
     sparse = np.sum(chances * lengths) + nonzero.sum()
-    last = np.ones(1)  # last[g - 1]: probability that the last nonzero one is g places back
+    last = np.ones(1)  # last[g - 1]: probability of a gap g to the previous nonzero coordinate
     gap_bits = theory.elias_omega_bits(np.arange(1, len(x) + 1))
     for p in nonzero:
         sparse += p * (last @ gap_bits[: len(last)])
@@ -45,7 +45,7 @@ def expected_lengths(x: Array, s: int) -> tuple[float, float]:
 
 
 def enumerated_lengths(x: Array) -> tuple[float, float]:
-    """Return the same for one level, by all outcomes: coordinate j is sent with chance |x_j|.
+    """Return the same for one level, over all outcomes: |x_j| is the probability of level 1.
 
     Args:
         x: a short vector of norm 1.
@@ -65,10 +65,10 @@ def sampled_sparse_length(
     """Return the mean length of the sparse code for sampled levels, and its standard error.
 
     Args:
-        a: vector of every client, shape (d,).
+        a: the vector of all clients, shape (d,).
         s: number of levels.
         clients: number of clients.
-        seed: of the keys.
+        seed: seed of the keys.
         rounds: number of rounds.
     """
     compressor, X = make("standard_dithering", s=s), torch.from_numpy(np.tile(a, (clients, 1)))

@@ -1,8 +1,7 @@
-"""Exact laws and errors in rational arithmetic, by writing down every outcome.
+"""Exact laws and errors in rational arithmetic, by enumerating all outcomes.
 
-For a few clients and coordinates the randomness of a compressor takes finitely many values that
-matter. A law is a list of (probability, outcome) with fractions for probabilities, so that results
-are exact: two numbers are equal or they are not.
+For a few clients and coordinates a compressor has finitely many outcomes. A law is a list of
+(probability, outcome) with fractions as probabilities, so that results are exact.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def cq_bits(y: Sequence[Fraction]) -> Law:
 
 
 def _independent(chances: Sequence[Fraction]) -> Law:
-    """Law of independent bits, outcomes of probability 0 left out."""
+    """Return the law of independent bits, without outcomes of probability 0."""
     law: Law = []
     for bits in product((0, 1), repeat=len(chances)):
         chance = Fraction(1)
@@ -70,7 +69,7 @@ def _independent(chances: Sequence[Fraction]) -> Law:
 
 
 def expectation(law: Law, value: Callable[[Any], Fraction]) -> Fraction:
-    """Return the mean of a value over a law.
+    """Return the expectation of a function of the outcome.
 
     >>> expectation(iq_bits([Fraction(1, 3)] * 2), sum)
     Fraction(2, 3)
@@ -93,10 +92,10 @@ def count_variance(law: Law, weights: Sequence[Fraction]) -> Fraction:
 
 
 def norm(a: Iterable[Fraction]) -> Fraction:
-    """Return the 2-norm of a vector for which it is rational.
+    """Return the 2-norm of a vector as a fraction.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: if the norm is irrational.
 
     >>> norm([Fraction(3), Fraction(4)])
     Fraction(5, 1)
@@ -126,12 +125,12 @@ def quantization_error(X: Matrix, bits: BitLaw) -> Fraction:
 def rounding_variance(
     X: Matrix, clients: Iterable[int], places: Iterable[int], bits: BitLaw
 ) -> Fraction:
-    """Return the variance of the sum of vectors that are rounded to one bit a coordinate.
+    """Return the variance of the sum of vectors that are rounded to one bit per coordinate.
 
     Args:
         X: rows of all clients.
-        clients: those that round, with one law of their bits.
-        places: coordinates that are rounded; each client's norm over them must be rational.
+        clients: the clients that round; ``bits`` is the joint law of their bits.
+        places: the rounded coordinates; each client's norm over them must be rational.
         bits: :func:`iq_bits` or :func:`cq_bits`.
 
     >>> rounding_variance([[Fraction(3), Fraction(4), Fraction(9)]], [0], [0, 1], iq_bits)
@@ -140,7 +139,7 @@ def rounding_variance(
     clients, places = list(clients), list(places)
     norms = {i: norm(X[i][j] for j in places) for i in clients}
     error = Fraction(0)
-    for j in places:  # a client whose vector is zero has a rank all the same
+    for j in places:  # a client with a zero vector has a rank, too
         y = [(1 + X[i][j] / norms[i]) / 2 if norms[i] else Fraction(1, 2) for i in clients]
         error += count_variance(bits(y), [2 * norms[i] for i in clients])
     return error
@@ -149,9 +148,9 @@ def rounding_variance(
 def perm_k(n: int, d: int) -> Law:
     """Return the law of PermK: outcomes are n x d matrices of factors, 0 for coordinates not sent.
 
-    Fewer clients than coordinates: a random permutation of the coordinates is cut into n blocks
-    whose sizes differ by at most one, and dealt to the clients at random. Otherwise the clients are
-    dealt to the coordinates as evenly as can be.
+    For n <= d a random permutation of the coordinates is cut into n blocks whose sizes differ by at
+    most one; each client gets a random block. Otherwise each client gets a random coordinate, such
+    that the numbers of clients of two coordinates differ by at most one.
 
     >>> law = perm_k(2, 2)
     >>> law[0]
@@ -180,7 +179,7 @@ def perm_k(n: int, d: int) -> Law:
 
 
 def _dealt(sizes: Sequence[int], n: int) -> list[tuple[int, ...]]:
-    """All maps of n things to boxes, the sizes of which are a permutation of those given."""
+    """Return all maps from n items to boxes such that the boxes have these sizes in some order."""
     found = []
     for order in sorted(set(permutations(sizes))):
         things = [box for box, size in enumerate(order) for _ in range(size)]
@@ -190,11 +189,11 @@ def _dealt(sizes: Sequence[int], n: int) -> list[tuple[int, ...]]:
 
 
 def sparsified_error(X: Matrix, law: Law, bits: BitLaw | None = None) -> Fraction:
-    """Return the error of the mean where clients send factors times coordinates.
+    """Return the error of the mean if clients send factors times coordinates.
 
     Args:
         X: rows $a_i$, shape (n, d).
-        law: of the factors, as :func:`perm_k` gives it.
+        law: law of the factors, such as :func:`perm_k`.
         bits: with :func:`iq_bits`, each client then rounds the coordinates it keeps to one bit;
             the norms of the kept parts must be rational.
 
@@ -224,14 +223,14 @@ def sparsified_error(X: Matrix, law: Law, bits: BitLaw | None = None) -> Fractio
 def sampling_error(
     X: Matrix, probabilities: Sequence[Fraction], tau: int = 1, bits: BitLaw | None = None
 ) -> Fraction:
-    r"""Return the error of the mean where tau drawn clients send $\frac1{\tau nq_i}a_i$.
+    r"""Return the error of the mean if tau drawn clients send $\frac1{\tau nq_i}a_i$.
 
     Args:
         X: rows $a_i$, shape (n, d).
         probabilities: $q_i$ of sum 1.
         tau: number of independent draws.
-        bits: with :func:`iq_bits`, a drawn client rounds its vector to one bit a coordinate, afresh
-            in every draw (Lemma 4); norms must be rational.
+        bits: with :func:`iq_bits`, a drawn client rounds its vector to one bit per coordinate, with
+            new randomness in every draw (Lemma 4); norms must be rational.
 
     >>> X = [[Fraction(3), Fraction(4)], [Fraction(0), Fraction(5)]]
     >>> sampling_error(X, [Fraction(1, 2)] * 2)

@@ -37,7 +37,7 @@ def largest_eigenvalue(M: Matrix) -> Fraction:
     r"""Return $\frac{a+c}2+\sqrt{(\frac{a-c}2)^2+b^2}$ of a symmetric 2 x 2 matrix.
 
     Raises:
-        ValueError: if the root is irrational.
+        ValueError: if the square root is irrational.
 
     >>> largest_eigenvalue(symmetric(2, 1, 2))
     Fraction(3, 1)
@@ -60,7 +60,7 @@ def determinant(M: Matrix) -> Fraction:
 
 
 def is_positive(M: Matrix, *, definite: bool = False) -> bool:
-    """Return whether both eigenvalues are at least 0, or above 0 if ``definite``.
+    """Return True if both eigenvalues are at least 0, or above 0 if ``definite``.
 
     >>> is_positive(symmetric(1, 1, 1)), is_positive(symmetric(1, 1, 1), definite=True)
     (True, False)
@@ -100,7 +100,7 @@ def squared_constants(A: Sequence[Matrix]) -> SquaredConstants:
 
 
 def in_order(constants: SquaredConstants) -> bool:
-    r"""Return whether $L_-\le L_+$ and $L_+^2-L_-^2\le L_\pm^2\le L_+^2$.
+    r"""Return True if $L_-\le L_+$ and $L_+^2-L_-^2\le L_\pm^2\le L_+^2$.
 
     >>> in_order(SquaredConstants(Fraction(4), Fraction(9), Fraction(4)))
     False
@@ -110,7 +110,7 @@ def in_order(constants: SquaredConstants) -> bool:
 
 
 def library_agrees(A: Sequence[Matrix], tolerance: float = 1e-12) -> bool:
-    """Return whether ``theory.smoothness_of_hessians`` has the same constants.
+    """Return True if ``theory.smoothness_of_hessians`` has the same constants.
 
     >>> library_agrees([symmetric(3, 0, -1), symmetric(2, 3, -2)])
     True
@@ -122,10 +122,10 @@ def library_agrees(A: Sequence[Matrix], tolerance: float = 1e-12) -> bool:
 
 
 def one_bent_client(n: int, t: Fraction) -> bool:
-    r"""Return whether $L_\pm^2=\frac{t^2(n-1)}{n^2}\|u\|^4$ if one of n equal clients is bent.
+    r"""Return True if $L_\pm^2=\frac{t^2(n-1)}{n^2}\|u\|^4$ for one client with another Hessian.
 
-    The clients are quadratics with the Hessian (2, 1; 1, 5); the first one has $t\,uu^\top$ added,
-    $u=(1,2)$.
+    The clients are quadratics with the Hessian (2, 1; 1, 5), plus $t\,uu^\top$, $u=(1,2)$, for the
+    first client.
 
     Source: the converse of Proposition 2.
 
@@ -139,7 +139,7 @@ def one_bent_client(n: int, t: Fraction) -> bool:
 
 
 def squared_variance(A: Sequence[Matrix]) -> Fraction:
-    """Return L_pm^2 alone, where L_- may be irrational.
+    """Return L_pm^2 only; L_- may be irrational.
 
     >>> squared_variance([symmetric(1, 0, 0), symmetric(3, 0, 0)])
     Fraction(1, 1)

@@ -1,6 +1,6 @@
-"""Gains of IQ and CQ by their predicted bits: Proposition 4 and Figure 4.
+"""Gains of IQ and CQ in predicted bits: Proposition 4 and Figure 4.
 
-``kappa`` is 1 for the valid constants of IQ and CQ and 1/4 for those as read.
+``kappa`` is 1 for the valid constants of IQ and CQ, and 1/4 for those as read.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Array = NDArray[np.float64]
 
 
 class Speedups(NamedTuple):
-    """Times fewer bits."""
+    """Bits of gradient descent over those of MARINA."""
 
-    iq: Array  # than gradient descent
-    cq: Array  # than gradient descent
+    iq: Array  # gain with IQ
+    cq: Array  # gain with CQ
     cq_over_iq: Array
 
 
@@ -31,8 +31,8 @@ def speedups(d: Any, n: Any, kappa: float = 0.25) -> Speedups:
 
     Args:
         d: dimensions.
-        n: numbers of clients, a shape that fits.
-        kappa: of the constants.
+        n: numbers of clients, of a shape that broadcasts.
+        kappa: factor of the constants.
 
     Source: Figure 4.
 
@@ -50,7 +50,7 @@ def largest_gain(d: int, kappa: float) -> tuple[float, float]:
 
     Args:
         d: dimension.
-        kappa: of the constants.
+        kappa: factor of the constants.
 
     >>> gain, n = largest_gain(1000, 0.25)
     >>> round(gain, 2), n
@@ -69,7 +69,7 @@ def threshold_ratio(*, correlated: bool, kappa: float, d: float = 1e12) -> float
 
     Args:
         correlated: CQ rather than IQ.
-        kappa: of the constants.
+        kappa: factor of the constants.
         d: a large dimension.
 
     >>> round(threshold_ratio(correlated=False, kappa=0.25), 2)
@@ -86,7 +86,7 @@ def falls_back(d: int, ratio: float, *, correlated: bool, kappa: float) -> bool:
         d: dimension.
         ratio: r of :func:`threshold_ratio`.
         correlated: CQ rather than IQ.
-        kappa: of the constants.
+        kappa: factor of the constants.
 
     >>> falls_back(10**6, 30.03, correlated=False, kappa=0.25)
     True
@@ -139,7 +139,7 @@ def costs(D: Array, N: Array, kappa: float, *, correlated: bool) -> Costs:
     Args:
         D: dimensions.
         N: numbers of clients.
-        kappa: of the constants.
+        kappa: factor of the constants.
         correlated: CQ rather than IQ.
 
     Source: Proposition 4, corrected.

@@ -24,7 +24,7 @@ def formula(task: Quadratic, least: float | None = None) -> Quotients:
     $\lambda+|\bar\nu|\cos2\theta$; $L_+=\sqrt{L_-^2+L_\pm^2}$, for Algorithm 5 if $\bar\nu\ge0$.
 
     Args:
-        task: of Algorithm 5 or 6.
+        task: a task of Algorithm 5 or 6.
         least: $\lambda$ of Algorithm 5; None for Algorithm 6.
 
     Source: the proposition on the generated tasks, ours.
@@ -43,7 +43,7 @@ def formula(task: Quadratic, least: float | None = None) -> Quotients:
 
 
 def agree(found: object, expected: object) -> bool:
-    """Return whether numbers are equal within 1e-12, relative or absolute.
+    """Return True if numbers are equal within 1e-12, relative or absolute.
 
     >>> agree((1.0, 0.0), (1.0 + 1e-13, 1e-13)), agree(1.0, 1.0 + 1e-11)
     (True, False)
@@ -54,14 +54,14 @@ def agree(found: object, expected: object) -> bool:
 
 @dataclass(frozen=True)
 class TaskCheck:
-    """What was found on one generated task.
+    """The checks of one generated task.
 
     Args:
-        as_matrices: the constants are those of the dense Hessians.
-        formulas: those of L_- and L_pm are right.
-        formula_of_plus: that of L_+ is right; None where it does not apply.
-        least: the least eigenvalue of the mean is lambda, to 1e-12; None for Algorithm 6.
-        exceeded: how many quotients at random points are above their constants.
+        as_matrices: the constants agree with those of the dense Hessians.
+        formulas: the formulas of L_- and L_pm are right.
+        formula_of_plus: the formula of L_+ is right; None if it does not apply.
+        least: the least eigenvalue of the mean Hessian is lambda, to 1e-12; None for Algorithm 6.
+        exceeded: number of quotients at random points above their constants.
         attained: every constant is attained along an eigenvector.
     """
 
@@ -92,9 +92,9 @@ def check_task(
         d: dimension.
         noise: s of the algorithm.
         reg: lambda.
-        seed: of the task.
-        rng: of the points; it moves on by ``2 * pairs`` vectors.
-        pairs: of points, at least 3: the first three lie along the steepest directions.
+        seed: seed of the task.
+        rng: generator of the points; ``2 * pairs`` vectors are drawn.
+        pairs: number of pairs of points, at least 3; the first three differ by the steepest steps.
 
     >>> rng = np.random.default_rng(0)
     >>> found = check_task(6, n=2, d=3, noise=1.0, reg=0.0, seed=0, rng=rng)
@@ -134,7 +134,7 @@ def _tried(
     rng: np.random.Generator,
     pairs: int,
 ) -> tuple[int, bool]:
-    """How many quotients are above their constants, and whether all three are attained."""
+    """Return the number of quotients above their constants, and True if all three are attained."""
     exceeded, attained = 0, True
     for number in range(pairs):
         x, v = rng.standard_normal(task.d), rng.standard_normal(task.d)
@@ -148,12 +148,12 @@ def _tried(
 
 
 def minimum_holds(task: Quadratic, rng: np.random.Generator, points: int = 1000) -> bool:
-    r"""Return whether $f^{\inf}$ is the value at the solution of $\bar Ax=\bar b$, and least.
+    r"""Return True if $f^{\inf}$ is the value at the solution of $\bar Ax=\bar b$, the minimum.
 
     Args:
         task: a quadratic whose mean is convex.
-        rng: of points around the solution, where the value must be above the minimum.
-        points: their number.
+        rng: generator of points around the solution, where the value must be above the minimum.
+        points: number of these points.
 
     Source: Assumption 1.
 

@@ -1,4 +1,4 @@
-"""Errors and nonzeros of Global-QSGD: exact, sampled, bounded, and as a reader has noted them."""
+"""Errors and nonzeros of Global-QSGD: exact, sampled, bounded, and as noted by a reader."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def score(X: Array, *, norm: float, seed: int, rounds: int, **options: Any) -> d
     r"""Return the sampled mean and error of Global-QSGD against the exact ones.
 
     Args:
-        X: rows, shape (n, d), exact in float32.
+        X: rows, shape (n, d), with float32 entries.
         norm: 2 or infinity.
-        seed: of the keys.
+        seed: seed of the keys.
         rounds: number of samples.
         options: levels, s and reduction of the compressor.
 
     Returns:
-        exact: the squared error of the mean; "z of error" and "z of mean": scores of the samples,
-        the latter along the mean; "theta n" and bound: n times the exact error over the mean
-        squared norm, and n times its bound theta.
+        "exact", the squared error of the mean; "z of error" and "z of mean", scores of the samples
+        (the second one along the mean); "theta n", n times the exact error over the mean squared
+        norm; and "bound", n times its bound theta.
 
     Source: the class of compressors of Global-QSGD, Theorem on theta.
 
@@ -61,7 +61,7 @@ def score(X: Array, *, norm: float, seed: int, rounds: int, **options: Any) -> d
     errors = ((means - target) ** 2).sum(1)
     exact, unit = c.mse(X), float((X**2).sum(1).mean())
     along = (means - target) @ target
-    # Errors that are always the same have no standard error.
+    # The standard error of constant errors is zero; use a small number instead.
     least = max(standard_error(errors), 1e-9 * unit)
     return {
         "exact": exact,
@@ -89,7 +89,7 @@ def theta_bound(levels: Levels, n: int, d: int, s: int) -> float:
 
 
 def theta_as_noted(levels: Levels, n: int, d: int, s: int) -> float:
-    r"""Return theta as a reader has noted it, with $\sqrt d$ in place of $\sqrt{nd}$.
+    r"""Return theta as noted by a reader, with $\sqrt d$ in place of $\sqrt{nd}$.
 
     >>> theta_as_noted("linear", 4, 4, 1), theta_as_noted("exponential", 4, 4, 3)
     (0.5, 0.15625)
@@ -112,10 +112,10 @@ def theta(X: Array, levels: Levels, s: int) -> float:
 def theta_curves(
     rng: np.random.Generator, n: int, dims: Sequence[int], levels: Levels, s: int
 ) -> pd.DataFrame:
-    """Return exact values, bound and note by dimension: columns levels, curve, d, theta.
+    """Return exact values, bound and noted value by dimension: columns levels, curve, d, theta.
 
     Args:
-        rng: of the vectors; fresh ones for every dimension.
+        rng: generator of the vectors, new ones for every dimension.
         n: number of clients.
         dims: dimensions.
         levels: linear or exponential.
@@ -140,7 +140,7 @@ def theta_curves(
 
 
 def nonzeros_with_own_norms(X: Array, s: int) -> float:
-    """Return the expected nonzeros of QSGD, where each client has a norm of its own.
+    """Return the expected nonzeros of QSGD, where each client uses its own norm.
 
     >>> nonzeros_with_own_norms(np.array([[1.0, 0.0], [0.0, 5.0]]), 1)
     2.0
@@ -151,16 +151,17 @@ def nonzeros_with_own_norms(X: Array, s: int) -> float:
 def reduction_errors(
     rng: np.random.Generator, clients: Iterable[int], *, s: int, most_folds: int
 ) -> pd.DataFrame:
-    """Return exact errors of exponential levels by the way sums are made.
+    """Return exact errors of exponential levels by kind of reduction.
 
-    Equal clients hold one octave of magnitudes; their error is over the squared norm of the mean.
-    Independent ones are Gaussian; their error is over the mean squared norm divided by n.
+    Equal clients have magnitudes within a factor of two; their error is relative to the squared
+    norm of the mean. Independent clients have Gaussian vectors; their error is relative to the mean
+    squared norm divided by n.
 
     Args:
-        rng: of the Gaussian vectors.
+        rng: generator of the Gaussian vectors.
         clients: numbers of clients.
         s: number of levels.
-        most_folds: clients up to which sums one after the other are computed.
+        most_folds: largest number of clients for the reduction "fold".
 
     Returns:
         Columns inputs, n, sums, error.

@@ -1,4 +1,4 @@
-"""Gradients of real tasks, as vectors of clients: logistic regression, and a small network."""
+"""Clients' gradients of real tasks: logistic regression, and a small network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from cqlib import problems
 from cqlib.data import Dataset
 
-Gradients = Callable[[int], torch.Tensor]  # from n to the gradients of n clients, shape (n, d)
+Gradients = Callable[[int], torch.Tensor]  # maps n to the gradients of n clients, shape (n, d)
 
 _SHAPES = [(32, 64), (32,), (10, 32), (10,)]  # weights and biases of two layers
 _FAN_IN = [64, 64, 32, 32]
@@ -19,7 +19,7 @@ _FAN_IN = [64, 64, 32, 32]
 def descend(
     gradient: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, stepsize: float, steps: int
 ) -> torch.Tensor:
-    r"""Return the point that gradient descent reaches from x.
+    r"""Return the last point of gradient descent from x.
 
     >>> descend(lambda x: 2 * x, torch.tensor([1.0]), 0.25, 2)
     tensor([0.2500])
@@ -30,12 +30,12 @@ def descend(
 
 
 def logistic(dataset: Dataset, *, reg: float, steps: int) -> Gradients:
-    r"""Return gradients of logistic regression after gradient descent with stepsize $1/L_-$.
+    r"""Return the gradients of logistic regression after gradient descent with stepsize $1/L_-$.
 
     Args:
-        dataset: samples, cut among the clients.
-        reg: $\lambda$ of the non-convex regulariser.
-        steps: number of steps of gradient descent before.
+        dataset: samples, divided among the clients.
+        reg: weight $\lambda$ of the non-convex regulariser.
+        steps: number of steps of gradient descent.
     """
     whole = problems.logistic(dataset, 1, reg)
     stepsize = 1 / whole.smoothness().L_minus
@@ -46,11 +46,12 @@ def logistic(dataset: Dataset, *, reg: float, steps: int) -> Gradients:
 def network(*, seed: int, steps: int) -> Gradients:
     """Return gradients of a network of 64, 32 and 10 units on scikit-learn's digits.
 
-    Cross-entropy loss; its 2410 weights are one vector; stepsize 1/2.
+    The loss is cross-entropy, the vector holds all 2410 weights, the stepsize is 1/2.
 
     Args:
-        seed: of the first weights, uniform in plus and minus one over the root of the inputs.
-        steps: number of steps of gradient descent before.
+        seed: seed of the first weights, which are uniform within one over the root of the number
+            of inputs.
+        steps: number of steps of gradient descent.
     """
     pixels, digit = load_digits(return_X_y=True)
     inputs, target = torch.from_numpy(pixels / 16), torch.from_numpy(digit)

@@ -1,7 +1,7 @@
-r"""How much of MARINA's guarantee is used, sampled.
+r"""The share of MARINA's guarantee that is used, sampled.
 
-One run has the value $\frac\gamma{2\Delta^0}\sum_{t<T}\|\nabla f(x^t)\|^2$. The guarantee says that
-its mean, the share, is at most 1; single runs may exceed 1.
+The value of a run is $\frac\gamma{2\Delta^0}\sum_{t<T}\|\nabla f(x^t)\|^2$. Its expectation is the
+share. The guarantee says that the share is at most 1; the value of a single run may exceed 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 class Choice(NamedTuple):
-    """Constants of a compressor, and what follows from them."""
+    """Constants of a compressor, and p and stepsize for them."""
 
     A: float
     B: float
@@ -36,15 +36,15 @@ class Choice(NamedTuple):
 def choose(
     c: Compressor, n: int, d: int, L: Smoothness, *, p: float | None = None, **ab: Any
 ) -> Choice:
-    """Return the p that minimises the expected bits, and the theoretical stepsize.
+    """Return the p with the fewest expected bits, and the theoretical stepsize.
 
     Args:
         c: the compressor.
         n: number of clients.
         d: dimension.
-        L: constants of the problem.
-        p: a given one in place of the best.
-        ab: which constants of the AB-inequality.
+        L: smoothness constants of the problem.
+        p: if given, it replaces the best p.
+        ab: options of ``Compressor.ab``: the kind of constants.
 
     >>> choose(make("identity"), 2, 4, Smoothness(2.0, 2.0, 0.0), p=0.5)
     Choice(A=0.0, B=0.0, bits=128.0, p=0.5, stepsize=0.5)
@@ -73,11 +73,11 @@ def sampled(
     r"""Return the traces of MARINA with seeds 0, 1, ..., and the value of each.
 
     Args:
-        task: what to minimise.
+        task: the problem to minimise.
         c: the compressor.
         p: probability of a round of whole gradients.
-        stepsize: gamma.
-        rounds: T.
+        stepsize: the stepsize gamma.
+        rounds: number of rounds T.
         runs: number of seeds.
 
     >>> _, values = sampled(isotropic(2, 4), make("identity"), 0.5, 0.25, rounds=2, runs=3)
@@ -92,13 +92,13 @@ def sampled(
 
 
 def mean_and_width(values: Array, level: float, tests: int) -> tuple[float, float]:
-    """Return the mean, and how far a one-sided limit of its expectation is from it.
+    """Return the mean, and its distance to a one-sided confidence limit of the expectation.
 
-    Student's quantile times the standard error; approximate, unless the values are normal.
+    The distance is Student's quantile times the standard error; it is exact for normal values.
 
     Args:
         values: shape (k,), k >= 2.
-        level: chance that any of all limits is wrong.
+        level: probability that any of the limits is wrong.
         tests: number of limits (Bonferroni).
 
     >>> mean, width = mean_and_width(np.array([1.0, 3.0]), 0.25, 1)
@@ -110,14 +110,14 @@ def mean_and_width(values: Array, level: float, tests: int) -> tuple[float, floa
 
 
 def biased_names(tried: Sequence[Compressor], d: int) -> list[str]:
-    """Return the library's compressors that are not among these; all of them must be biased.
+    """Return the names of the library's compressors that are not in ``tried``; they are biased.
 
     Args:
-        tried: the compressors of a page that wants all unbiased ones.
-        d: dimension; TopK must be biased for every k up to it.
+        tried: compressors of a page that must include all unbiased ones.
+        d: dimension; TopK is checked for every k up to d.
 
     Raises:
-        ValueError: if an unbiased one is left out.
+        ValueError: if an unbiased compressor is missing.
 
     >>> biased_names([make(name) for name in names() if name != "top_k"], d=4)
     ['top_k']
@@ -131,20 +131,20 @@ def biased_names(tried: Sequence[Compressor], d: int) -> list[str]:
 
 
 class Outputs(NamedTuple):
-    """The output iterate's squared gradient norm, averaged over draws, given the runs."""
+    """The squared gradient norm of the output, averaged over draws of it, given the runs."""
 
     drawn: float
     expected: float
-    error: float  # standard error of the draws
+    error: float  # its standard error
 
 
 def output_draws(traces: Sequence[Trace], rounds: int, draws: int) -> Outputs:
-    r"""Draw output iterates of runs with many seeds.
+    r"""Draw the output of each run with many seeds.
 
     Args:
-        traces: of single runs.
+        traces: traces of single runs.
         rounds: T: the output is uniform over $x^0,\dots,x^{T-1}$.
-        draws: number of seeds a run; those of run k start at 1000 (k + 1).
+        draws: number of seeds per run; those of run k start at 1000 (k + 1).
 
     Source: Algorithm 1, line 11.
 

@@ -1,8 +1,8 @@
-"""The inequalities of the paper, each as a ratio that a search can push towards its limit.
+"""The inequalities of the paper, each as a ratio that a search can maximise.
 
-An input is a point of the cube $[-1,1]^{size}$; each ratio maps it to vectors, matrices or numbers,
-and returns left side over right side. A true statement keeps it at most 1, up to rounding; one that
-reaches 1 is tight. The ratios are in ``ratios_ab`` and ``ratios_marina``.
+An input is a point of the cube $[-1,1]^{size}$. The ratio maps it to vectors, matrices or numbers,
+and returns left side over right side. For a true statement it is at most 1, up to rounding; if it
+reaches 1, the statement is tight. The ratios are in ``ratios_ab`` and ``ratios_marina``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from cqbook.evidence.ratios import Array, log_uniform
 
 @dataclass(frozen=True)
 class Inequality:
-    """A statement, left side at most right side.
+    """A statement of the form: left side at most right side.
 
     Args:
-        name: of the statement, with sizes.
-        claim: id of the ledger's item that it belongs to.
+        name: name of the statement, with sizes.
+        claim: id of its item of the ledger.
         size: number of entries of an input.
-        ratio: from shape (k, size), entries in [-1, 1], to (k,): left side over right side.
-        valid: whether it is claimed to hold here; False for a constant that is shown to be wrong.
+        ratio: function from shape (k, size), entries in [-1, 1], to left over right side, (k,).
+        valid: True if it is claimed to hold; False for a constant that is shown to be wrong.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Inequality:
     valid: bool = True
 
     def search(self, *, evaluations: int, restarts: int, seed: int) -> Worst:
-        """Look for its worst input: :func:`cqbook.evidence.attack`."""
+        """Search for the worst input by :func:`cqbook.evidence.attack`."""
         how = {"evaluations": evaluations, "restarts": restarts, "seed": seed}
         return attack(self.ratio, self.size, **how)
 
@@ -53,7 +53,7 @@ def _logistic() -> small_cases.SmallLogistic:
 
 
 def _logistic_quotient(z: Array, variance: bool) -> Array:
-    """Difference quotient of two points against L_+^2 or L_pm^2."""
+    """Return the difference quotient of two points over L_+^2 or L_pm^2."""
     plus, pm = _logistic().quotients(20 * z[:, :3], log_uniform(z[:, 6:], 1e-3, 40) * z[:, 3:6])
     bounds = _logistic().bounds
     return np.asarray(pm / bounds.L_pm**2 if variance else plus / bounds.L_plus**2)

@@ -33,9 +33,9 @@ def cost_over_rate(n: Any, share: Any, omega: Any, mean: Any) -> Array:
 
     Args:
         n: numbers of clients; one of them sends in a compressed round.
-        share: of a message in a whole gradient.
-        omega: of the compressor.
-        mean: of the L_i, in units of L_-.
+        share: size of a message over that of a whole gradient.
+        omega: omega of the compressor.
+        mean: mean of the L_i, in units of L_-.
 
     >>> float(cost_over_rate(1, 1.0, 0.0, 1.0))  # one client, whole gradients
     1.0
@@ -59,10 +59,10 @@ def bounds(n: int, d: int, omega: float, message: float, L_minus: float, mean: f
 
 
 def family(n: int) -> Array:
-    r"""Return the Hessians of one client that is not affine, and n - 1 that are: (n, 2, 2).
+    r"""Return the Hessians of one client that is not affine, and of n - 1 that are: (n, 2, 2).
 
     $L_-=\frac1n$, $L_+=L_\pm=\frac1{\sqrt n}$ and $\sum_iL_i=1$, so that
-    $L_+^2=n\bar L^2$: as unequal as clients can be.
+    $L_+^2=n\bar L^2$: the largest possible heterogeneity.
 
     >>> family(2).tolist()
     [[[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]]
@@ -73,7 +73,7 @@ def family(n: int) -> Array:
 
 
 def family_is_extreme(n: int) -> bool:
-    r"""Return whether $L_+^2=n\bar L^2$ on :func:`family`, and the library finds its constants.
+    r"""Return True if $L_+^2=n\bar L^2$ on :func:`family`, and the library finds its constants.
 
     The equation is checked in fractions, the constants in float64.
 
@@ -90,13 +90,13 @@ def family_is_extreme(n: int) -> bool:
 def gain(
     n: int, omega: float, share: float, *, one_constant: bool = False, sharper: bool = False
 ) -> float:
-    r"""Return the cost of the original MARINA over that with ISCC on the family, best p each.
+    r"""Return the cost of the original MARINA over that with ISCC on the family, at the best p.
 
     Args:
         n: number of clients.
-        omega: of the compressor.
-        share: of a message in a whole gradient.
-        one_constant: the original knows $\frac1{\sqrt n}$ in place of $L_-$, too.
+        omega: omega of the compressor.
+        share: size of a message over that of a whole gradient.
+        one_constant: the original uses $\frac1{\sqrt n}$ in place of $L_-$, too.
         sharper: ISCC with $L_{\pm,w}=0$ in place of Theorem 3's bound.
 
     Source: Corollary 4.
@@ -116,7 +116,7 @@ def gain(
 
 
 def inner_compressors() -> dict[str, Compressor]:
-    """Return the compressors inside ISCC that are compared.
+    """Return the compared inner compressors of ISCC.
 
     >>> list(inner_compressors())
     ['IQ', 'DRIVE']
@@ -125,16 +125,16 @@ def inner_compressors() -> dict[str, Compressor]:
 
 
 def relative_costs(noise: float, *, n: int = 32, d: int = 16) -> dict[str, float]:
-    """Return bits over those of gradient descent on a task of Algorithm 6, best p each.
+    """Return bits relative to gradient descent on a task of Algorithm 6, at the best p each.
 
     Args:
-        noise: s of Algorithm 6, without a shift.
+        noise: s of Algorithm 6; there is no shift.
         n: number of clients.
         d: dimension.
 
     Returns:
-        noise; L_plus_over_mean, of the L_i; and by compressor the original MARINA, ISCC by Theorem
-        3, and ISCC with the weighted constants.
+        "noise"; "L_plus_over_mean", L_+ over the mean of the L_i; and for each compressor the
+        original MARINA, ISCC by Theorem 3, and ISCC with the weighted constants.
 
     >>> round(relative_costs(1.0, n=8, d=4)["MARINA+DRIVE"], 3)
     0.609
@@ -159,7 +159,7 @@ def relative_costs(noise: float, *, n: int = 32, d: int = 16) -> dict[str, float
 
 
 def gain_curve(n: Array, omega: float, share: float) -> Array:
-    """Return the leading gain on the family, by number of clients, with Theorem 3's bound.
+    """Return the gain on the family to leading order, by number of clients, with Theorem 3's bound.
 
     >>> gain_curve(np.array([1.0, 4.0]), 0.0, 1.0).tolist()
     [1.0, 1.0]

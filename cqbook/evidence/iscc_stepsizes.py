@@ -1,4 +1,4 @@
-"""Stepsizes of MARINA with ISCC: Theorem 3, sharper ones, and the weighted constants behind."""
+"""Stepsizes of MARINA with ISCC: Theorem 3, sharper ones, and their weighted constants."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Setting(NamedTuple):
     """A task with importance sampling in proportion to the L_i.
 
     Args:
-        iscc: of IQ.
-        omega: of IQ, d - 1.
-        plain: constants of the task.
-        weighted: with L_+ and L_pm weighted by the probabilities.
+        iscc: ISCC of IQ.
+        omega: omega of IQ, d - 1.
+        plain: smoothness constants of the task.
+        weighted: the constants with L_+ and L_pm weighted by the probabilities.
     """
 
     iscc: Compressor
@@ -51,14 +51,14 @@ def setting(task: Quadratic) -> Setting:
 
 
 def stepsizes(at: Setting, p: float) -> dict[str, float]:
-    r"""Return stepsizes by name, from that of Theorem 3 to one that no theorem covers.
+    r"""Return stepsizes by name, from Theorem 3's to one beyond all theorems.
 
-    Theorem 3: from the mean of the $L_i$; sharper: from $L_{+,w}$ and $L_{\pm,w}$, as Theorem 2
-    has it with A = omega + 1, B = 1; largest: the root of the proof's quadratic equation; and eight
-    times the sharper one.
+    "Theorem 3" uses the mean of the $L_i$. "sharper" uses $L_{+,w}$ and $L_{\pm,w}$, by Theorem 2
+    with A = omega + 1, B = 1. "largest" is the root of the proof's quadratic equation. The last one
+    is eight times the sharper one.
 
     Args:
-        at: the task.
+        at: task and constants.
         p: probability of a round of whole gradients.
 
     Source: Theorems 2 and 3.
@@ -86,11 +86,11 @@ def shares(
     r"""Return $\frac\gamma{2\Delta^0}\sum_{t<T}\|\nabla f(x^t)\|^2$ of runs of weighted MARINA.
 
     Args:
-        task: what to minimise.
-        iscc: S.
+        task: the problem to minimise.
+        iscc: the compressor S.
         p: probability of a round of whole gradients.
         gammas: stepsizes, shape (k,).
-        rounds: T.
+        rounds: number of rounds T.
         seeds: number of runs, with seeds 0, 1, ...
 
     Returns:
@@ -122,13 +122,13 @@ def upper_limit(values: Array, z: float) -> float:
 
 
 def proportional_have_no_variance(scales: Sequence[Fraction], size: int) -> bool:
-    r"""Return whether $\sum_i\frac1{n^2q_i}A_i^2-\bar A^2$ is the zero matrix, in fractions.
+    r"""Return True if $\sum_i\frac1{n^2q_i}A_i^2-\bar A^2$ is the zero matrix, in fractions.
 
-    $A_i=s_iT$ with 2 on the diagonal of T and -1 beside it, $q_i=s_i/\sum_js_j$.
+    $A_i=s_iT$, where T has 2 on the diagonal and -1 next to it, and $q_i=s_i/\sum_js_j$.
 
     Args:
-        scales: $s_i>0$; the $L_i$ are proportional to these.
-        size: of T.
+        scales: $s_i>0$; the $L_i$ are proportional to them.
+        size: size of T.
 
     >>> proportional_have_no_variance([Fraction(1), Fraction(2)], 3)
     True
@@ -139,7 +139,7 @@ def proportional_have_no_variance(scales: Sequence[Fraction], size: int) -> bool
 def weighted_variance_matrix(
     scales: Sequence[Fraction], weights: Sequence[Fraction], size: int
 ) -> NDArray[np.object_]:
-    """Return that matrix with probabilities in proportion to other weights.
+    """Return this matrix with probabilities in proportion to other weights.
 
     >>> weighted_variance_matrix([Fraction(1), Fraction(3)], [Fraction(1), Fraction(1)], 1)
     array([[Fraction(4, 1)]], dtype=object)
@@ -156,13 +156,13 @@ def weighted_variance_matrix(
 
 
 def shifted_formula(task: Quadratic) -> float:
-    r"""Return $L_{\pm,w}$ of Algorithm 6 with a shift, by its formula.
+    r"""Return $L_{\pm,w}$ of Algorithm 6 with a shift, by a formula.
 
     $\lambda\big(1-\frac{\tau_1}{\tau_d}\big)\sqrt{\frac{\bar L}H-1}$ with the mean $\bar L$ and
     the harmonic mean H of the $L_i$.
 
     Args:
-        task: of Algorithm 6, with probabilities in proportion to the $L_i$.
+        task: a task of Algorithm 6; the probabilities are proportional to the $L_i$.
 
     >>> from cqlib import problems
     >>> shifted_formula(problems.quadratic_smoothness(n=4, d=3, noise=1.0, reg=0.0, seed=0))
@@ -175,9 +175,9 @@ def shifted_formula(task: Quadratic) -> float:
 
 
 def largest_gain(omega: float, plus: float, pm: float) -> float:
-    r"""Return the sharper stepsize over Theorem 3's for p towards 0.
+    r"""Return the sharper stepsize over Theorem 3's, in the limit p to 0.
 
-    $\sqrt{\frac{\omega+1}{\omega L_{+,w}^2+L_{\pm,w}^2}}$ in units of the mean of the $L_i$.
+    It is $\sqrt{\frac{\omega+1}{\omega L_{+,w}^2+L_{\pm,w}^2}}$, in units of the mean of the $L_i$.
 
     >>> largest_gain(3.0, 1.0, 1.0), round(largest_gain(1.0, 1.0, 0.0), 4)
     (1.0, 1.4142)

@@ -1,4 +1,4 @@
-r"""MARINA on isotropic quadratics, where the share of the guarantee has a closed limit.
+r"""MARINA on isotropic quadratics, where the share of the guarantee has a limit in closed form.
 
 $f_i(x)=\frac{\kappa_i}2\|x\|^2-\langle b_i,x\rangle$, $\frac1n\sum_i\kappa_i=L$, and a compressor
 whose error is $\varrho$ times the right side of the AB-inequality, $K^2\|\delta\|^2$. The moments
@@ -26,9 +26,9 @@ def limit(s: Any, p: Any, rho: Any) -> Any:
     $\frac{1+(2r-1)\varrho s^2}{1+s-2(1-r)\varrho s^2}$, $r=\frac{(1-p)(1-s)}{p+(1-p)(1-s)}$.
 
     Args:
-        s: in [0, 1); a number, a fraction or a symbol, as the others.
+        s: in [0, 1); a number, a fraction or a symbol, like the other arguments.
         p: probability of a round of whole gradients.
-        rho: the error over the right side of the AB-inequality that the stepsize is for.
+        rho: error over the right side of the AB-inequality of the stepsize.
 
     >>> limit(Fraction(3, 4), Fraction(1, 5), 1)
     Fraction(16, 19)
@@ -38,9 +38,9 @@ def limit(s: Any, p: Any, rho: Any) -> Any:
 
 
 def limit_solves_recursion() -> bool:
-    r"""Return whether the limit solves the equations for the sums of the three moments, in symbols.
+    r"""Return True if the limit solves the equations for the sums of the moments, symbolically.
 
-    With $\varrho=1$ it is also compared with $1-\frac{s(1-s)}{1+s-2(1-r)s^2}$.
+    For $\varrho=1$ it is also compared with $1-\frac{s(1-s)}{1+s-2(1-r)s^2}$.
 
     >>> limit_solves_recursion()
     True
@@ -65,13 +65,13 @@ def recursion(ell: Any, p: Any, noise: Any, T: int) -> tuple[list[Any], list[Any
     r"""Return shares after 1 to T rounds with L = 1, and the left sides of the identity.
 
     Args:
-        ell: $\gamma L$, a fraction or a float, as the others.
+        ell: $\gamma L$, a fraction or a float, like the other arguments.
         p: probability of a round of whole gradients.
         noise: $\varrho K^2\gamma^2$.
         T: number of rounds.
 
     Returns:
-        Shares, and after each round what the identity says is 1.
+        The shares, and after each round the left side of the identity, which should be 1.
 
     >>> recursion(Fraction(1, 2), Fraction(1, 2), Fraction(0), 2)[0]  # no error: as GD
     [Fraction(1, 2), Fraction(5, 8)]
@@ -99,7 +99,7 @@ def stepsize_kind(K: Fraction, p: Fraction, gamma: Fraction) -> str:
     $\gamma+\gamma^2\frac{1-p}pK^2=1$.
 
     Raises:
-        ValueError: if the stepsize is valid, but neither.
+        ValueError: if the stepsize is valid, but has no name.
 
     >>> stepsize_kind(Fraction(3, 2), Fraction(1, 5), Fraction(1, 4))
     'theorem'
@@ -114,13 +114,13 @@ def stepsize_kind(K: Fraction, p: Fraction, gamma: Fraction) -> str:
 
 
 def branches_agree(K: Fraction, p: Fraction, gamma: Fraction, shares: Sequence[Any]) -> bool:
-    """Return whether branches of PermK with curvatures 1 + K and 1 - K have these shares.
+    """Return True if PermK with curvatures 1 + K and 1 - K has these shares, over all branches.
 
     Args:
-        K: half the difference of the two clients' curvatures, which is L_pm.
+        K: half the difference of the two clients' curvatures; this is L_pm.
         p: probability of a round of whole gradients.
         gamma: stepsize.
-        shares: after 1 to T rounds, in fractions.
+        shares: the shares after 1 to T rounds, in fractions.
 
     >>> K, p, gamma = Fraction(1), Fraction(1, 2), Fraction(1, 4)
     >>> shares, _ = recursion(gamma, p, K**2 * gamma**2, 3)
@@ -134,7 +134,7 @@ def branches_agree(K: Fraction, p: Fraction, gamma: Fraction, shares: Sequence[A
 
 
 def limit_curve(multiples: NDArray[np.float64], p: float) -> NDArray[np.float64]:
-    r"""Return limits of the share with L = K = 1 and an attained AB-inequality, by stepsize.
+    r"""Return limits of the share by stepsize, for L = K = 1 and an attained AB-inequality.
 
     Args:
         multiples: stepsizes over the largest one, $\gamma_*=\frac2{1+\sqrt{1+4(1-p)/p}}$.
@@ -152,7 +152,7 @@ def limit_curve(multiples: NDArray[np.float64], p: float) -> NDArray[np.float64]
 
 
 def stated_multiple(p: float) -> float:
-    """Return the stated stepsize over the largest one, L = K = 1.
+    """Return the stated stepsize over the largest one, for L = K = 1.
 
     >>> round(stated_multiple(0.5), 4)  # (1 + sqrt 5)/4
     0.809

@@ -1,7 +1,7 @@
-"""The decisions of the rounding kernels, counted over a regular grid of random words.
+"""Probabilities of the rounding kernels, by counting over a regular grid of random words.
 
-If the words run once through a regular grid, and positions are multiples of a coarser step, the
-number of words that round up is exactly the probability times the number of words.
+If the words form a regular grid, and positions are multiples of a coarser step, the number of words
+that round up is exactly the probability times the number of words.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def grid_words() -> NDArray[np.int64]:
 
 
 def dithering_laws(name: str, s: int) -> list[bool]:
-    """Return, for each position k / 256, whether the kernel of a dithering has the exact law.
+    """Return, for each position k / 256, True if the kernel of a dithering has the exact law.
 
     Args:
         name: "standard_dithering" or "natural_dithering".
@@ -57,15 +57,15 @@ def dithering_laws(name: str, s: int) -> list[bool]:
 
 
 def one_bit_laws(n: int) -> list[bool]:
-    r"""Return, for each position k / 256, whether IQ's and CQ's decisions have their laws.
+    r"""Return, for each position k / 256, True if IQ and CQ round up with the right probability.
 
-    IQ: probability y. CQ, for each rank r: $\mathrm{clip}(ny-r,0,1)$.
+    The probability is y for IQ, and $\mathrm{clip}(ny-r,0,1)$ for CQ with rank r.
 
     Args:
         n: number of clients, a power of two.
 
     Returns:
-        Of length 257 (n + 1).
+        A list of length 257 (n + 1).
 
     Source: Definition 5 and Algorithm 2.
 
@@ -87,14 +87,14 @@ def one_bit_laws(n: int) -> list[bool]:
 def sends_neighbouring_levels(
     name: str, x: NDArray[np.float64], q: float, s: int, *, seed: int, clients: int = 64
 ) -> bool:
-    """Return whether a dithering sends sign times norm times a neighbouring level, and 0 for 0.
+    """Return True if a dithering sends sign times norm times a neighbouring level, and 0 for 0.
 
     Args:
         name: "standard_dithering" or "natural_dithering".
         x: vector, the same for all clients.
         q: index of the norm.
         s: number of levels.
-        seed: of the key.
+        seed: seed of the key.
         clients: number of clients, each with its own randomness.
 
     >>> sends_neighbouring_levels("natural_dithering", np.array([0.5, -1.0, 0.0]), 2, 3, seed=0)

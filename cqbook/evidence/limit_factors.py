@@ -1,4 +1,4 @@
-"""The improvement factor for n = d to infinity, enclosed in fractions: Appendix B.2."""
+"""The improvement factor for n = d to infinity, enclosed between fractions: Appendix B.2."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def polynomial(coefficients: Sequence[int], x: Fraction) -> Fraction:
 
 
 def enclose_root(coefficients: Sequence[int], low: int, high: int, *, steps: int = 60) -> Enclosure:
-    """Enclose a root of a polynomial that rises there, by bisection.
+    """Enclose a root of a polynomial by bisection.
 
     Args:
         coefficients: highest power first.
-        low: where the polynomial is negative.
-        high: where it is positive.
-        steps: halvings of the interval.
+        low: a point where the polynomial is negative.
+        high: a point where it is positive.
+        steps: number of halvings of the interval.
 
     Raises:
-        ValueError: if the signs at the ends are others.
+        ValueError: if the signs at the ends are wrong.
 
     >>> root = enclose_root((1, 0, -2), 1, 2)
     >>> root.low**2 < 2 < root.high**2, float(root.high - root.low) < 1e-17
@@ -70,7 +70,7 @@ class LimitFactor(NamedTuple):
 
     Args:
         factor: bits over those of gradient descent.
-        p: where it is attained.
+        p: the minimising p.
         certain: the enclosure of the factor is narrower than 1e-12.
     """
 
@@ -90,7 +90,7 @@ def limit_factor(root_A: Fraction) -> LimitFactor:
     $u^4-29u^2-\frac{62}{\sqrt A}u+32$, with $c=\frac1{32}$.
 
     Args:
-        root_A: root of A; 1/2 as read, 1 with the valid constant.
+        root_A: square root of A; 1/2 as read, 1 with the valid constant.
 
     Raises:
         ValueError: unless 62 / root_A is an integer and the largest root is between 5 and 9.

@@ -31,18 +31,18 @@ def _problem(rows: Any, reg: float) -> Logistic:
 
 
 def squares_are_no_bound(direction: NDArray[np.float64], eps: float = 0.1) -> Sides:
-    """Return L_+^2 from the H_i, a larger quotient far out, and the bound of the proposition.
+    """Return L_+^2 from the H_i, a larger difference quotient, and the bound of the proposition.
 
-    Two clients with two samples each in three dimensions, without a regulariser: at a point far
-    out along the third axis one sample has no curvature left, and the quotient along ``direction``
-    exceeds the value from the Hessians at zero.
+    Two clients have two samples each in three dimensions, and no regulariser. At a point far out
+    along the third axis the curvature of one sample vanishes; the quotient along ``direction``
+    then exceeds the value from the Hessians at zero.
 
     Args:
-        direction: of the step, in the first two coordinates.
-        eps: third coordinate of that sample.
+        direction: direction of the step, in the first two coordinates.
+        eps: third coordinate of this sample.
 
-    Source: the proposition on logistic regression, ours; monotone matrices have no monotone
-    squares.
+    Source: the proposition on logistic regression, ours; A <= B does not imply A^2 <= B^2 for
+        matrices.
 
     >>> low, found, high = squares_are_no_bound(np.array([1.0, -1.0]) / 2**0.5)
     >>> low < found < high
@@ -57,10 +57,10 @@ def squares_are_no_bound(direction: NDArray[np.float64], eps: float = 0.1) -> Si
 
 
 def sharp_variance(reg: float) -> Sides:
-    """Return L_pm of two clients whose samples are turned by 45 degrees: its upper bound is sharp.
+    """Return L_pm and its bounds for two clients with a sharp upper bound.
 
-    The Hessians at zero are equal, so that the lower bound is 0, and far out along an axis the
-    root of the quotient is the upper bound 1/16.
+    Their samples differ by a turn of 45 degrees. The Hessians at zero are equal, so that the lower
+    bound is 0. Far out along an axis the root of the difference quotient is the upper bound 1/16.
 
     >>> [round(16 * side, 4) for side in sharp_variance(0.1)]
     [0.0, 1.0, 1.0]
@@ -73,7 +73,7 @@ def sharp_variance(reg: float) -> Sides:
 
 
 def resolved(low: Smoothness) -> float:
-    """Return the lower bound of L_pm, or 0 if it is no more than rounding, as with one client.
+    """Return the lower bound of L_pm, or 0 if it is only a rounding error, as for one client.
 
     >>> resolved(Smoothness(1.0, 1.0, 1e-9)), resolved(Smoothness(1.0, 1.0, 0.5))
     (0.0, 0.5)
@@ -82,7 +82,7 @@ def resolved(low: Smoothness) -> float:
 
 
 def bounds_in_order(low: Smoothness, high: Smoothness) -> bool:
-    r"""Return whether $L_-$ and $L_i$ are exact and all bounds are in their order.
+    r"""Return True if $L_-$ and $L_i$ are exact and the bounds are in order.
 
     $L_-\le L_+^{low}\le L_+^{high}$ and $L_\pm^{low}\le L_\pm^{high}\le L_+^{high}$.
 
@@ -103,7 +103,7 @@ def bounds_in_order(low: Smoothness, high: Smoothness) -> bool:
 
 
 def bounds_row(samples: data.Dataset, n: int, reg: float) -> dict[str, Any]:
-    """Return a table row on a data set dealt to n clients, with both bounds as the last items."""
+    """Return a table row for a data set divided among n clients; its last items are the bounds."""
     problem = problems.logistic(samples, n, reg)
     low, high = problem.smoothness_at_zero(), problem.smoothness()
     least = resolved(low)
@@ -133,7 +133,7 @@ def by_order(
 
     Args:
         samples: the data set.
-        orders: permutations of the samples by name; clients take them one after the other.
+        orders: permutations of the samples, by name; clients take consecutive samples.
         counts: numbers of clients.
         reg: weight of the regulariser.
 

@@ -1,4 +1,4 @@
-"""MARINA written out step by step, to compare the library's runs with: Algorithms 1 and 4."""
+"""Algorithms 1 and 4, written out step by step, to compare with the library's runs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cqlib.problems.quadratic import Quadratic
 
 
 class Watched:
-    """A problem that remembers where it was evaluated.
+    """A problem that records the points of its evaluations.
 
     Args:
-        problem: what is passed on to.
+        problem: the problem that is evaluated.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -26,7 +26,7 @@ class Watched:
         self.seen: list[Tensor] = []
 
     def value_and_gradients(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Pass on, and remember the first point of the batch."""
+        """Evaluate the problem, and record the first point of the batch."""
         self.seen.append(x[0].clone())
         return self.problem.value_and_gradients(x)
 
@@ -34,19 +34,18 @@ class Watched:
 def algorithm_1(
     problem: Problem, compressor: Compressor, *, p: float, stepsize: float, rounds: int, seed: int
 ) -> tuple[Tensor, list[float]]:
-    """Run MARINA client by client; every compressed message crosses a wire of bytes.
+    """Run MARINA client by client; every compressed message is converted to bytes and back.
 
     Args:
-        problem: what to minimise.
-        compressor: of the gradient differences.
+        problem: the problem to minimise.
+        compressor: compressor of the gradient differences.
         p: probability of a round of whole gradients.
-        stepsize: gamma.
+        stepsize: the stepsize gamma.
         rounds: number of rounds.
-        seed: of coins and compressor.
+        seed: seed of the coins and the compressor.
 
     Returns:
-        The iterates, shape (rounds + 1, d), and the bits that each client had sent on average when
-        each was reached.
+        The iterates, shape (rounds + 1, d), and the bits per client before each, on average.
 
     Source: Algorithm 1.
 
@@ -88,7 +87,7 @@ def _average(vectors: list[Tensor]) -> Tensor:
 def _sent_as_bytes(
     compressor: Compressor, vectors: list[Tensor], key: Key
 ) -> dict[int, Payload | None]:
-    """Messages of all clients after a way through bytes; None for a client that is silent."""
+    """Return the messages of all clients, read back from bytes; None for a silent client."""
     found: dict[int, Payload | None] = {}
     for i, vector in enumerate(vectors):
         sent = compressor.encode(vector, client=i, n_clients=len(vectors), key=key)
@@ -103,15 +102,15 @@ def algorithm_4(
 
     Args:
         problem: of Algorithm 5 or 6.
-        compressor: S, by its ``mean``.
+        compressor: the compressor S; only its ``mean`` is used.
         p: probability of a round of whole gradients.
-        stepsize: gamma.
+        stepsize: the stepsize gamma.
         rounds: number of rounds.
-        seed: of coins and S.
+        seed: seed of the coins and of S.
 
     Returns:
-        Squared norms of the gradient of f along the way, and bits sent per client when each point
-        was reached; shape (rounds + 1,) each.
+        Squared gradient norms of f at the iterates, and bits per client before each; shape
+        (rounds + 1,) each.
 
     Source: Algorithm 4.
 

@@ -1,7 +1,7 @@
-r"""Second moments of MARINA on quadratics, exactly: no sampling, any number of rounds.
+r"""Exact second moments of MARINA on quadratics, for any number of rounds.
 
-Where the covariance of the compressor's error is a quadratic form of the inputs, the second moments
-of $(x^t-x^*,g^t)$ follow a linear recursion.
+If the covariance of the compressor's error is linear in the second moments of the inputs, the
+second moments of $(x^t-x^*,g^t)$ follow a linear recursion.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Array = NDArray[np.float64]
 
 
 class _Inputs(NamedTuple):
-    """Sums over clients of the second moments of what they compress."""
+    """Sums over clients of the second moments of their inputs."""
 
     n: int
     d: int
     V: Array  # sum of a_i a_i^T
-    W: Array  # outer square of the mean
+    W: Array  # second moment of the mean
 
     @property
     def diagonal(self) -> Array:
@@ -111,14 +111,14 @@ def shares(A: Array, z: Array, c: Compressor, p: float, gamma: float, T: int) ->
 
     Args:
         A: Hessians, shape (n, d, d), whose mean is positive definite.
-        z: $x^0-x^*$, shape (d,).
+        z: the start, $x^0-x^*$, shape (d,).
         c: a compressor of :func:`covariance`.
         p: probability of a round of whole gradients.
         gamma: stepsize.
         T: number of rounds.
 
     Returns:
-        Shape (T,); the guarantee says that none is above 1.
+        Shape (T,); by the guarantee all entries are at most 1.
 
     >>> from cqlib.compressors import make
     >>> shares(np.ones((1, 1, 1)), np.ones(1), make("identity"), 0.5, 0.25, 2).tolist()

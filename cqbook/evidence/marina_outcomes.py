@@ -1,4 +1,4 @@
-"""Expectations of MARINA over every coin and every outcome of the compressor."""
+"""Expectations of MARINA over all coins and all outcomes of the compressor."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Fractions = NDArray[Any]  # of fractions
 def perm_k(
     A: Sequence[Fractions], x0: Fractions, p: Fraction, gamma: Fraction, T: int
 ) -> list[Fraction]:
-    r"""Return $\mathbb E\|\nabla f(x^t)\|^2$, t < T, of MARINA with PermK, n = d = 2, exactly.
+    r"""Return the exact $\mathbb E\|\nabla f(x^t)\|^2$, t < T, of MARINA with PermK, n = d = 2.
 
-    A compressed round has two outcomes: either client sends the first coordinate, doubled, and the
-    other client the second. So T rounds have $3^{T-1}$ branches.
+    A compressed round has two outcomes: one client sends the first coordinate, doubled, the other
+    client the second. So T rounds have $3^{T-1}$ branches.
 
     Args:
         A: Hessians of the two clients, whose mean has its minimum 0 at the origin, in fractions.
@@ -45,7 +45,7 @@ def perm_k(
             y = x - gamma * g
             a = [each @ (y - x) for each in A]
             after.append((c * p, y, H @ y))
-            for i in (0, 1):  # each client doubles what it sends, the mean halves it
+            for i in (0, 1):  # factor 2 of the client and 1/2 of the mean cancel
                 sent = np.array([a[i][0], a[1 - i][1]])
                 after.append((c * (1 - p) / 2, y, g + sent))
         branches = after
@@ -56,7 +56,7 @@ def cq_equal_clients(x0: Array, n: int, p: float, gamma: float, T: int) -> Array
     r"""Return shares of the guarantee after 1 to T rounds of MARINA with CQ and equal clients.
 
     $f_i(x)=\frac12\|x\|^2$. For equal inputs the number of clients that round a coordinate up is
-    one of two neighbours of $ny$, so that a compressed round has $2^d$ outcomes; float64.
+    one of two neighbours of $ny$, so that a compressed round has $2^d$ outcomes.
 
     Args:
         x0: start, shape (d,), not 0.
@@ -83,7 +83,7 @@ def cq_equal_clients(x0: Array, n: int, p: float, gamma: float, T: int) -> Array
 def _next(
     w: Array, x: Array, g: Array, n: int, p: float, gamma: float
 ) -> tuple[Array, Array, Array]:
-    """Probabilities, points and directions one round later, those of probability 0 left out."""
+    """Return probabilities, points and directions after a round, without probability 0."""
     a = -gamma * g
     norms = np.linalg.norm(a, axis=1, keepdims=True)
     y = n * (1 + np.divide(a, norms, out=np.zeros_like(a), where=norms > 0)) / 2

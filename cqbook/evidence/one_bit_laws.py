@@ -37,7 +37,7 @@ def equal_positions(y: Fraction, n: int) -> dict[str, bool]:
     r"""Check n clients at one position: means, errors and bounds, for the range [0, 1].
 
     IQ: $\frac1ny(1-y)\le\frac1{4n}$. CQ: $\frac1{n^2}\varphi(1-\varphi)\le\frac1{4n^2}$ with the
-    fractional part $\varphi$ of ny; "attained" says whether this is an equality.
+    fractional part $\varphi$ of ny; "attained" is True if this is an equality.
 
     Args:
         y: position, in [0, 1].

@@ -17,16 +17,16 @@ Array = NDArray[np.float64]
 
 
 def order_scores(kind: str, n: int, *, draws: int, seed: int) -> Array:
-    r"""Return how far the counts of all n! orders of ranks are from equal, in standard errors.
+    r"""Return the deviations of the counts of all n! orders of ranks, in standard errors.
 
     Args:
         kind: "shift" or "permutation".
         n: number of clients, small.
-        draws: number of rounds; ranks of one coordinate are drawn in each.
-        seed: of the keys.
+        draws: number of rounds, each with the ranks of one coordinate.
+        seed: seed of the keys.
 
     Returns:
-        Shape (n!,); exactly binomial standard errors.
+        Shape (n!,); the standard errors are those of the binomial law.
     """
     seen = [tuple(ranks_of(kind, Key(seed, t), 1, np.arange(n), n)[:, 0]) for t in range(draws)]
     orders = list(permutations(range(n)))
@@ -36,7 +36,7 @@ def order_scores(kind: str, n: int, *, draws: int, seed: int) -> Array:
 
 
 def every_rank_once(kind: str, n: int, d: int, *, seed: int) -> bool:
-    """Return whether n clients have n different ranks at each of d coordinates.
+    """Return True if n clients have n different ranks at each of d coordinates.
 
     >>> every_rank_once("shift", 3, 100, seed=0)
     True
@@ -48,7 +48,7 @@ def every_rank_once(kind: str, n: int, d: int, *, seed: int) -> bool:
 class Decoded(NamedTuple):
     """Decoded vectors of a one-bit quantizer in a number of rounds."""
 
-    two_values: bool  # plus and minus the client's norm, and nothing else
+    two_values: bool  # all values are plus or minus the client's norm
     errors: Array  # squared error of the clients' mean in each round
 
 
@@ -59,7 +59,7 @@ def decode(quantizer: Compressor, X: Array, *, rounds: int, seed: int) -> Decode
         quantizer: IQ or CQ of one bit.
         X: the clients' vectors, shape (n, d).
         rounds: number of rounds.
-        seed: of the keys.
+        seed: seed of the keys.
 
     Source: Definitions 6 and 7.
     """
@@ -74,8 +74,8 @@ def decode(quantizer: Compressor, X: Array, *, rounds: int, seed: int) -> Decode
 def outliers(n: int) -> tuple[int, float, Array]:
     r"""Return the number of outliers, their distance, and the positions of a family of inputs.
 
-    Of n clients at $\frac12$, about $n^{3/4}$ are moved by $\frac14n^{-1/5}$, half of them either
-    way: for large n the error of CQ comes close to $\frac{\sigma_{md}}n$.
+    Of n clients at $\frac12$, about $n^{3/4}$ are moved by $\frac14n^{-1/5}$, half of them up and
+    half of them down. For large n the error of CQ is then close to $\frac{\sigma_{md}}n$.
 
     >>> outliers(16)[0], float(outliers(16)[2].mean())
     (8, 0.5)

@@ -1,6 +1,6 @@
-"""Sums that overflow their integers: the choices in Global-QSGD's public code.
+"""Sums that overflow their integer type, with the choices of Global-QSGD's public code.
 
-All clients have the largest value M at a coordinate, where the sum is the largest that there is.
+All clients have the largest value M at a coordinate, which gives the largest possible sum.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 
 from cqlib.theory.global_qsgd import Reduction, sum_law
 
-_LARGEST = 127  # of eight bits, and of seven bits of exponent
+_LARGEST = 127  # largest signed integer of 8 bits, and largest exponent of 7 bits
 
 
 class Outcome(NamedTuple):
-    """The decoded sum where the mean is M."""
+    """The law of the decoded sum if the true mean is M."""
 
-    lost: float  # probability that the sum leaves its integers
+    lost: float  # probability of overflow
     mean: float  # expected value, over M
 
 
@@ -30,7 +30,7 @@ def linear_in_eight_bits(n: int, levels: Fraction | None = None) -> Outcome:
 
     Args:
         n: number of clients.
-        levels: the level of M; without it, that of the public code, 127 / n.
+        levels: the level of M; by default 127 / n, as in the public code.
 
     Source: the public code's choice; the probabilities are exact.
 
@@ -53,12 +53,12 @@ def linear_in_eight_bits(n: int, levels: Fraction | None = None) -> Outcome:
 def exponents_in_seven_bits(n: int, reduction: Reduction, headroom: float | None = None) -> Outcome:
     r"""Return the outcome of a rounded sum of powers of two, of which the largest is $2^{-1}$.
 
-    A sum that reaches $2^0$ stands for the number zero.
+    A sum that reaches $2^0$ is decoded to zero.
 
     Args:
         n: number of clients.
         reduction: "tree" or "fold".
-        headroom: divisor of M; without it, as in the public code, 2 n.
+        headroom: divisor of M; by default 2 n, as in the public code.
 
     Source: the public code's choice; the law of the sum is exact.
 
@@ -68,7 +68,7 @@ def exponents_in_seven_bits(n: int, reduction: Reduction, headroom: float | None
     0.0
     """
     room = 2.0 * n if headroom is None else headroom
-    s = floor(np.log2(room)) + 2  # levels that a client can round to
+    s = floor(np.log2(room)) + 2  # number of levels of a client
     values, law = sum_law(np.full((n, 1), 1 / room), s, reduction)
     lost = float(law[0][values >= 1].sum())
     return Outcome(lost, float(law[0] @ np.where(values < 1, values, 0.0)) * room / n)

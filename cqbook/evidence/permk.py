@@ -30,7 +30,7 @@ def factor_moments(law: Law, n: int, d: int, power: int) -> list[Fraction]:
     """Return the means of a power of the factors, for every client and coordinate.
 
     Args:
-        law: outcomes are n x d matrices of factors, as :func:`exact.perm_k` gives it.
+        law: outcomes are n x d matrices of factors, such as :func:`exact.perm_k`.
         n: number of clients.
         d: number of coordinates.
         power: 1 for means, 2 for mean squares.
@@ -45,7 +45,7 @@ def factor_moments(law: Law, n: int, d: int, power: int) -> list[Fraction]:
 
 
 def block_numbers(size: int, b: int) -> list[int]:
-    """Return a block number for each of some things; sizes of blocks differ by at most one.
+    """Return a block number for each of ``size`` items; sizes of blocks differ by at most one.
 
     >>> block_numbers(5, 2)
     [0, 0, 0, 1, 1]
@@ -55,19 +55,19 @@ def block_numbers(size: int, b: int) -> list[int]:
 
 
 class Blocks(NamedTuple):
-    """Effect of b blocks of any sizes on a coordinate of a client, and on equal inputs."""
+    """The effect of b blocks of any sizes on a coordinate of a client, and on equal inputs."""
 
-    kept: int  # permutations of clients and coordinates that put both into blocks of one number
-    permutations: int  # of clients, times those of coordinates
+    kept: int  # pairs of permutations that put client and coordinate into blocks of the same number
+    permutations: int  # number of pairs of permutations of clients and coordinates
     mean_factor: Fraction  # b times the probability of being kept; 1 if unbiased
-    spread: Fraction  # squared error of equal inputs over |a|^2, without any rounding
+    spread: Fraction  # squared error of equal inputs over |a|^2, without rounding
 
 
 def blocks(n: int, d: int, b: int) -> Blocks:
-    r"""Return the effect of b blocks of any sizes, by all permutations of clients and coordinates.
+    r"""Return the effect of b blocks of any sizes, over all permutations of both.
 
-    Equal inputs come out as $\frac{bn_k}n$ times their value where the coordinate's block has
-    $n_k$ clients.
+    The mean of equal inputs is $\frac{bn_k}n$ times their value if the coordinate's block has $n_k$
+    clients.
 
     Args:
         n: number of clients.
@@ -91,7 +91,7 @@ def permk_cq_error(X: Rows, b: int, bits: BitLaw = exact.cq_bits) -> Fraction:
     Args:
         X: rows $a_i$, shape (n, d); the norms over d / b coordinates must be rational.
         b: number of blocks, a divisor of n and d.
-        bits: :func:`exact.iq_bits` gives PermK+IQ.
+        bits: :func:`exact.cq_bits`, or :func:`exact.iq_bits` for PermK+IQ.
 
     Raises:
         ValueError: if b does not divide n and d, or a norm is irrational.
@@ -117,7 +117,7 @@ def permk_cq_error(X: Rows, b: int, bits: BitLaw = exact.cq_bits) -> Fraction:
 
 
 def _blocks(things: tuple[int, ...], b: int) -> list[list[tuple[int, ...]]]:
-    """All ways to deal things into b blocks of equal size, in order."""
+    """Return all partitions of items into b ordered blocks of equal size."""
     if b == 1:
         return [[things]]
     found = []
@@ -128,9 +128,9 @@ def _blocks(things: tuple[int, ...], b: int) -> list[list[tuple[int, ...]]]:
 
 
 def subset_formula(a: Sequence[Fraction], n: int, b: int) -> Fraction:
-    r"""Return the error of Algorithm 3 for equal inputs by the corollary: CQ's, over all subsets.
+    r"""Return the error of Algorithm 3 for equal inputs, from CQ's error over all subsets.
 
-    $b\,\mathbb E_S\,\mathrm{MSE}_{n/b}(a_S)$, S being a random subset of $\frac db$ coordinates.
+    $b\,\mathbb E_S\,\mathrm{MSE}_{n/b}(a_S)$, where S is a random subset of $\frac db$ coordinates.
 
     Args:
         a: the vector of all clients; parts of d / b coordinates have rational norms.
@@ -172,7 +172,7 @@ def error_with_iq(X: Rows, b: int) -> Fraction:
     """Return the error of Algorithm 3 with IQ in place of CQ, over all placements.
 
     Args:
-        X: rows, shape (n, d), few enough to run through all permutations of both.
+        X: rows, shape (n, d); n and d are small, since all permutations of both are enumerated.
         b: number of blocks, a divisor of n; column blocks may have different sizes.
 
     >>> error_with_iq([[Fraction(3), Fraction(4)]] * 2, 2), error_with_iq([[Fraction(3)] * 2], 1)

@@ -1,4 +1,4 @@
-"""Algorithm 3 as the library runs it: the shape of its messages, bias, and error."""
+"""Algorithm 3 as the library runs it: form of its messages, bias, and error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sample(X: Array, b: int, *, rounds: int, seed: int) -> Array:
         X: the clients' vectors, shape (n, d).
         b: number of blocks.
         rounds: number of rounds.
-        seed: of the keys.
+        seed: seed of the keys.
 
     Returns:
         Shape (rounds, n, d).
@@ -33,14 +33,14 @@ def sample(X: Array, b: int, *, rounds: int, seed: int) -> Array:
 
 
 def has_blocks(decoded: Array, X: Array, b: int) -> bool:
-    r"""Return whether messages have the shape of Algorithm 3.
+    r"""Return True if messages have the form of Algorithm 3.
 
-    Each client keeps $\frac db$ coordinates, each coordinate is kept by $\frac nb$ clients, there
-    are b different sets of coordinates, and kept ones are $\pm b$ times the norm of the kept part.
+    Each client keeps $\frac db$ coordinates, $\frac nb$ clients keep each coordinate, there are b
+    different sets of coordinates, and kept ones are $\pm b$ times the norm of the kept part.
 
     Args:
-        decoded: as :func:`sample` returns it, shape (rounds, n, d); no entry of X is zero.
-        X: the clients' vectors, shape (n, d).
+        decoded: result of :func:`sample`, shape (rounds, n, d).
+        X: the clients' vectors, shape (n, d), with nonzero entries.
         b: number of blocks, a divisor of n and d.
     """
     _, n, d = decoded.shape
@@ -54,8 +54,8 @@ def has_blocks(decoded: Array, X: Array, b: int) -> bool:
 class Scores(NamedTuple):
     """Deviations of sampled means, in standard errors."""
 
-    error: float  # of the squared error of the clients' mean from its expectation, signed
-    bias: float  # largest of a coordinate of a client from its input
+    error: float  # signed deviation of the squared error of the clients' mean
+    bias: float  # largest deviation of a coordinate of a client from its input
 
 
 def compare(decoded: Array, X: Array, expected: float) -> Scores:
@@ -72,7 +72,7 @@ def compare(decoded: Array, X: Array, expected: float) -> Scores:
 
 
 def one_block_is_cq(X: Array, *, seed: int, rounds: int = 1, ranks: str = "shift") -> bool:
-    """Return whether PermK+CQ with b = 1 decodes to the same numbers as CQ, bit for bit.
+    """Return True if PermK+CQ with b = 1 decodes to the same numbers as CQ, bit for bit.
 
     Args:
         X: the clients' vectors, shape (n, d).
@@ -93,7 +93,7 @@ def one_block_is_cq(X: Array, *, seed: int, rounds: int = 1, ranks: str = "shift
 def bias_scores(decoded: Array, X: Array) -> Array:
     """Return the deviations of all sampled means from the inputs, as normal scores.
 
-    Of each coordinate of each client, then of each client's inner product with its input.
+    First come all coordinates of all clients, then each client's inner product with its input.
 
     Args:
         decoded: shape (rounds, n, d).
@@ -113,7 +113,7 @@ def bias_scores(decoded: Array, X: Array) -> Array:
 
 
 def refuses(n: int, b: int) -> bool:
-    """Return whether n clients with b blocks are refused.
+    """Return True if n clients with b blocks raise ValueError.
 
     >>> refuses(3, 2), refuses(4, 2)
     (True, False)
@@ -134,7 +134,7 @@ def error_of_partition(a: Array, n: int, b: int, order: NDArray[np.int64]) -> fl
         a: the vector of all clients, shape (d,).
         n: number of clients, a multiple of b.
         b: number of blocks, a divisor of d.
-        order: of the coordinates, cut into b blocks.
+        order: permutation of the coordinates, which is cut into b blocks.
 
     Source: Corollary 3, with CQ's exact error.
 
@@ -154,9 +154,9 @@ def corollary_3(
         n: number of clients, a multiple of b.
         d: number of coordinates, a multiple of b.
         b: number of blocks.
-        rounds: number of rounds that are sampled.
+        rounds: number of sampled rounds.
         seed: of the keys.
-        rng: of the signs, and of 200 vectors and partitions for the worst one.
+        rng: generator of the signs, and of 200 vectors with partitions, for the worst case.
 
     Source: Corollary 3.
     """

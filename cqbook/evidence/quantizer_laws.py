@@ -1,6 +1,6 @@
-r"""Laws of compressors of one vector in fractions: dithering, sparsification, one-bit rounding.
+r"""Laws of compressors of a single vector, in fractions: dithering, RandK, one-bit rounding.
 
-Each coordinate is rounded without bias to one of its two neighbouring levels, times a range R.
+The quantizers round |x_j| / R without bias to one of its two neighbouring levels, times a range R.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cqbook.evidence.exact import Law
 from cqbook.evidence.laws import independent
 from cqbook.evidence.vectors import Vector, squared_norm
 
-# Levels of natural compression, for sizes from 2^-12 to 2^11.
+# Levels of natural compression, for absolute values from 2^-12 to 2^11.
 POWERS = [Fraction(0)] + [Fraction(2) ** e for e in range(-12, 12)]
 
 
@@ -39,7 +39,7 @@ def dithering_levels(name: str, s: int) -> Vector:
 
 
 def neighbours(y: Fraction, levels: Sequence[Fraction]) -> tuple[Fraction, Fraction]:
-    """Return the two levels next to y; the same one twice if y is a level.
+    """Return the two levels next to y; twice the same if y is a level.
 
     >>> neighbours(Fraction(1, 3), dithering_levels("natural_dithering", 2))
     (Fraction(0, 1), Fraction(1, 2))
@@ -50,7 +50,7 @@ def neighbours(y: Fraction, levels: Sequence[Fraction]) -> tuple[Fraction, Fract
 def rounding(y: Fraction, levels: Sequence[Fraction]) -> Law:
     r"""Return the law of the unbiased rounding of y to its neighbouring levels.
 
-    The upper one u has the probability $\frac{y-\ell}{u-\ell}$.
+    The upper level u has the probability $\frac{y-\ell}{u-\ell}$.
 
     >>> rounding(Fraction(1, 8), dithering_levels("standard_dithering", 2))
     [(Fraction(3, 4), Fraction(0, 1)), (Fraction(1, 4), Fraction(1, 2))]
@@ -66,7 +66,7 @@ def q_norm(x: Sequence[Fraction], q: float) -> Fraction:
     r"""Return $\|x\|_q$ for q = 1, 2 or infinity.
 
     Raises:
-        ValueError: for another q, or if the 2-norm is irrational.
+        ValueError: if q is not one of these, or the 2-norm is irrational.
 
     >>> q_norm([Fraction(3), Fraction(-4)], 2), q_norm([Fraction(3), Fraction(-4)], math.inf)
     (Fraction(5, 1), Fraction(4, 1))
@@ -82,10 +82,10 @@ def q_norm(x: Sequence[Fraction], q: float) -> Fraction:
 
 
 def quantized(x: Sequence[Fraction], R: Fraction | int, levels: Sequence[Fraction]) -> Law:
-    r"""Return the law of $R\,\mathrm{sign}(x_j)\xi_j$, $\xi_j$ being $|x_j|/R$ rounded.
+    r"""Return the law of $R\,\mathrm{sign}(x_j)\xi_j$, where $\xi_j$ is the rounded $|x_j|/R$.
 
     Args:
-        x: vector, no entry larger than R times the largest level.
+        x: vector with entries up to R times the largest level.
         R: range, such as a norm.
         levels: ascending, from 0.
 

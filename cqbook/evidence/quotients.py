@@ -27,18 +27,18 @@ class Quotients(NamedTuple):
 def quotients(
     problem: Problem, x: Array, v: Array, weights: Sequence[float] | None = None
 ) -> Quotients:
-    r"""Return how much the clients' gradients change between x and x + v.
+    r"""Return three measures of the change of the clients' gradients between x and x + v.
 
-    With $\delta_i=\nabla f_i(x+v)-\nabla f_i(x)$: $\|\bar\delta\|^2$,
+    Let $\delta_i=\nabla f_i(x+v)-\nabla f_i(x)$. The measures are $\|\bar\delta\|^2$,
     $\frac1n\sum_i\frac1{nw_i}\|\delta_i\|^2$ and
     $\frac1n\sum_i\frac1{nw_i}\|\delta_i\|^2-\|\bar\delta\|^2$, each over $\|v\|^2$. The last one
     is summed as a variance, so that no difference of squares loses digits.
 
     Args:
-        problem: the f_i.
+        problem: the functions f_i.
         x: points, shape (d,) or (b, d).
         v: steps of the same shape.
-        weights: $w_i$ of sum 1, shape (n,); without, all are 1/n.
+        weights: $w_i$ of sum 1, shape (n,); 1/n by default.
 
     Source: Assumptions 2, 3, 7, 8, Definition 4.
 
@@ -59,9 +59,10 @@ def quotients(
 
 
 def steepest(hessians: Array, weights: Sequence[float] | None = None) -> Array:
-    r"""Return the steps along which quadratics attain $L_-$, $L_+$ and $L_\pm$.
+    r"""Return the directions along which quadratics attain $L_-$, $L_+$ and $L_\pm$.
 
-    Top eigenvectors of $\bar A^2$, $\frac1n\sum_i\frac1{nw_i}A_i^2$, and their difference.
+    They are top eigenvectors of $\bar A^2$, of $\frac1n\sum_i\frac1{nw_i}A_i^2$, and of the
+    difference of these matrices.
 
     Args:
         hessians: $A_i$, shape (n, d, d).
@@ -83,7 +84,7 @@ def steepest(hessians: Array, weights: Sequence[float] | None = None) -> Array:
 
 
 def shares(found: Quotients, constants: Smoothness) -> Quotients:
-    """Return quotients over the squares of their constants; above 1 means exceeded.
+    """Return quotients over the squares of their constants; above 1 a constant is exceeded.
 
     >>> one = np.array(1.0)
     >>> [float(v) for v in shares(Quotients(one, one, one), Smoothness(1.0, 2.0, 0.5))]
@@ -99,7 +100,7 @@ def shares(found: Quotients, constants: Smoothness) -> Quotients:
 def scattered_pairs(rng: np.random.Generator, d: int, count: int) -> Iterator[tuple[Array, Array]]:
     """Yield points x and steps v at several distances from the origin and from each other.
 
-    Normal vectors times powers of ten, the exponents uniform in [-2, 1] and [-3, 1].
+    They are normal vectors times powers of ten, with exponents uniform in [-2, 1] and [-3, 1].
 
     >>> [x.shape for x, _ in scattered_pairs(np.random.default_rng(0), 3, 2)]
     [(3,), (3,)]
@@ -110,7 +111,7 @@ def scattered_pairs(rng: np.random.Generator, d: int, count: int) -> Iterator[tu
 
 
 def gradient_error(problem: Problem, x: Array) -> float:
-    """Return how far the mean gradient is from automatic differentiation of f, relatively.
+    """Return the relative difference of the mean gradient from automatic differentiation of f.
 
     >>> from cqlib import problems
     >>> task = problems.quadratic_smoothness(n=4, d=3, noise=0.0, reg=0.0, seed=0)

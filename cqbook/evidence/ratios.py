@@ -1,4 +1,4 @@
-"""Common to all ratios: when two sides can be compared, and the map from the cube to sizes."""
+"""The common part of all ratios: comparison of two sides, and maps from the cube to inputs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-SMALLEST = 1e-5  # smaller right sides are ignored: their ratio would be one of rounding errors
+SMALLEST = 1e-5  # smaller right sides are ignored, since rounding errors would decide the ratio
 
 
 def over(left: Array, right: Array) -> Array:
-    """Return the ratio of two sides; 0 where the right one is too small to compare."""
+    """Return the ratio of two sides; 0 where the right side is too small."""
     return np.divide(left, right, out=np.zeros_like(left), where=right > SMALLEST)
 
 
 def squares(z: Array) -> Array:
-    """Squared length of each vector."""
+    """Return the squared norm of each vector."""
     return np.asarray(np.sum(z**2, axis=-1))
 
 

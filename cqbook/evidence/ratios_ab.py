@@ -1,6 +1,7 @@
-"""Ratios of errors to their bounds: of single compressors, and of averages of clients.
+"""Ratios of errors to their bounds: of single compressors, and of means over clients.
 
-Each maps points of the cube $[-1,1]^{size}$, shape (k, size), to left side over right side, (k,).
+Each function maps points of the cube $[-1,1]^{size}$, shape (k, size), to left side over right
+side, shape (k,).
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ from cqlib.compressors import Compressor, make
 
 
 def standard_dithering(z: Array, p: float, s: int) -> Array:
-    """Standard dithering against its omega."""
+    """Return the error of standard dithering over its bound omega."""
     omega = theory.standard_dithering_omega(z.shape[1], p, s)
     return over(theory.standard_dithering_variance(z, p, s), omega * squares(z))
 
 
 def natural_dithering(z: Array, s: int) -> Array:
-    """Natural dithering against its omega."""
+    """Return the error of natural dithering over its bound omega."""
     omega = theory.natural_dithering_omega(z.shape[1], 2, s)
     return over(theory.natural_dithering_variance(z, 2, s), omega * squares(z))
 
 
 def natural_compression(z: Array) -> Array:
-    """Natural compression against omega = 1/8."""
+    """Return the error of natural compression over its bound omega = 1/8."""
     return over(theory.natural_compression_variance(z), squares(z) / 8)
 
 
 def drive_hadamard(z: Array) -> Array:
-    """DRIVE's error against the constant that a uniform rotation would give."""
+    """Return the error of DRIVE with Hadamard rotation over the constant of a uniform rotation."""
     _, error = batch_errors.drive_hadamard(z)
     return over(error, (np.pi / 2 - 1) * squares(z))
 
@@ -48,22 +49,22 @@ def drive_hadamard(z: Array) -> Array:
 
 
 def any_dependence(z: Array) -> Array:
-    """Proposition 1, first half: the pair (omega + 1, 1) for any joint law."""
+    """Return the ratio of Proposition 1, first half: constants (omega + 1, 1) for any joint law."""
     left, omega, a = _any_law(z)
-    A, B = np.where(omega < 1e6, omega + 1, 0.0), 1.0  # beyond, means are mostly rounding
+    A, B = np.where(omega < 1e6, omega + 1, 0.0), 1.0  # for larger omega, rounding errors decide
     return over(left, A * (a**2).mean(axis=1) - B * a.mean(axis=1) ** 2)
 
 
 def any_dependence_sharper(z: Array) -> Array:
-    """The sharper pair (omega, 0) for any joint law."""
+    """Return the ratio for the sharper constants (omega, 0), for any joint law."""
     left, omega, a = _any_law(z)
     return over(left, np.where(omega < 1e6, omega, 0.0) * (a**2).mean(axis=1))
 
 
 def _any_law(z: Array) -> tuple[Array, Array, Array]:
-    """Three clients, three equally likely outcomes of any joint law, one coordinate.
+    """Map the cube to joint laws of three clients with three outcomes and one coordinate.
 
-    Returns the error of the average, omega, and the clients' inputs, their means.
+    Return the error of the mean, omega, and the clients' inputs, which are their expectations.
     """
     outcomes = z.reshape(-1, 3, 3)
     a = outcomes.mean(axis=1)
@@ -75,7 +76,7 @@ def _any_law(z: Array) -> tuple[Array, Array, Array]:
 
 
 def covariance(z: Array) -> Array:
-    """Probability that two of n clients both round up, over the product of each one's."""
+    """Return the probability that two of n clients both round up, over the product of both."""
     y = (z[:, :2] + 1) / 2
     n = (2 + np.floor((z[:, 2] + 1) / 2 * 11.999)).astype(int)
     both = [theory.cq_covariance(u, v, m) + u * v for (u, v), m in zip(y, n, strict=True)]
@@ -83,18 +84,18 @@ def covariance(z: Array) -> Array:
 
 
 def never_worse(z: Array, n: int) -> Array:
-    """Error of CQ over that of IQ, n clients."""
+    """Return the error of CQ over that of IQ, for n clients."""
     X = z.reshape(len(z), n, -1)
     return over(batch_errors.cq_mse(X), batch_errors.iq_mse(X))
 
 
 def corollary_2(z: Array, n: int, kappa: float) -> Array:
-    """CQ with n equal clients against kappa d / n^2."""
+    """Return the error of CQ with n equal clients over kappa d / n^2."""
     return over(theory.cq_mse_equal(z, n), kappa * z.shape[1] / n**2 * squares(z))
 
 
 def theorem_1(z: Array) -> Array:
-    """Equal clients at position y, n from 1 to 12: their variance over 1 / (4 n^2)."""
+    """Return the variance of n equal clients over 1 / (4 n^2), n from 1 to 12."""
     y = (z[:, 0] + 1) / 2
     n = 1 + np.floor((z[:, 1] + 1) / 2 * 11.999)
     fraction = n * y % 1.0
@@ -102,7 +103,7 @@ def theorem_1(z: Array) -> Array:
 
 
 def suresh(z: Array, slope: float, floor: float) -> Array:
-    """Error of one coordinate against slope * sigma_md / n + floor / n^2, range of length 1."""
+    """Return the error at a coordinate over slope * sigma_md / n + floor / n^2, range [0, 1]."""
     y = (z + 1) / 2
     n = z.shape[1]
     deviation = np.abs(y - y.mean(axis=1, keepdims=True)).mean(axis=1)
@@ -111,30 +112,30 @@ def suresh(z: Array, slope: float, floor: float) -> Array:
 
 
 def corollary_3(z: Array, n: int, b: int, kappa: float) -> Array:
-    """PermK+CQ with n equal clients against kappa b d / n^2."""
+    """Return the error of PermK+CQ with n equal clients over kappa b d / n^2."""
     bound = kappa * b * z.shape[1] / n**2 * squares(z)
     return over(theory.permk_cq_mse_equal(z, n, b), bound)
 
 
 # --- the constants of the library ----------------------------------------------------------------
 
-Error = Callable[[Array], Array]  # exact error of the average, X of shape (k, n, d) to (k,)
+Error = Callable[[Array], Array]  # exact error of the mean, X of shape (k, n, d) to (k,)
 
 
 @dataclass(frozen=True)
 class Clients:
-    """Some clients of a few coordinates, and constants A, B that are claimed for them.
+    """A compressor, small n and d, and constants A, B that are claimed for them.
 
     Args:
-        label: of the compressor.
-        compressor: whose constants these are.
+        label: label of the compressor.
+        compressor: the compressor.
         n: number of clients.
         d: number of coordinates.
         A: constant of Assumption 5.
         B: constant of Assumption 5.
-        error: exact error of the average, X of shape (k, n, d) to (k,).
-        kind: of constants; all others than "valid constants" are too small.
-        claim: id of the ledger's item.
+        error: exact error of the mean, X of shape (k, n, d) to (k,).
+        kind: kind of constants; all but "valid constants" are too small.
+        claim: id of the item of the ledger.
     """
 
     label: str
@@ -154,11 +155,11 @@ class Clients:
 
     @property
     def valid(self) -> bool:
-        """Whether the constants are claimed to be valid."""
+        """True if the constants are claimed to be valid."""
         return self.kind == "valid constants"
 
     def ratio(self, z: Array) -> Array:
-        """Error over (A - B) times the mean square plus B times the clients' variance."""
+        """Return the error over (A - B) times mean square plus B times the clients' variance."""
         X = z.reshape(-1, self.n, self.d)
         mean_square = squares(X).mean(axis=1)
         variance = squares(X - X.mean(axis=1, keepdims=True)).mean(axis=1)
@@ -167,7 +168,7 @@ class Clients:
 
 @cache
 def clients() -> tuple[Clients, ...]:
-    """Return the compressors whose constants are searched for exceptions, and two controls.
+    """Return the compressors whose constants a search tries to refute, and two controls.
 
     >>> clients()[0].name, clients()[-1].name
     ('valid constants: iq, n = 3, d = 4', 'constant for equal inputs: cq, n = 3, d = 4')
@@ -207,7 +208,7 @@ def clients() -> tuple[Clients, ...]:
 
 
 def _rand_k(n: int, d: int, k: int) -> exact.Law:
-    """Law of the factors of RandK, as ``exact.perm_k`` has it."""
+    """Return the law of the factors of RandK, in the form of ``exact.perm_k``."""
     rows = [
         tuple(Fraction(d, k) if j in kept else Fraction(0) for j in range(d))
         for kept in combinations(range(d), k)
@@ -216,7 +217,7 @@ def _rand_k(n: int, d: int, k: int) -> exact.Law:
 
 
 def _all_outcomes(law: exact.Law) -> Error:
-    """Error of the mean where clients send factors times coordinates."""
+    """Return the error of the mean if clients send factors times coordinates."""
     chances = np.array([float(chance) for chance, _ in law])
     factors = np.array([rows for _, rows in law], dtype=np.float64)
 
@@ -228,13 +229,13 @@ def _all_outcomes(law: exact.Law) -> Error:
 
 
 def _independent(X: Array, c: Compressor) -> Array:
-    """Error of the mean of independent clients, from the variance of each."""
+    """Return the error of the mean of independent clients, from the variance of each."""
     k, n, d = X.shape
     return np.asarray(c.variance(X.reshape(k * n, d)).reshape(k, n).sum(axis=1) / n**2)
 
 
 def _iscc_of_iq(X: Array, q: tuple[float, ...]) -> Array:
-    """One client, drawn with probability q_i, sends one-bit rounding of a_i / (n q_i)."""
+    """Return the error if a client, drawn with probability q_i, sends IQ of a_i / (n q_i)."""
     _, n, d = X.shape
     mean, error = X.mean(axis=1), np.zeros(len(X))
     for i, chance in enumerate(q):
@@ -244,7 +245,8 @@ def _iscc_of_iq(X: Array, q: tuple[float, ...]) -> Array:
 
 
 def _powers(X: Array, kept: Error) -> Array:
-    """PermK, n <= d, then natural compression of the kept values, n times the coordinate."""
+    """Return the error of PermK, n <= d, followed by natural compression of the kept values."""
     k, n, d = X.shape
-    rounding = theory.natural_compression_variance(n * X.reshape(k * n, d)) / n  # kept: 1 in n
+    # 1 / n is the probability of being kept.
+    rounding = theory.natural_compression_variance(n * X.reshape(k * n, d)) / n
     return kept(X) + rounding.reshape(k, n).sum(axis=1) / n**2

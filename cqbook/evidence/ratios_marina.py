@@ -1,6 +1,7 @@
-"""Ratios for MARINA: smoothness, the lemmas of its guarantee, the guarantee, and its cost.
+"""Ratios for MARINA: smoothness, the guarantee and its lemmas, and the cost.
 
-Each maps points of the cube $[-1,1]^{size}$, shape (k, size), to left side over right side, (k,).
+Each function maps points of the cube $[-1,1]^{size}$, shape (k, size), to left side over right
+side, shape (k,).
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ from cqlib.theory.rates import best_factors
 
 
 def _matrices(z: Array, n: int) -> Array:
-    """Symmetric 2 x 2 matrices, shape (k, n, 2, 2)."""
+    """Return symmetric 2 x 2 matrices, shape (k, n, 2, 2)."""
     a, b, c = np.moveaxis(z.reshape(len(z), n, 3), -1, 0)
     return np.stack([np.stack([a, b], -1), np.stack([b, c], -1)], -1)
 
 
 def variance_at_most_mean_square(z: Array) -> Array:
-    """Squares of L_pm over L_+."""
+    """Return L_pm^2 over L_+^2."""
     _, plus, pm = small_cases.squared_constants(_matrices(z, 3))
     return over(pm, plus)
 
 
 def difference_at_most_variance(z: Array) -> Array:
-    """L_+^2 - L_-^2 over L_pm^2."""
+    """Return L_+^2 - L_-^2 over L_pm^2."""
     minus, plus, pm = small_cases.squared_constants(_matrices(z, 3))
     return over(np.maximum(plus - minus, 0.0), pm)
 
 
 def importance_weights(z: Array, variance: bool) -> Array:
-    """L_{+,w} or L_{pm,w} over the mean of the L_i, squared, for the weights of Theorem 3."""
+    """Return the squares of L_{+,w} or L_{pm,w} over the mean of the L_i, weights of Theorem 3."""
     A = _matrices(z, 3)
     L_i = np.abs(np.linalg.eigvalsh(A)).max(axis=-1)
     mean = L_i.mean(axis=1)
@@ -45,7 +46,7 @@ def importance_weights(z: Array, variance: bool) -> Array:
 
 
 def descent(z: Array) -> Array:
-    """Lemma 1 for a function that is no quadratic: sum of h_k log cosh((U x)_k)."""
+    """Return the ratio of Lemma 1 for a function that is not quadratic: a sum of log cosh."""
     angle, h = np.pi * z[:, 0], z[:, 1:3]
     rotation = np.stack([np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle)], -1)
     rotation = rotation.reshape(-1, 2, 2)
@@ -66,20 +67,20 @@ def descent(z: Array) -> Array:
 
 
 def stepsize_lemma(z: Array) -> Array:
-    r"""Lemma 2 at its largest stepsize, $\gamma=1/(\sqrt a+b)$: $a\gamma^2+b\gamma$ over 1."""
+    r"""Return $a\gamma^2+b\gamma$ at the stepsize of Lemma 2, $\gamma=1/(\sqrt a+b)$."""
     a, b = log_uniform(z, 1e-6, 1e6).T
     gamma = 1 / (np.sqrt(a) + b)
     return np.asarray(a * gamma**2 + b * gamma)
 
 
 def largest_stepsize_within_factor_2(z: Array) -> Array:
-    """Lemma 2: no stepsize is more than twice as large, since both terms must be at most 1."""
+    """Return an upper bound of all valid stepsizes over twice that of Lemma 2."""
     a, b = log_uniform(z, 1e-6, 1e6).T
     return np.asarray(np.minimum(1 / np.sqrt(a), 1 / b) * (np.sqrt(a) + b) / 2)
 
 
 def marina_cost(z: Array, lower: bool) -> Array:
-    """Cost of MARINA at its best p against its bounds."""
+    """Return the cost of MARINA at its best p over its upper bound, or the lower bound over it."""
     c, a = log_uniform(z[:, 0], 1e-6, 1.0), log_uniform(z[:, 1], 1e-4, 1e4)
     least = best_factors(a**2, c)  # D = 1, zeta = c
     mixed = 2 * a * np.sqrt(c)
@@ -89,19 +90,19 @@ def marina_cost(z: Array, lower: bool) -> Array:
 
 
 def guarantee(z: Array, kind: str) -> Array:
-    """Theorem 2, four rounds, every outcome followed."""
+    """Return the ratio of Theorem 2 after four rounds, over all outcomes."""
     left, right = small_cases.marina_guarantee(*_task(z), kind)
     return over(left, right)
 
 
 def recursion(z: Array, kind: str) -> Array:
-    """Lemma 3 in the second round, every outcome followed."""
+    """Return the ratio of Lemma 3 in the second round, over all outcomes."""
     left, right = small_cases.marina_error_recursion(*_task(z), kind)
     return over(left, right)
 
 
 def _task(z: Array, most: float = 1.0) -> tuple[Array, Array, Array]:
-    """Two clients in two dimensions: Hessians of a convex mean, the start, p."""
+    """Return tasks of two clients in two dimensions with a convex mean: Hessians, start, p."""
     root = np.zeros((len(z), 2, 2))
     root[:, 0, 0], root[:, 1, 0], root[:, 1, 1] = z[:, 0], z[:, 1], z[:, 2]
     mean = root @ root.transpose(0, 2, 1)
@@ -113,7 +114,7 @@ def _task(z: Array, most: float = 1.0) -> tuple[Array, Array, Array]:
 
 
 def iscc_theorem_3(z: Array) -> Array:
-    """Theorem 3: ISCC of IQ with its stepsize, p at most 1/2, four rounds."""
+    """Return the ratio of Theorem 3: ISCC of IQ with its stepsize, p <= 1/2, four rounds."""
     hessians, x0, p = _task(z, most=0.5)
     L_i = np.abs(np.linalg.eigvalsh(hessians)).max(axis=-1)
     L_minus = np.sqrt(small_cases.squared_constants(hessians)[0]) + 1e-12
@@ -122,12 +123,12 @@ def iscc_theorem_3(z: Array) -> Array:
 
 
 def iscc_up_to_largest(z: Array) -> Array:
-    """Theorem 2: ISCC of IQ, from a third of the largest stepsize of the proof up to it."""
+    """Return the ratio of Theorem 2 for ISCC of IQ, with 1/3 to 1 of the largest stepsize."""
     return iscc_times_largest(z, (2 + z[:, 9]) / 3)
 
 
 def iscc_times_largest(z: Array, factor: float | Array) -> Array:
-    """Theorem 2: ISCC of IQ, a multiple of the largest stepsize of the proof."""
+    """Return the ratio of Theorem 2 for ISCC of IQ, with a multiple of the largest stepsize."""
     hessians, x0, p = _task(z, most=0.5)
     L_i = np.abs(np.linalg.eigvalsh(hessians)).max(axis=-1) + 1e-12
     minus, plus, variance = small_cases.squared_constants(
@@ -140,14 +141,14 @@ def iscc_times_largest(z: Array, factor: float | Array) -> Array:
 
 
 def _sizes(z: Array) -> tuple[Array, Array, Array, Array]:
-    """Number of clients n, zeta / 32, omega, and the mean of the L_i over L_-."""
+    """Return n, zeta / 32, omega, and the mean of the L_i over L_-."""
     n = np.round(log_uniform(z[:, 0], 2, 1e4))
     share, omega = log_uniform(z[:, 1], 0.01, 1), log_uniform(z[:, 2], 1e-3, 1e4)
     return n, share, omega, log_uniform(z[:, 3], 1, 100)
 
 
 def corollary_4(z: Array, lower: bool) -> Array:
-    """Cost of MARINA with ISCC at its best p against the bounds, in units of 32 d L_-."""
+    """As ``marina_cost``, for MARINA with ISCC and the bounds of Corollary 4."""
     n, share, omega, mean = _sizes(z)
     a = np.sqrt(1 + omega) * mean
     least = best_factors(a**2, share / n)
@@ -156,7 +157,7 @@ def corollary_4(z: Array, lower: bool) -> Array:
 
 
 def gain_over_root(z: Array) -> Array:
-    """Cost of the original MARINA over root n times that with ISCC, best p each."""
+    """Return the cost of the original MARINA over root n times that with ISCC, at the best p."""
     n, share, omega, mean = _sizes(z)
     most = mean * np.sqrt(n)  # of L_+ over L_-
     plus = np.minimum(np.maximum(most * (z[:, 4] + 1) / 2, 1), most)

@@ -1,4 +1,4 @@
-"""Results on a page's inequalities: searched now, and replayed at the worst input known."""
+"""Ratios of a page's inequalities: by a new search, and at the worst stored input."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import pandas as pd
 from cqbook.evidence.inequalities import INEQUALITIES
 from cqbook.evidence.worst_inputs import worst_input
 
-TOLERANCE = 1e-9  # of rounding, relative
+TOLERANCE = 1e-9  # relative, for rounding errors
 
 
 def report(
     names: Iterable[str], *, evaluations: int = 100_000, restarts: int = 4, seed: int = 0
 ) -> pd.DataFrame:
-    """Search for the worst inputs of some inequalities, and look at those stored.
+    """Search for the worst inputs of inequalities, and evaluate the stored ones.
 
     Args:
-        names: of ``INEQUALITIES``.
-        evaluations: least number of inputs to try for each.
+        names: names in ``INEQUALITIES``.
+        evaluations: smallest number of inputs to try for each.
         restarts: number of starts of each search.
-        seed: of the search.
+        seed: seed of the search.
 
     Returns:
-        A row for each: inputs tried now, the largest ratio of left to right side known (now or
-        stored), whether a ratio above 1 was found, and whether that is as claimed.
+        A row per inequality: inputs tried now, the largest ratio of left to right side (now or
+        stored), True if a ratio above 1 was found, and True if that is as claimed.
 
     Raises:
         KeyError: for an unknown name.

@@ -1,4 +1,4 @@
-"""Rounding decisions of many coordinates against their chances and their joint spread."""
+"""Frequencies of rounding up at many coordinates, against probabilities and variances."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def largest_score(
     n: int,
     draws: int,
 ) -> float:
-    r"""Return the largest |z| over positions: of each client's share of ones, and of their spread.
+    r"""Return the largest score |z| over positions: of each client's frequency, and of a variance.
 
-    The spread is that of the number of ones at a coordinate, whose variance is $n^2$ times
+    The variance is that of the number of ones at a coordinate. It should be $n^2$ times
     ``exact_variance``: $ny(1-y)$ for independent clients, at most $\frac14$ under CQ.
 
     Args:
-        decide: positions of shape (n, draws) to bits.
-        exact_variance: of the mean of the bits, from the clients' y.
-        positions: y on the grid, in units of $2^{-31}$; all clients are at the same one.
+        decide: function from positions, shape (n, draws), to bits.
+        exact_variance: function from the clients' y to the variance of the mean of their bits.
+        positions: values of y on the grid, in units of $2^{-31}$; all clients have the same y.
         n: number of clients.
         draws: number of coordinates.
 
@@ -55,13 +55,13 @@ def largest_score(
 
 
 def scores(positions: Integers, *, n: int, draws: int, key: Key) -> dict[str, float]:
-    """Return the largest scores of independent and of correlated rounding, by the map of ranks.
+    """Return the largest scores of independent rounding, and of correlated ones by kind of ranks.
 
     Args:
-        positions: on the grid, as :func:`largest_score` takes them.
+        positions: as for :func:`largest_score`.
         n: number of clients.
-        draws: number of coordinates of one long vector, independent of each other.
-        key: of all draws.
+        draws: number of coordinates.
+        key: key of all draws.
 
     Source: Definition 5 and Algorithm 2.
 
@@ -98,7 +98,7 @@ def ranks(name: str, *, n: int, draws: int, key: Key) -> Integers:
 
 
 def one_in_each_cell(drawn: Integers) -> bool:
-    """Return whether the ranks at every coordinate are those of all clients, each once.
+    """Return True if every coordinate has each rank 0, ..., n - 1 once.
 
     >>> one_in_each_cell(np.array([[0, 1], [1, 1]]))
     False

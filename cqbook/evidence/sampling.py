@@ -1,7 +1,7 @@
-"""Samples against expectations: standard errors, scores, and limits for many tests at once.
+"""Samples against expectations: standard errors, scores, and limits for several tests.
 
-A page that makes many tests gives them one family-wise level: the chance that any of them fails
-although all expectations are right is at most that level (Bonferroni).
+The tests of a page share one family-wise level: if all expectations are right, the probability that
+any test fails is at most this level (Bonferroni).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def squared_errors(
     r"""Return $\|\frac1n\sum_i\mathcal C_i(a_i)-\bar a\|^2$ in each of a number of rounds.
 
     Args:
-        compressor: whose ``mean`` is taken.
+        compressor: the compressor; its ``mean`` is used.
         X: rows $a_i$, shape (n, d).
         rounds: number of rounds.
-        seed: of the keys of these rounds.
-        first_round: round of the first key.
+        seed: seed of the keys.
+        first_round: number of the first round.
 
     Returns:
         Shape (rounds,).
@@ -45,7 +45,7 @@ def squared_errors(
 
 
 def standard_error(samples: Array) -> Any:
-    """Return the standard error of the mean over axis 0; a float for one axis.
+    """Return the standard error of the mean over axis 0; a float if there is only this axis.
 
     >>> standard_error(np.array([1.0, 3.0]))
     1.0
@@ -55,14 +55,14 @@ def standard_error(samples: Array) -> Any:
 
 
 def scores(samples: Array, expected: ArrayLike) -> Any:
-    """Return how far the mean over axis 0 is from the expectation, in standard errors.
+    """Return the deviation of the mean over axis 0 from the expectation, in standard errors.
 
     Args:
         samples: shape (k, ...), k >= 2.
-        expected: a shape that fits (...).
+        expected: expectation, of a shape that broadcasts to (...).
 
     Returns:
-        Signed, shape (...); a float for one axis.
+        Signed scores, shape (...); a float if there is only axis 0.
 
     >>> scores(np.array([1.0, 3.0]), 1.0)
     1.0
@@ -72,19 +72,18 @@ def scores(samples: Array, expected: ArrayLike) -> Any:
 
 
 def normal_scores(difference: Any, error: Any, rounds: Any) -> Any:
-    """Return a difference over its standard error, from Student's t to the scale of a normal.
+    """Convert Student's t, a difference over its standard error, to a normal score.
 
-    Few samples make large quotients likely. The score has the tail probability of the quotient
-    under Student's t, but on the normal scale, so that scores of different numbers of samples have
-    one limit.
+    With few samples large values of t are likely. The normal score has the same tail probability as
+    t. So scores of different numbers of samples can be compared with one limit.
 
     Args:
-        difference: of a mean from its expectation.
-        error: standard error of that mean.
+        difference: difference of a mean from its expectation.
+        error: standard error of this mean.
         rounds: number of samples, at least 2.
 
     Returns:
-        Signed; the shape of the arguments.
+        Signed scores, of the shape of the arguments.
 
     >>> round(float(normal_scores(2.0, 1.0, 5)), 2), round(float(normal_scores(2.0, 1.0, 10**6)), 2)
     (1.57, 2.0)
@@ -95,7 +94,7 @@ def normal_scores(difference: Any, error: Any, rounds: Any) -> Any:
 
 
 def limit(level: float, tests: int) -> float:
-    """Return the limit of absolute normal scores: two sides, family-wise level.
+    """Return the two-sided limit of absolute normal scores for a family-wise level.
 
     >>> round(limit(0.05, 1), 2), round(limit(1e-6, 100), 2)
     (1.96, 5.73)
@@ -104,7 +103,7 @@ def limit(level: float, tests: int) -> float:
 
 
 def student_limit(level: float, tests: int, samples: int) -> float:
-    """Return the limit of absolute scores where samples are few: two sides, family-wise level.
+    """Return the two-sided limit of absolute t scores of few samples for a family-wise level.
 
     >>> round(student_limit(0.05, 1, 5), 2)
     2.78
@@ -113,15 +112,15 @@ def student_limit(level: float, tests: int, samples: int) -> float:
 
 
 def bernstein_radius(samples: Array, spread: ArrayLike, level: float) -> Array:
-    r"""Return how far the mean over axis 0 may be from its expectation, for any law.
+    r"""Return a bound of the distance of the mean over axis 0 from its expectation, for any law.
 
-    $\sqrt{2v\Lambda/k}+\frac{7s\Lambda}{3(k-1)}$ with $\Lambda=\log\frac4{level}$, the sample
-    variance v and k samples: wrong with probability at most ``level``.
+    It is $\sqrt{2v\Lambda/k}+\frac{7s\Lambda}{3(k-1)}$ with $\Lambda=\log\frac4{level}$, the sample
+    variance v and k samples. It is exceeded with probability at most ``level``.
 
     Args:
         samples: shape (k, ...).
-        spread: s, length of an interval that holds all values; a shape that fits (...).
-        level: of one coordinate.
+        spread: s, length of an interval that contains all values, of a shape that broadcasts.
+        level: level of one coordinate.
 
     Source: the empirical Bernstein inequality, Maurer and Pontil 2009, both sides.
 

@@ -1,7 +1,7 @@
-"""Small optimisation problems, every outcome followed, for many inputs at once.
+"""Small optimisation problems with all outcomes enumerated, for many inputs.
 
-Nothing is sampled: each function adds up all outcomes with their probabilities, in float64. An axis
-k in front runs over inputs, as a search needs it.
+Each function sums over all outcomes with their probabilities, in float64. The first axis, of length
+k, runs over the inputs of a search.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 def squared_constants(A: Array, factors: Array | None = None) -> tuple[Array, Array, Array]:
-    """Squares of L_-, L_+ and L_pm of quadratics, for k tasks at once.
+    """Return the squares of L_-, L_+ and L_pm of quadratics, for k tasks.
 
     Args:
         A: Hessians, shape (k, n, d, d).
@@ -44,30 +44,30 @@ def squared_constants(A: Array, factors: Array | None = None) -> tuple[Array, Ar
 
 @dataclass(frozen=True)
 class _Setting:
-    """Tasks, compressor and stepsize, for k tasks at once."""
+    """k tasks with compressor and stepsize."""
 
-    hessians: Array  # (k, 2, 2, 2), of functions whose mean has its minimum 0 at the origin
+    hessians: Array  # (k, 2, 2, 2); the mean function has its minimum 0 at the origin
     x0: Array  # (k, 2)
     p: Array  # (k,)
-    probabilities: Array  # (k, 2), of the outcomes of a compressed round
+    probabilities: Array  # (k, 2): of the outcomes of a compressed round
     kind: str
-    noise: Array  # (k,): (A - B) L_+^2 + B L_pm^2, weighted
+    noise: Array  # (k,): (A - B) L_+^2 + B L_pm^2 with weighted constants
     gamma: Array  # (k,)
 
     def gradient(self, x: Array) -> Array:
         return np.einsum("kij,kj->ki", self.hessians.mean(axis=1), x)
 
     def outcomes(self, change: Array) -> list[tuple[Array, Array]]:
-        """Probabilities and values of S for clients' gradient differences A_i change."""
+        """Return probabilities and values of S for the clients' gradient differences A_i change."""
         a = np.einsum("knij,kj->kni", self.hessians, change)
-        if self.kind == "perm_k":  # a coordinate from each client, doubled, over two clients
+        if self.kind == "perm_k":  # each client sends one coordinate, doubled; the mean halves it
             values = [np.stack([a[:, i, 0], a[:, 1 - i, 1]], -1) for i in range(2)]
         else:
             values = [a[:, i] / (2 * self.probabilities[:, i, None]) for i in range(2)]
         return [(self.probabilities[:, i], values[i]) for i in range(2)]
 
     def next_directions(self, x: Array, g: Array) -> list[tuple[Array, Array]]:
-        """Probabilities and values of g^{t+1}, with x^{t+1} = x - gamma g."""
+        """Return probabilities and values of g^{t+1}, with x^{t+1} = x - gamma g."""
         change = -self.gamma[:, None] * g
         full = (self.p, self.gradient(x + change))
         sent = self.outcomes(change)
@@ -98,17 +98,17 @@ def _setting(hessians: Array, x0: Array, p: Array, kind: str) -> _Setting:
 def marina_guarantee(
     hessians: Array, x0: Array, p: Array, kind: str, T: int = 4
 ) -> tuple[Array, Array]:
-    r"""Both sides of $\mathbb E\|\nabla f(\hat x)\|^2\le\frac{2\Delta^0}{\gamma T}$, exactly.
+    r"""Return both sides of $\mathbb E\|\nabla f(\hat x)\|^2\le\frac{2\Delta^0}{\gamma T}$.
 
-    Two clients with $f_i(x)=\frac12x^\top A_ix$ in two dimensions, the mean convex; every coin and
-    every outcome of the compressor is followed through T rounds, with the theoretical stepsize.
+    Two clients have $f_i(x)=\frac12x^\top A_ix$ in two dimensions, with a convex mean. All coins
+    and all outcomes of the compressor in T rounds are enumerated, at the theoretical stepsize.
 
     Args:
         hessians: $A_i$, shape (k, 2, 2, 2).
         x0: start, shape (k, 2).
         p: probability of a full round, shape (k,).
         kind: "perm_k", or "sampling" (one client, with probability in proportion to its $L_i$).
-        T: number of iterates that the output is drawn from.
+        T: number of iterates; the output is one of them at random.
 
     Returns:
         Left and right side, shape (k,) each.
@@ -131,7 +131,7 @@ def marina_guarantee(
 
 
 def marina_error_recursion(hessians: Array, x0: Array, p: Array, kind: str) -> tuple[Array, Array]:
-    """Both sides of Lemma 3 in the second round, exactly, as :func:`marina_guarantee`."""
+    """Return both sides of Lemma 3 in the second round; see :func:`marina_guarantee`."""
     case = _setting(hessians, x0, p, kind)
     g0 = case.gradient(x0)
     x1 = x0 - case.gamma[:, None] * g0
@@ -149,18 +149,18 @@ def marina_error_recursion(hessians: Array, x0: Array, p: Array, kind: str) -> t
 def iscc_guarantee(
     hessians: Array, x0: Array, p: Array, gamma: Array, T: int = 4
 ) -> tuple[Array, Array]:
-    r"""Both sides of the guarantee for MARINA with importance sampling of IQ, exactly.
+    r"""Return both sides of the guarantee for MARINA with importance sampling of IQ.
 
-    As :func:`marina_guarantee`, with any stepsize. In a compressed round one of the two clients,
-    drawn with probability in proportion to its $L_i$, rounds its two coordinates to one bit: eight
-    outcomes.
+    As :func:`marina_guarantee`, but with any stepsize. In a compressed round one of the two
+    clients, drawn with probability in proportion to its $L_i$, rounds its two coordinates to one
+    bit. So there are eight outcomes.
 
     Args:
         hessians: $A_i$, shape (k, 2, 2, 2).
         x0: start, shape (k, 2).
         p: probability of a full round, shape (k,).
         gamma: stepsize, shape (k,).
-        T: number of iterates that the output is drawn from.
+        T: number of iterates; the output is one of them at random.
 
     Returns:
         Left and right side, shape (k,) each.
@@ -170,7 +170,7 @@ def iscc_guarantee(
     k, mean = len(x0), hessians.mean(axis=1)
     L_i = np.abs(np.linalg.eigvalsh(hessians)).max(axis=-1) + 1e-12
     q = (L_i / L_i.sum(axis=1, keepdims=True))[:, None]  # (k, 1, 2)
-    x, g = x0[:, None], np.einsum("kij,kj->ki", mean, x0)[:, None]  # (k, ways, 2)
+    x, g = x0[:, None], np.einsum("kij,kj->ki", mean, x0)[:, None]  # (k, branches, 2)
     gap = np.sum(x0 * g[:, 0], axis=1) / 2
     chance, left = np.ones((k, 1)), np.zeros(k)
     for t in range(T):
@@ -180,13 +180,13 @@ def iscc_guarantee(
             break
         change = -gamma[:, None, None] * g
         x = x + change
-        if t == T - 2:  # the last direction does not matter
+        if t == T - 2:  # the last direction is not used
             continue
         a = np.einsum("knij,kwj->kwni", hessians, change)
         length = np.sqrt(np.sum(a**2, axis=-1, keepdims=True))
         y = np.divide(a, length, out=np.zeros_like(a), where=length > 0)
         odds = q[..., None] * np.prod((1 + _SIGNS * y[..., None, :]) / 2, axis=-1)
-        sent = (length / (2 * q[..., None]))[..., None] * _SIGNS  # (k, ways, 2, 4, 2)
+        sent = (length / (2 * q[..., None]))[..., None] * _SIGNS  # (k, branches, 2, 4, 2)
         full = np.einsum("kij,kwj->kwi", mean, x)[:, :, None]
         g = np.concatenate([full, g[:, :, None] + sent.reshape(k, -1, 8, 2)], axis=2)
         coin = np.broadcast_to(p[:, None, None], (k, g.shape[1], 1))
@@ -203,13 +203,13 @@ _SIGNS = np.array(list(product((1.0, -1.0), repeat=2)))
 
 @dataclass(frozen=True)
 class SmallLogistic:
-    """A small logistic regression, to look for pairs of points with a large difference quotient."""
+    """A small logistic regression, to search for points with a large difference quotient."""
 
     problem: Logistic
 
     @classmethod
     def of_breast_cancer(cls, n_clients: int, n_features: int, reg: float) -> SmallLogistic:
-        """The first features of a data set that ships inside scikit-learn."""
+        """Return the regression on the first features of the breast cancer set of scikit-learn."""
         samples = data.load("breast_cancer")
         m = len(samples.y) // n_clients
         rows = (samples.X * samples.y[:, None])[: n_clients * m, :n_features]
@@ -218,14 +218,14 @@ class SmallLogistic:
 
     @property
     def bounds(self) -> Smoothness:
-        """Upper bounds of the constants."""
+        """Return upper bounds of the constants."""
         return self.problem.smoothness()
 
     def quotients(self, x: Array, v: Array) -> tuple[Array, Array]:
-        """Left sides of Assumption 2 and Definition 4 over |v|^2, for the points x and x + v."""
+        """Return the left sides of Assumption 2 and Definition 4 over |v|^2, for x and x + v."""
         one, two = (self.problem.gradients(torch.from_numpy(z)).numpy() for z in (x, x + v))
         change = two - one
-        length = np.maximum(np.sum(v**2, axis=-1), 1e-4)  # nearer points: mostly rounding
+        length = np.maximum(np.sum(v**2, axis=-1), 1e-4)  # for closer points rounding errors decide
         square = np.sum(change**2, axis=-1).mean(axis=1)
         spread = np.sum((change - change.mean(axis=1, keepdims=True)) ** 2, axis=-1).mean(axis=1)
         return square / length, spread / length

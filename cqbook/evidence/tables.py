@@ -1,4 +1,4 @@
-"""Tables 2 and 4 of the paper: stated and valid constants against the worst errors found."""
+"""Tables 2 and 4 of the paper: stated and valid constants, and the largest errors found."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Array = NDArray[np.float64]
 
 
 def varied_vectors(gaussian: Array, rng: np.random.Generator) -> list[Array]:
-    """Return vectors among which the worst case of a compressor should be.
+    """Return vectors that should include the worst case of a compressor.
 
-    Of two sizes (k entries 1, the others t, for all k and some t), of random signs, Gaussian, and
-    Gaussian with entries of very different sizes.
+    They have two absolute values (k entries 1, the others t, for all k and some t), random signs,
+    Gaussian entries, or Gaussian entries of very different sizes.
 
     Args:
         gaussian: shape (m, d).
-        rng: of the others.
+        rng: generator of the other random vectors.
     """
     m, d = gaussian.shape
     sizes = [0, 1 / (1 + d**0.5), 1 / 7, 1 / 5, 1 / 3, 1 / 2, 0.9]
@@ -63,10 +63,10 @@ def row_of_table_2(
     """Return bits, the stated and the valid A - B, and the worst error of equal clients.
 
     Args:
-        compressor: one of the rows.
+        compressor: compressor of the row.
         n: number of clients.
         d: number of coordinates.
-        vectors: inputs that are tried.
+        vectors: inputs to try.
 
     Source: Table 2.
     """
@@ -92,12 +92,12 @@ def row_of_table_4(
     """Return label, bits, stated A and B, valid A and B as text, and the measured value.
 
     Args:
-        label: of the row.
-        compressor: one of the rows.
+        label: label of the row.
+        compressor: compressor of the row.
         n: number of clients.
         d: number of coordinates.
-        kind: of the valid constants, "valid" or "homogeneous"; "none" is shown if there are none.
-        measured: the last entry.
+        kind: kind of the valid constants, "valid" or "homogeneous"; without them "none" is shown.
+        measured: last entry of the row.
 
     Source: Table 4.
 

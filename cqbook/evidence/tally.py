@@ -1,4 +1,4 @@
-"""Counts of checks: in how many cases each statement is true."""
+"""Counts of checks: the number of cases in which each statement is true."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 
 
 def tally(cases: Iterable[Mapping[str, bool]], *, total: str = "cases") -> dict[str, int]:
-    """Return the number of cases, and for each check in how many of them it is true.
+    """Return the number of cases, and for each check the number of cases in which it is true.
 
     Args:
         cases: a value for each check, by name; all cases make the same checks.
         total: name of the number of cases, the first entry.
 
     Raises:
-        ValueError: if a case makes other checks than the first.
+        ValueError: if a case has other checks than the first one.
 
     >>> tally([{"unbiased": True, "attained": False}, {"unbiased": True, "attained": True}])
     {'cases': 2, 'unbiased': 2, 'attained': 1}
@@ -31,7 +31,7 @@ def tally(cases: Iterable[Mapping[str, bool]], *, total: str = "cases") -> dict[
 
 
 def all_true(counts: Mapping[str, int], names: Iterable[str], *, total: str = "cases") -> bool:
-    """Return whether these checks are true in every case, and there is a case.
+    """Return True if these checks are true in every case, and there is at least one case.
 
     >>> all_true({"cases": 2, "unbiased": 2, "attained": 1}, ["unbiased"])
     True

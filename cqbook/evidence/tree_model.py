@@ -1,4 +1,4 @@
-"""Reductions of compressed messages in the alpha-beta model, with the cost of adding them up."""
+"""Reductions of compressed messages in the alpha-beta model, with the cost of additions."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def tree_speedup(
     n: int = 4,
     size: float = 1e8,
 ) -> float:
-    """Return how many times faster a tree of smaller messages is than one of whole messages.
+    """Return the speedup of a tree of compressed messages over a tree of whole messages.
 
     Args:
-        bandwidth: bytes a second; there is no latency.
-        compression: how many times smaller messages are.
-        slowdown: how many times slower a compressed byte is reduced.
-        speed: bytes a second at which whole messages are reduced.
+        bandwidth: bytes per second; there is no latency.
+        compression: factor by which messages are smaller.
+        slowdown: factor by which the reduction of a compressed byte is slower.
+        speed: bytes per second of the reduction of whole messages.
         n: number of clients.
-        size: bytes of a whole message; it cancels.
+        size: bytes of a whole message; the result does not depend on it.
 
-    >>> tree_speedup(1e9, compression=4, slowdown=1, speed=2e12)  # all is a quarter
+    >>> tree_speedup(1e9, compression=4, slowdown=1, speed=2e12)  # all times are a quarter
     4.0
     """
     link = Link(0.0, bandwidth)
@@ -37,11 +37,11 @@ def tree_speedup(
 
 
 def gather_beats_ring(compression: float, *, most: int = 40) -> list[int]:
-    """Return the numbers of clients at which gathering smaller messages beats a whole ring.
+    """Return the numbers of clients at which gathering compressed messages beats a ring.
 
     Args:
-        compression: how many times smaller gathered messages are.
-        most: numbers from 2 up to this one, exclusive.
+        compression: factor by which gathered messages are smaller.
+        most: numbers of clients from 2 to this one, exclusive, are tried.
 
     >>> gather_beats_ring(2.0)
     [2, 3]

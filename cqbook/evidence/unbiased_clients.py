@@ -1,4 +1,4 @@
-"""Assumption 4: each client's mean, exactly for dependent clients, sampled for all compressors."""
+"""Assumption 4: the mean of each client's message, exact for some compressors, sampled for all."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Array = NDArray[np.float64]
 
 
 def one_bit_means(rows: Rows, bits: BitLaw) -> list[Vector]:
-    """Return the exact mean of each client's decoded vector, for bits that are drawn together.
+    """Return the exact mean of each client's decoded vector, for a joint law of bits.
 
     Args:
-        rows: the clients' vectors, with rational norms; zero vectors are decoded to zero.
+        rows: the clients' vectors, with rational norms; a zero vector is decoded to zero.
         bits: law of the bits of one coordinate, such as :func:`exact.cq_bits`.
 
     >>> one_bit_means([[Fraction(3), Fraction(4)], [Fraction(0), Fraction(0)]], exact.cq_bits)[0]
@@ -76,7 +76,7 @@ def permk_cq_means(X: Rows) -> list[Vector]:
 
 
 def _halves(size: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """All ways to cut 0, ..., size - 1 into a first and a second half."""
+    """Return all partitions of 0, ..., size - 1 into two ordered halves."""
     firsts = combinations(range(size), size // 2)
     return [(S, tuple(k for k in range(size) if k not in S)) for S in firsts]
 
@@ -104,8 +104,8 @@ def rounded_rand_k_mean(x: Sequence[Fraction], K: int) -> Vector:
     """Return the exact mean of RandK followed by one-bit rounding.
 
     Args:
-        x: parts of K coordinates have rational norms.
-        K: number of coordinates that are kept.
+        x: vector; the norm of any K of its coordinates is rational.
+        K: number of kept coordinates.
     """
     d = len(x)
     subsets = list(combinations(range(d), K))
@@ -118,7 +118,7 @@ def rounded_rand_k_mean(x: Sequence[Fraction], K: int) -> Vector:
 
 
 def value_ranges(X: Array) -> dict[str, Array]:
-    r"""Return, by compressor, the length of an interval that holds all values of a coordinate.
+    r"""Return, by compressor, the length of an interval that contains all values of a coordinate.
 
     For ``rand_k`` with k = 4, ``permk_cq`` with b = 2, ``iscc`` of ``iq``, and ``compose`` of
     ``rand_k`` (k = 4) and natural compression; d a power of two.
@@ -145,8 +145,8 @@ def value_ranges(X: Array) -> dict[str, Array]:
         "iq": 2 * norm,
         "cq": 2 * norm,
         "drive": 2 * np.sqrt(d) * norm,
-        "drive_plus": 2 * np.sqrt(d) * norm,  # by its error, which is not larger
-        "permk_cq": 2 * 2 * norm,  # the norm of the kept part is not larger
+        "drive_plus": 2 * np.sqrt(d) * norm,  # since its error is at most that of DRIVE
+        "permk_cq": 2 * 2 * norm,  # the norm of the kept part is at most the norm
         "iscc": 2 * n * norm,
         "global_qsgd": size.max() * sent,
         "compose": d / 4 * 2 * size,  # the power of two above a kept value
@@ -154,11 +154,11 @@ def value_ranges(X: Array) -> dict[str, Array]:
 
 
 class Deviation(NamedTuple):
-    """How far means over rounds are from the inputs, shape (n, d), and how far they may be."""
+    """Distances of means over rounds from the inputs, shape (n, d), and their limits."""
 
     found: Array
     allowed: Array
-    in_range: bool  # no coordinate's values spread over more than was assumed
+    in_range: bool  # the values of every coordinate lie in an interval of the assumed length
 
 
 def deviation(
@@ -169,13 +169,14 @@ def deviation(
     Args:
         compressor: any.
         X: the clients' vectors, shape (n, d), representable in float32.
-        spread: lengths of intervals that hold all values, shape (n, d).
+        spread: lengths of intervals that contain all values, shape (n, d).
         rounds: number of rounds.
-        seed: of the keys.
-        level: probability that an unbiased coordinate is beyond its limit.
+        seed: seed of the keys.
+        level: probability that an unbiased coordinate exceeds its limit.
 
     Returns:
-        Limits by the empirical Bernstein inequality; $10^{-6}\|a_i\|$ is allowed for rounding.
+        Distances and limits. The limits are those of the empirical Bernstein inequality, plus
+        $10^{-6}\|a_i\|$ for rounding.
     """
     tensor = torch.from_numpy(X)
     sent = [compressor.compress(tensor, key=Key(seed, r)).numpy() for r in range(rounds)]

@@ -1,4 +1,4 @@
-r"""Definition 1 checked law by law: unbiased, with the error that a formula and the library say."""
+r"""Checks of Definition 1 by exact laws: no bias, and the error of a formula and of the library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cqbook.evidence.vectors import as_floats, same, squared_norm
 from cqlib import theory
 from cqlib.compressors import make
 
-ROUNDING = 1e-12  # of the floats that bounds are computed in
+ROUNDING = 1e-12  # relative error of bounds that are computed in floats
 Checks = dict[str, bool]
 CHECKS = ("unbiased", "formula", "closed form", "in bound")
 
@@ -22,14 +22,14 @@ CHECKS = ("unbiased", "formula", "closed form", "in bound")
 def checks(
     law: Law, x: Sequence[Fraction], *, formula: Fraction, closed_form: float, omega: float
 ) -> Checks:
-    r"""Return whether $\mathbb E\,\mathcal C(x)=x$, and the error is as said.
+    r"""Check that $\mathbb E\,\mathcal C(x)=x$, and that the error is as expected.
 
     Args:
-        law: of C(x).
+        law: law of C(x).
         x: the vector.
-        formula: the error that is expected, in fractions.
-        closed_form: the same from the library.
-        omega: the error should be at most omega times the squared norm.
+        formula: the expected error, a fraction.
+        closed_form: the expected error from the library.
+        omega: bound of the error over the squared norm.
 
     Source: Definition 1.
 
@@ -62,7 +62,7 @@ def dithering(name: str, x: Sequence[Fraction], q: float, s: int) -> Checks:
 
 
 def within_sharp(name: str, x: Sequence[Fraction], s: int) -> bool:
-    """Return whether the error of a dithering with the 2-norm is within the sharpened constant.
+    """Return True if the error of a dithering with the 2-norm is within the sharpened constant.
 
     >>> within_sharp("natural_dithering", [Fraction(3), Fraction(4)], 2)
     True
@@ -72,7 +72,7 @@ def within_sharp(name: str, x: Sequence[Fraction], s: int) -> bool:
 
 
 def natural_compression(x: Sequence[Fraction]) -> Checks:
-    """Return the checks of natural compression: to powers of two, without a norm.
+    """Return the checks of natural compression.
 
     >>> all(natural_compression([Fraction(4, 3), Fraction(-5, 7)]).values())
     True

@@ -1,4 +1,4 @@
-"""Vectors of a few clients in fractions: norms, averages, and the terms of the AB-inequality."""
+"""Vectors of a few clients, in fractions: norms, averages, and the terms of the AB-inequality."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def ab_bound(A: Fraction | int, B: Fraction | int, X: Rows) -> Fraction:
 
 
 def same(fraction: Fraction, number: float) -> bool:
-    """Return whether a float is this fraction, up to rounding: 1e-12, relative above 1.
+    """Return True if a float equals a fraction within 1e-12, relative for fractions above 1.
 
     >>> same(Fraction(1, 3), 1 / 3), same(Fraction(1, 3), 0.333)
     (True, False)

@@ -1,4 +1,4 @@
-"""Drawing clients with chosen probabilities: Assumption 6 and Lemma 4 in fractions and sampled."""
+"""Drawing clients with given probabilities: Assumption 6 and Lemma 4, exact and sampled."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def draw_case(rng: np.random.Generator, n: int, d: int) -> tuple[list[Vector], V
 
 
 def one_draw(X: Rows, q: Sequence[Fraction], *, quantized: bool) -> Law:
-    r"""Return the law of S for one draw: client i, with probability $q_i$, sends for all.
+    r"""Return the law of S for one draw, which chooses client i with probability $q_i$.
 
-    It sends $\frac1{nq_i}a_i$ (importance sampling), or that vector rounded by IQ (ISCC).
+    The client sends $\frac1{nq_i}a_i$ (importance sampling), or this vector rounded by IQ (ISCC).
 
     Args:
         X: rows $a_i$ with rational norms, shape (n, d).
         q: probabilities, shape (n,).
-        quantized: round to one bit a coordinate.
+        quantized: True to round to one bit per coordinate.
 
     Source: Section 3.4.
 
@@ -94,7 +94,7 @@ def weighted_mean_square(X: Rows, w: Sequence[Fraction]) -> Fraction:
 
 
 def weighted_variance(X: Rows, w: Sequence[Fraction]) -> Fraction:
-    r"""Return $\sum_iw_i\|\frac1{nw_i}a_i-\bar a\|^2$, which is the two terms' difference.
+    r"""Return $\sum_iw_i\|\frac1{nw_i}a_i-\bar a\|^2$, the difference of the terms of Assumption 6.
 
     >>> weighted_variance([[Fraction(1)], [Fraction(3)]], [Fraction(1, 4), Fraction(3, 4)])
     Fraction(0, 1)
@@ -106,12 +106,12 @@ def weighted_variance(X: Rows, w: Sequence[Fraction]) -> Fraction:
 
 
 def check_case(X: Rows, q: Sequence[Fraction], *, quantized: bool, tau: int) -> dict[str, bool]:
-    r"""Return whether Lemma 4 is an equality, and whether the library has the same error.
+    r"""Check that Lemma 4 is an equality, and that the library has the same error.
 
     Args:
         X: rows with rational norms, shape (n, d).
         q: probabilities of the draws.
-        quantized: ISCC of IQ, omega = d - 1; else importance sampling, omega = 0.
+        quantized: True for ISCC of IQ, omega = d - 1; False for importance sampling, omega = 0.
         tau: number of draws, 1 or 2.
 
     Returns:
@@ -142,9 +142,9 @@ class Draws(NamedTuple):
     """Rounds of ISCC.
 
     Args:
-        hits: how often each client was drawn, shape (n,).
+        hits: number of draws of each client, shape (n,).
         errors: squared error of the mean in each round.
-        one_client: every outcome was the message of exactly one client.
+        one_client: True if every outcome was the message of exactly one client.
     """
 
     hits: NDArray[np.float64]
@@ -155,14 +155,14 @@ class Draws(NamedTuple):
 def sampled_draws(
     iscc: Compressor, X: NDArray[np.float64], q: NDArray[np.float64], *, rounds: int, seed: int
 ) -> Draws:
-    r"""Run ISCC of IQ and read off which client has sent, by the size $\|a_i\|/(nq_i)$.
+    r"""Run ISCC of IQ, and find the sending client of each round by the size $\|a_i\|/(nq_i)$.
 
     Args:
-        iscc: with IQ inside and the probabilities q.
+        iscc: ISCC of IQ with the probabilities q.
         X: rows of different sizes, shape (n, d).
         q: probabilities, shape (n,).
         rounds: number of rounds.
-        seed: of the keys.
+        seed: seed of the keys.
 
     >>> from cqlib.compressors import make
     >>> q = np.array([0.5, 0.5])

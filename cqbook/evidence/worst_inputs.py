@@ -1,6 +1,6 @@
-"""The worst inputs found so far: stored, so that anybody can look at them again.
+"""The worst inputs found so far, stored for later checks.
 
-``python -m cqbook.evidence`` searches anew, and replaces an input where it finds a worse one.
+``python -m cqbook.evidence`` searches again, and replaces an input if it finds a worse one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("worst_inputs.json")
 
 @cache
 def stored() -> dict[str, list[float]]:
-    """Return all stored inputs by the name of their inequality."""
+    """Return all stored inputs, by the name of their inequality."""
     return dict(json.loads(FILE.read_text(encoding="utf-8"))) if FILE.exists() else {}
 
 
@@ -25,10 +25,10 @@ def worst_input(name: str) -> NDArray[np.float64]:
     """Return the stored worst input of an inequality, shape (1, size), for its ``ratio``.
 
     Args:
-        name: of ``INEQUALITIES``.
+        name: name in ``INEQUALITIES``.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if none is stored.
 
     >>> from cqbook.evidence import INEQUALITIES
     >>> printed = INEQUALITIES["Corollary 2, constant as read, n = 2, d = 4"]

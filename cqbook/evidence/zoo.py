@@ -1,4 +1,4 @@
-"""The compressors side by side: every one of the registry, and its error on given vectors."""
+"""All compressors of the registry, and their errors on given vectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from cqbook.evidence.sampling import squared_errors, standard_error
 from cqlib.compressors import Compressor, make
 
-FLOOR = 1e-9  # relative errors below are rounding of 32-bit floats
+FLOOR = 1e-9  # smaller relative errors are rounding of float32
 
 
 class Member(NamedTuple):
@@ -24,8 +24,8 @@ class Member(NamedTuple):
 def zoo(n: int, d: int) -> dict[str, Member]:
     """Return the compressors for n clients and d coordinates, by a short name.
 
-    PermK+CQ needs a divisor of n; DRIVE's uniform rotation takes d^2 numbers a client, so it is
-    left out where that is too many.
+    PermK+CQ needs a divisor of n. DRIVE's uniform rotation takes d^2 numbers per client, so it is
+    left out for large d.
 
     >>> len(zoo(16, 30)), len(zoo(16, 1000)), len(zoo(3, 30))
     (22, 21, 20)
@@ -66,7 +66,7 @@ def _both(sparsifier: Compressor, quantizer: Compressor) -> Compressor:
 
 
 def exact_error(compressor: Compressor, X: torch.Tensor) -> float:
-    """Return the exact squared error of the mean, NaN where no closed form is known.
+    """Return the exact squared error of the mean; NaN if no closed form is known.
 
     Args:
         compressor: any.
@@ -82,12 +82,12 @@ def exact_error(compressor: Compressor, X: torch.Tensor) -> float:
 
 
 def valid_bound(compressor: Compressor, X: torch.Tensor, *, homogeneous: bool) -> float:
-    """Return the right side of the AB-inequality, NaN where no valid constants are known.
+    """Return the right side of the AB-inequality; NaN if no valid constants are known.
 
     Args:
         compressor: any.
         X: the clients' vectors, shape (n, d).
-        homogeneous: whether they are equal, for which some constants are smaller.
+        homogeneous: True if they are equal; some constants are then smaller.
 
     >>> valid_bound(make("cq"), torch.ones(2, 4), homogeneous=True)
     4.0
@@ -108,9 +108,9 @@ def measure(
     Args:
         compressor: any.
         X: the clients' vectors, shape (n, d).
-        homogeneous: whether they are equal.
+        homogeneous: True if they are equal.
         rounds: number of rounds.
-        seed: of the keys.
+        seed: seed of the keys.
     """
     n, d = X.shape
     scale = float((X**2).sum()) / n

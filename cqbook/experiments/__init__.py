@@ -1,4 +1,4 @@
-"""Methods compared under the same number of bits: contenders, tuning, outcomes, figures."""
+"""Comparisons of methods with the same number of bits: tuning, outcomes, figures."""
 
 from cqbook.experiments.comparison import Comparison, compare
 from cqbook.experiments.outcomes import Gap, agreement, counts, gap, in_words, outcomes

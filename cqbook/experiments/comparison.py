@@ -1,4 +1,4 @@
-"""Contenders on one problem with the same bits, and the tables that figures are drawn from."""
+"""Contenders on one problem with the same bits, and the tables for the figures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cqlib.methods import Trace
 from cqlib.methods.contenders import Contender
 from cqlib.problems import Problem
 
-# Below this share of the first squared gradient norm, rounding errors decide.
+# Below this share of the squared gradient norm at the start, rounding errors decide.
 FLOOR = 1e-24
-# Above this one a run has diverged; how far is of no interest.
+# Above this share a run has diverged.
 CEILING = 1e16
 
-_APART = 10**6  # distance between the seeds of one contender and the next
+_APART = 10**6  # difference between the seeds of two contenders
 _LEVELS = ("median", "lower_quartile", "upper_quartile", "lowest", "highest")
 
 
@@ -29,14 +29,14 @@ _LEVELS = ("median", "lower_quartile", "upper_quartile", "lowest", "highest")
 class Comparison:
     """Tuned contenders on one problem.
 
-    The stepsizes were chosen with other seeds: with the same ones, chance would favour the choice.
+    The stepsizes were chosen with other seeds, since results with the same seeds would be biased.
 
     Args:
-        setting: facts that identify the problem, by column name; first columns of every table.
+        setting: values that identify the problem, by column name: first columns of every table.
         bit_budget: bits that each client may send.
         start: squared gradient norm at x^0.
         tuned: all candidates, by the contenders' names.
-        runs: traces with the chosen stepsize and fresh seeds; no two contenders share a seed.
+        runs: traces with the chosen stepsize and new seeds, different ones for each contender.
     """
 
     setting: dict[str, Any]
@@ -48,8 +48,8 @@ class Comparison:
     def curves(self, points: int = 61) -> pd.DataFrame:
         """Return median and spread over the seeds against bits, at the chosen stepsizes.
 
-        A row per contender and number of bits: ``median``, quartiles, extremes of the squared
-        gradient norm.
+        There is a row per contender and number of bits: ``median``, quartiles and extremes of the
+        squared gradient norm.
         """
         bits = np.linspace(0, self.bit_budget, points)
         tables = []
@@ -64,7 +64,7 @@ class Comparison:
     def candidates(self, points: int = 36) -> pd.DataFrame:
         """Return the median over the tuning seeds against bits, for every candidate stepsize.
 
-        Infinite where half of the seeds have diverged; ``chosen`` marks the choice.
+        The median is infinite if half of the seeds have diverged; ``chosen`` marks the choice.
         """
         bits = np.linspace(0, self.bit_budget, points)
         tables = []
@@ -91,10 +91,10 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def summary(self) -> pd.DataFrame:
-        """Return a row per contender: theory's p and prediction, the choice, the median result.
+        """Return a row per contender: p and predicted bits, the chosen stepsize, the median result.
 
-        ``bits_of_gd`` is the share of the budget after which the median curve has reached the final
-        value of tuned gradient descent; NaN if it never does.
+        ``bits_of_gd`` is the share of the budget after which the median curve reaches the final
+        value of tuned gradient descent; NaN if it does not.
         """
         curves, finals = self.curves(points=481), self.finals()
         goal = self._values("GD", np.array([self.bit_budget])).item()
@@ -116,7 +116,7 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def _values(self, name: str, bits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Squared gradient norms of the fresh runs within ``FLOOR`` and ``CEILING``."""
+        """Return squared gradient norms of the new runs, within ``FLOOR`` and ``CEILING``."""
         values = np.hstack([trace.at(bits) for trace in self.runs[name]])
         return np.asarray(np.clip(values, FLOOR * self.start, CEILING * self.start))
 
@@ -134,13 +134,13 @@ def compare(
     """Tune all contenders on a problem in the same way, then run each with its choice.
 
     Args:
-        setting: facts that identify the problem, by column name.
+        setting: values that identify the problem, by column name.
         problem: the problem to minimise.
         contenders: gradient descent must be among them.
         powers: exponents of two; the first candidates are 2^power times theory's stepsize.
         bit_budget: bits that each client may send.
         seeds: number of seeds of the tuning.
-        fresh_seeds: number of other seeds, which run with the chosen stepsize.
+        fresh_seeds: number of new seeds, for the runs with the chosen stepsize.
 
     Raises:
         ValueError: if two contenders have the same name, none is "GD", or there are no seeds.

@@ -1,4 +1,4 @@
-"""Figures of comparisons: squared gradient norm against bits, a panel for every setting."""
+"""Figures of comparisons: squared gradient norm against bits, a panel per setting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator
 
 from cqbook.cells.plotting import COLORS, DASHES
 
-# A method has one style in all figures; methods that never share a figure may have the same one.
+# A method has one style in all figures; two methods may share it if no figure has both.
 _STYLE = {"GD": 0, "MARINA + IQ": 1, "MARINA + CQ": 2, "MARINA + DRIVE": 3, "DCGD + CQ": 4}
 _STYLE |= {"MARINA + PermK": 1, "MARINA + ISCC(DRIVE)": 2}
 
@@ -55,7 +55,7 @@ def candidates(curves: pd.DataFrame, *, across: int) -> Figure:
     """Draw the median of every candidate stepsize, a panel for every method.
 
     The chosen stepsize is bold. The label at the end of a line is the stepsize's power of two.
-    Lines that leave the panel at the top diverge.
+    A line that leaves the panel at the top belongs to a divergent run.
 
     Args:
         curves: table of :meth:`Comparison.candidates`, for one setting.

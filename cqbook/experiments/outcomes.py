@@ -1,4 +1,4 @@
-"""Win, tie, undecided or loss: which method got further, and could it be chance?"""
+"""Win, tie, undecided or loss: the better of two methods, with its significance."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Gap(NamedTuple):
 def gap(ours: Array, theirs: Array, *, level: float = 0.05) -> Gap:
     r"""Compare two groups of results; smaller is better.
 
-    The median of all pairwise differences estimates by how much the groups are shifted (Hodges and
-    Lehmann). ``p`` is from the exact rank sum test, and the interval inverts this test. Both assume
-    only that the runs are independent.
+    The median of all pairwise differences estimates the shift between the groups (Hodges and
+    Lehmann). ``p`` is that of the exact rank sum test; the interval comes from the same test. Both
+    assume only that the runs are independent.
 
     Args:
         ours: results of our runs, shape (k,).
@@ -68,15 +68,15 @@ def outcomes(
 
     A win or loss is significant in the rank sum test, with Holm's correction for all comparisons of
     the table: if all methods were equal, the table would hold a win or loss with probability at
-    most ``level``. In a tie the interval for the difference lies within ``MARGIN`` of zero. The
-    rest is undecided. The runs of different methods must be independent: of different seeds.
+    most ``level``. In a tie the interval for the difference lies within ``MARGIN`` of zero. Other
+    cases are undecided. The runs of different methods must have different seeds.
 
     Args:
         finals: a row per seed with its result ``log10``, from :meth:`Comparison.finals`.
         ours: one method, or several.
         against: the methods to compare with.
         setting: names of the columns that identify a setting.
-        level: probability of an error anywhere in the table, in (0, 1).
+        level: probability of any error in the table, in (0, 1).
 
     Returns:
         A row per setting and pair of methods: ``decades`` by which ours ends below, with confidence
@@ -122,7 +122,7 @@ def counts(table: pd.DataFrame, by: Sequence[str] = ("against",)) -> pd.DataFram
 
 
 def agreement(parts: Mapping[str, bool]) -> str:
-    """Return the verdict on a claim of several parts: all hold, some hold, none holds.
+    """Return the verdict on a claim of several parts: all, some or none of them hold.
 
     Raises:
         ValueError: if there are no parts.
@@ -157,28 +157,29 @@ def _columns(found: Gap) -> dict[str, float]:
 
 
 def _rank_sum_p(ours: Array, theirs: Array) -> float:
-    """Exact two-sided p of the rank sum, over all ways to deal out the ranks; ties are allowed."""
+    """Return the exact two-sided p of the rank sum, over all assignments of ranks; with ties."""
     ranks = (2 * stats.rankdata(np.concatenate([ours, theirs]))).astype(int)  # midranks, doubled
-    ways, found = _ways(ranks, len(ours)), ranks[: len(ours)].sum()
-    tail = min(ways[: found + 1].sum(), ways[found:].sum())
-    return float(min(2 * tail / ways.sum(), 1.0))
+    subsets, found = _subset_counts(ranks, len(ours)), ranks[: len(ours)].sum()
+    tail = min(subsets[: found + 1].sum(), subsets[found:].sum())
+    return float(min(2 * tail / subsets.sum(), 1.0))
 
 
 def _critical(k: int, m: int, level: float) -> int:
-    """Largest c with P(U <= c - 1) <= level / 2 for the rank sum statistic U of k and m runs."""
-    ways = _ways(np.arange(k + m), k)[k * (k - 1) // 2 :]  # U is the rank sum minus its least value
-    below = np.cumsum(ways) / ways.sum()
+    """Return the largest c with P(U <= c - 1) <= level / 2, U the rank sum of k and m runs."""
+    # U is the rank sum minus its least value.
+    subsets = _subset_counts(np.arange(k + m), k)[k * (k - 1) // 2 :]
+    below = np.cumsum(subsets) / subsets.sum()
     return int(np.searchsorted(below, level / 2, side="right"))
 
 
-def _ways(ranks: NDArray[np.int64], k: int) -> Array:
+def _subset_counts(ranks: NDArray[np.int64], k: int) -> Array:
     """Count the subsets of k ranks by their sum."""
-    ways = np.zeros((k + 1, int(ranks.sum()) + 1))
-    ways[0, 0] = 1
+    subsets = np.zeros((k + 1, int(ranks.sum()) + 1))
+    subsets[0, 0] = 1
     for rank in ranks:
         for size in range(k, 0, -1):
-            ways[size, rank:] += ways[size - 1, : ways.shape[1] - rank]
-    return np.asarray(ways[k])
+            subsets[size, rank:] += subsets[size - 1, : subsets.shape[1] - rank]
+    return np.asarray(subsets[k])
 
 
 def _holm(p: Array, level: float) -> NDArray[np.bool_]:

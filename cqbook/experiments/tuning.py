@@ -1,4 +1,4 @@
-"""Tuning as the paper does it (D.2.2): powers of two times theory's stepsize, best for the bits."""
+"""Tuning as in the paper (D.2.2): the best power of two times theory's stepsize."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from cqlib.theory.complexity import FLOAT_BITS
 
 Array = NDArray[np.float64]
 
-# Coordinates of a batch, over all clients and members; more would not fit in the caches.
+# Largest number of coordinates of a batch, so that it fits in the caches.
 _BATCH = 2**18
-_LIMIT = 20  # largest power of two that is tried, and its inverse
+_LIMIT = 20  # exponents of two are tried from -20 to 20
 
 
 class Budget(NamedTuple):
-    """Bits that each client may send, and how far gradient descent gets with them."""
+    """Bits that each client may send, and the progress of gradient descent with them."""
 
     bits: float
-    decades: float  # lost by the squared gradient norm, at the best stepsize
+    decades: float  # decrease of the squared gradient norm at the best stepsize
 
 
 def gd_budget(
@@ -38,14 +38,14 @@ def gd_budget(
     powers: Sequence[int],
     fewest_rounds: int = 0,
 ) -> Budget:
-    """Find the bits with which tuned gradient descent loses a number of decades.
+    """Find the bits with which tuned gradient descent gains a number of decades.
 
     Args:
         problem: the problem to minimise.
-        decades: of the squared gradient norm, positive.
-        most_rounds: rounds after which the search ends, even if fewer decades are lost.
+        decades: decrease of the squared gradient norm in powers of ten, positive.
+        most_rounds: largest number of rounds, even if the decrease is smaller.
         powers: exponents of two; the candidates are 2^power / L_-.
-        fewest_rounds: rounds to count, even if the decades are lost earlier.
+        fewest_rounds: smallest number of rounds, even if the decrease is reached earlier.
 
     Raises:
         ValueError: if decades is not positive, the numbers of rounds are not 0 <= fewest <= most
@@ -66,7 +66,7 @@ def gd_budget(
         trace = methods.gd(problem, stepsize=stepsize, rounds=tried)
         if trace.diverged.all():
             raise ValueError(f"gradient descent diverges with all of the powers {list(powers)}")
-        with np.errstate(divide="ignore"):  # a gradient of zero
+        with np.errstate(divide="ignore"):  # the gradient may be zero
             lost = np.log10(trace.grad_norm_sq[0, 0] / trace.grad_norm_sq.min(axis=1))
         enough = np.flatnonzero(lost >= decades)
         if len(enough) or tried == most_rounds:
@@ -77,13 +77,13 @@ def gd_budget(
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """All candidates of a contender and the choice among them.
+    """The candidates of a contender, and the choice among them.
 
     Args:
         contender: the contender.
         powers: k exponents of two, ascending; a candidate is 2^power times theory's stepsize.
         bit_budget: bits that each client may send.
-        traces: one for every candidate and seed, shape (k, seeds), each of one column.
+        traces: one per candidate and seed, shape (k, seeds), each with one column.
     """
 
     contender: Contender
@@ -108,12 +108,12 @@ class Tuned:
 
     @property
     def multiple(self) -> float:
-        """Multiple of the theoretical stepsize that was chosen."""
+        """The chosen multiple of the theoretical stepsize."""
         return float(self.multiples[self.chosen])
 
     @property
     def astray(self) -> Array:
-        """Share of the seeds that end no lower than they began, for every candidate, shape (k,)."""
+        """Share of the seeds without a decrease, for every candidate, shape (k,)."""
         start = self.traces[0][0].grad_norm_sq[0, 0]
         return np.mean(self.finals >= start, axis=1)
 
@@ -134,16 +134,16 @@ def tune(
 ) -> Tuned:
     """Run a contender for all seeds with powers of two times its theoretical stepsize.
 
-    While the best candidate is the largest or the smallest, two more are tried beyond it, so that
-    the choice does not depend on the powers given; the search ends at 2^-20 and 2^20.
+    While the best candidate is the largest or the smallest, two more beyond it are tried. So the
+    choice does not depend on the given powers. The search ends at 2^-20 and 2^20.
 
     Args:
         contender: the contender to run.
         powers: exponents of two of the first candidates.
         bit_budget: bits that each client may send.
         seeds: seeds of the runs; a deterministic contender runs once.
-        coordinates: n d, which decides how many seeds share a batch; results do not depend on it
-            beyond rounding.
+        coordinates: n d; it limits the number of seeds in a batch. The results depend on it only by
+            rounding.
 
     Raises:
         ValueError: if there are no powers or no seeds.
@@ -183,7 +183,7 @@ def runs(
     """Run all seeds with the given powers of two, in batches of seeds.
 
     Returns:
-        By power, a trace of one column for every seed.
+        By power, a trace of one column per seed.
     """
     stepsize = contender.stepsize * 2.0 ** np.array(powers)
     size = max(1, _BATCH // (coordinates * len(powers)))

@@ -1,1 +1,1 @@
-"""Measurements over emulated links, and training between processes."""
+"""Measurements over emulated links, and distributed training on one machine."""

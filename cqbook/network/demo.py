@@ -1,4 +1,4 @@
-"""A demonstration on one machine: what a mean between processes costs, and how exact it is."""
+"""A demonstration on one machine: cost and error of a mean between processes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SCHEMES = (
     "cq/all_gather",
     "cq:range=linf:rotate=true/all_gather",
 )
-NOISE = 0.1  # size of a client's own part, relative to the common part
+NOISE = 0.1  # size of a client's noise, relative to the common part
 
 
 def demonstrate(n: int, d: int, repeats: int) -> list[dict[str, Any]]:
-    """Take the mean of n processes' vectors by several schemes.
+    """Compute the mean of n processes' vectors by several schemes.
 
     The vectors have a common part and noise of a tenth of its size.
 
@@ -33,8 +33,8 @@ def demonstrate(n: int, d: int, repeats: int) -> list[dict[str, Any]]:
         repeats: number of timed rounds for each scheme.
 
     Returns:
-        For each scheme: its name, bytes that a process sent, median seconds, and the squared error
-        of the mean over its squared norm.
+        For each scheme: its name, bytes sent per process, median seconds, and the squared error of
+        the mean over its squared norm.
     """
     return list(on_ranks(n, _measured, d, repeats)[0])
 

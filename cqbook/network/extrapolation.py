@@ -1,4 +1,4 @@
-"""Times of means of many clients, extrapolated from two by the model."""
+"""Times of means of many clients, extrapolated from two clients by the model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Scheme:
     """A scheme whose options may depend on the number of clients.
 
     Args:
-        text: as ``link_times`` reads it, with {levels} for as many levels as eight bits allow.
-        measured: the scheme whose measured computing stands for it.
+        text: the scheme for ``link_times``, where {levels} stands for the most levels in 8 bits.
+        measured: the scheme whose measured computing time is used.
     """
 
     text: str
@@ -56,13 +56,13 @@ SCHEMES = {
 
 
 def seconds(scheme: Scheme, n: int, d: int, *, computing: float, link: Link) -> float:
-    """Return the seconds of a mean of n clients, a machine each.
+    """Return the seconds of a mean of n clients, each on its own machine.
 
-    Time on the wire by the model, computing as measured for two clients, and, where messages are
-    gathered, decoding of those of the further clients.
+    It is the model's time on the wire, plus the computing time measured for two clients, plus, if
+    messages are gathered, the time to decode those of the other clients.
 
     Args:
-        scheme: what is sent.
+        scheme: the scheme.
         n: number of clients, at least 2.
         d: number of coordinates.
         computing: seconds of computing for two clients.
@@ -94,11 +94,11 @@ def extrapolate(
 
 
 def first_faster(wide: pd.DataFrame, whole: str = "float32") -> pd.DataFrame:
-    """Return the first n at which whole floats are faster: a row a scheme, a column a rate.
+    """Return the smallest n at which whole floats are faster: rows by scheme, columns by rate.
 
     Args:
         wide: seconds, rows by rate and scheme, a column for each n, ascending.
-        whole: the scheme that the others are compared with.
+        whole: the scheme with which the others are compared.
 
     >>> index = pd.MultiIndex.from_product([[1e8], ["float32", "cq"]])
     >>> first_faster(pd.DataFrame({2: [2.0, 1.0], 8: [3.0, 4.0]}, index=index)).values.tolist()
@@ -114,16 +114,16 @@ def first_faster(wide: pd.DataFrame, whole: str = "float32") -> pd.DataFrame:
 
 
 def break_even(measured: pd.DataFrame, d: int, schemes: Iterable[str]) -> pd.DataFrame:
-    """Return the bandwidth at which a scheme takes as long as whole floats, by its computing.
+    """Return the bandwidth at which a scheme takes as long as whole floats.
 
     Args:
-        measured: means over links without a limit, as ``link_times.measure_means`` returns them.
+        measured: means over links without a limit, from ``link_times.measure_means``.
         d: number of coordinates.
-        schemes: those compared with float32.
+        schemes: the schemes to compare with float32.
 
     Returns:
-        Columns way, n, MB saved, ms spent, Gbit/s, and its range from, to by the extremes of the
-        measured computing; infinite where nothing is spent.
+        Columns way (the scheme), n, MB saved, ms spent, Gbit/s, and its range "from", "to" by the
+        extremes of the measured computing times; infinite if no time is spent.
     """
     rows = []
     for n in sorted(set(measured.n.tolist())):
@@ -137,7 +137,7 @@ def break_even(measured: pd.DataFrame, d: int, schemes: Iterable[str]) -> pd.Dat
                     ("cpu_low", "cpu_high"),
                 )
             ]
-            byte = Link(0.0, 1.0)  # a second for each
+            byte = Link(0.0, 1.0)  # one second per byte
             saved = link_times.wire_seconds("float32", n, d, byte)
             saved -= link_times.wire_seconds(scheme, n, d, byte)
             even = [8e-9 * max(saved, 0) / s if s > 0 else float("inf") for s in spent]

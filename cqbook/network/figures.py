@@ -20,12 +20,12 @@ _MEASURES = {"loss": "training loss", "accuracy": "test accuracy"}
 
 
 def training(table: pd.DataFrame, x: str, label: str) -> Figure:
-    """Draw medians and extremes over the seeds, a row for each measure, a column for each data set.
+    """Draw medians and extremes over the seeds, a row per measure, a column per data set.
 
     Args:
         table: columns dataset, method, step, loss, accuracy, and x; step 0 is left out.
         x: column of the horizontal axis.
-        label: of that axis.
+        label: label of this axis.
     """
     datasets = list(dict.fromkeys(table.dataset))
     fig, axes = plt.subplots(
@@ -66,8 +66,8 @@ def predictions(predicted: pd.DataFrame, schemes: Sequence[str]) -> Figure:
     """Draw predicted against measured times of means, with a band of a factor of 1.5.
 
     Args:
-        predicted: as ``link_times.predict`` returns it.
-        schemes: one for each marker, at most nine.
+        predicted: result of ``link_times.predict``.
+        schemes: the schemes, at most nine.
     """
     fig, ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
     ends = np.array([predicted.least.min() / 1.5, predicted.least.max() * 1.5]) * 1e3
@@ -92,8 +92,8 @@ def extrapolations(model: pd.DataFrame, titles: Mapping[float, str]) -> Figure:
     """Draw extrapolated times of a mean against the number of clients.
 
     Args:
-        model: columns rate, n, way, seconds.
-        titles: of the panels, by rate.
+        model: columns rate, n, way (the scheme), seconds.
+        titles: titles of the panels, by rate.
     """
     fig, axes = plt.subplots(1, 2, figsize=(9.4, 4.2), layout="constrained", sharey=True)
     names = list(dict.fromkeys(model.way))

@@ -1,7 +1,7 @@
 """Times of means over emulated slow links, and the alpha-beta model fitted to them.
 
 ``python -m cqbook.network.link_times FOLDER`` writes ``means.csv`` and ``steps.csv`` there. It
-takes minutes, a quiet machine, and the right to make network namespaces.
+takes minutes, and needs an idle machine and the right to make network namespaces.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SCHEMES = (
     "global_qsgd:levels=exponential:s=124/tree",
 )
 
-NETWORKS = (  # that the profiles train
+NETWORKS = (  # networks that the profiles train
     ("digits", 64),
     ("digits", 256),
     ("breast_cancer", 256),
@@ -60,17 +60,17 @@ def measure_means(
     """Time means over links of these bandwidths.
 
     Args:
-        clients: numbers of processes, a namespace each.
-        rates: bits a second; None for links without a limit.
+        clients: numbers of processes, each in its own namespace.
+        rates: bits per second; None for links without a limit.
         dimensions: numbers of coordinates.
         schemes: see ``cqbook.network.timing``.
         repeats: number of timed rounds.
 
     Returns:
-        Columns way, the scheme; n; d; rate, 0 without a limit; sent_bytes; seconds, the median, and
-        least, the smallest; cpu_seconds of one process, the median, and cpu_low, cpu_high, the
-        extremes, between which the true median lies with probability 1 - 2^(1 - repeats); cores of
-        this machine.
+        Columns "way", the scheme; "n"; "d"; "rate", 0 without a limit; "sent_bytes"; "seconds", the
+        median, and "least", the smallest; "cpu_seconds" of one process, the median, and "cpu_low",
+        "cpu_high", the extremes; "cores" of this machine. The true median lies between the extremes
+        with probability 1 - 2^(1 - repeats).
 
     Raises:
         RuntimeError: if namespaces cannot be made.
@@ -82,7 +82,7 @@ def measure_means(
                 command = [sys.executable, "-m", "cqbook.network.timing", "--d", str(d)]
                 command += ["--repeats", str(repeats)]
                 command += [word for scheme in schemes for word in ("--scheme", scheme)]
-                for row in _said(n, rate, command):
+                for row in _output(n, rate, command):
                     row["way"] = row.pop("scheme")
                     wall, busy = row["seconds"], row["cpu_seconds"]
                     row |= {"seconds": float(np.median(wall)), "least": min(wall)}
@@ -102,10 +102,10 @@ def measure_steps(
     """Time steps of training over links of these bandwidths.
 
     Args:
-        rates: bits a second; None for links without a limit.
+        rates: bits per second; None for links without a limit.
         networks: data sets and units of the hidden layer.
         n: number of processes.
-        steps: number of steps; the result is their median.
+        steps: number of steps; their median time is returned.
 
     Returns:
         Columns method, dataset, n, d, rate, sent_bytes, seconds.
@@ -118,13 +118,13 @@ def measure_steps(
         command = [sys.executable, "-m", "cqbook.network.training", "--dataset", dataset]
         command += ["--hidden", str(hidden), "--steps", str(steps)]
         command += [word for method in METHODS for word in ("--method", method)]
-        found += [row | {"rate": rate or 0.0} for row in _said(n, rate, command)]
+        found += [row | {"rate": rate or 0.0} for row in _output(n, rate, command)]
     columns = ["method", "dataset", "n", "d", "rate", "sent_bytes", "seconds"]
     return pd.DataFrame(found)[columns]
 
 
 def wire_seconds(scheme: str, n: int, d: int, link: Link) -> float:
-    """Return the model's seconds on the wire for the messages of a scheme.
+    """Return the model's seconds on the wire for a scheme.
 
     >>> wire_seconds("float32", 4, 2**20, Link(0.0, 12.5e6))  # 100 Mbit/s
     0.50331648
@@ -132,18 +132,18 @@ def wire_seconds(scheme: str, n: int, d: int, link: Link) -> float:
     if scheme in ("float32", "float16"):
         return theory.ring_all_reduce_seconds(n, d * (4 if scheme == "float32" else 2), link)
     compressor, strategy, second = timing.parse(scheme)
-    n, d = int(n), int(d)  # tables hold NumPy's integers
+    n, d = int(n), int(d)  # tables have NumPy integers
     return costs.wire_seconds(compressor, strategy, d=d, n=n, link=link, second=second)
 
 
 def step_wire_seconds(method: str, n: int, d: int, sent_bytes: float, link: Link) -> float:
-    """Return the model's seconds on the wire for the messages of a training step.
+    """Return the model's seconds on the wire for a training step.
 
     Args:
         method: one of ``cqbook.network.training.METHODS``.
         n: number of processes.
         d: number of weights.
-        sent_bytes: bytes of a process in a step; used for PowerSGD only.
+        sent_bytes: bytes per process and step; used for PowerSGD only.
         link: latency and bandwidth.
 
     >>> step_wire_seconds("none", 4, 2**20, 0, Link(0.0, 12.5e6))
@@ -151,7 +151,7 @@ def step_wire_seconds(method: str, n: int, d: int, sent_bytes: float, link: Link
     """
     if method in ("none", "fp16"):
         return wire_seconds({"none": "float32", "fp16": "float16"}[method], n, d, link)
-    if method == "PowerSGD":  # all-reduces of both factors and of the rest
+    if method == "PowerSGD":  # three all-reduces: both factors, and uncompressed gradients
         return link.seconds(3 * 2 * (n - 1), sent_bytes)
     compressor, n, d = COMPRESSORS[method], int(n), int(d)
     strategy = costs.fastest(compressor, d=d, n=n)
@@ -162,12 +162,12 @@ def fit_link(measured: pd.DataFrame, rate: float) -> Link:
     """Fit latency and bandwidth to the means without compression over links of one bandwidth.
 
     The time of a mean is its time over links without a limit plus its time on the wire. The fit
-    minimises the relative errors of the shortest times, which other programs disturb least. The
-    latency is at least 0, the bandwidth at most ``rate``.
+    minimises the relative errors of the shortest times, since these are least affected by other
+    programs. The latency is at least 0, the bandwidth at most ``rate``.
 
     Args:
         measured: the result of :func:`measure_means`.
-        rate: the bandwidth, bits a second.
+        rate: the bandwidth, bits per second.
     """
     rows = _with_free(measured[measured.way.isin(["float32", "float16"])])
     rows = rows[rows.rate == rate]
@@ -184,7 +184,7 @@ def fit_link(measured: pd.DataFrame, rate: float) -> Link:
 
 
 def predict(measured: pd.DataFrame, links: dict[float, Link]) -> pd.DataFrame:
-    """Return the measured times over slow links, with the model's in the column ``predicted``.
+    """Return the measured times over slow links, with the model's times as column ``predicted``.
 
     The column ``free`` is the time of the same mean over links without a limit. Predictions are of
     the shortest times, ``least``.
@@ -196,14 +196,14 @@ def predict(measured: pd.DataFrame, links: dict[float, Link]) -> pd.DataFrame:
 
 
 def _with_free(measured: pd.DataFrame) -> pd.DataFrame:
-    """Means over slow links, with their times over links without a limit."""
+    """Return means over slow links, with their times over links without a limit."""
     free = measured[measured.rate == 0].rename(columns={"least": "free"})
     free = free[["way", "n", "d", "free"]]
     return measured[measured.rate > 0].merge(free, on=["way", "n", "d"])
 
 
-def _said(n: int, rate: float | None, command: list[str]) -> list[dict[str, Any]]:
-    """Run a command over links of this bandwidth; return the lines of rank 0, read as JSON."""
+def _output(n: int, rate: float | None, command: list[str]) -> list[dict[str, Any]]:
+    """Run a command over links of this bandwidth; return the JSON lines of rank 0."""
     with star(n, rate) as hosts:
         lines = hosts.run(command, seconds=1800, env={"OMP_NUM_THREADS": "1"})[0]
     return [json.loads(line) for line in lines.splitlines()]

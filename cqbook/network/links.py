@@ -1,8 +1,8 @@
 """Emulated slow links: processes in network namespaces, each behind a link of a given bandwidth.
 
-A bridge joins n hosts; both directions of a host's link go through a token bucket filter. It takes
-Linux, the programs ``ip`` and ``tc``, and the right to make namespaces. Nothing outside the new
-namespaces is touched, and they are removed at the end.
+A bridge joins n hosts; both directions of a host's link have a token bucket filter. This needs
+Linux, the programs ``ip`` and ``tc``, and the right to make namespaces. Only the new namespaces are
+changed, and they are removed at the end.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _numbers = itertools.count()
 class Star:
     """Hosts around a bridge."""
 
-    prefix: str  # of the names of namespaces
+    prefix: str  # of the namespaces' names
     n: int
     bits_per_second: float | None  # None for links without a limit
 
     def host(self, rank: int) -> str:
-        """Name of a host's namespace."""
+        """Return the name of a host's namespace."""
         return f"{self.prefix}h{rank}"
 
     def counted(self, rank: int) -> int:
-        """Bytes that a host's interface has sent so far, headers included."""
+        """Return the bytes that a host's interface has sent so far, with headers."""
         said = subprocess.run(
             f"ip -n {self.host(rank)} -s -j link show dev e0".split(),
             capture_output=True,
@@ -46,15 +46,15 @@ class Star:
     def run(
         self, command: Sequence[str], *, seconds: float, env: dict[str, str] | None = None
     ) -> list[str]:
-        """Run a command on all hosts as the ranks of one job, and return the output of each.
+        """Run a command on all hosts, as the ranks of a torch group; return the output of each.
 
         Args:
-            command: the command; it finds torch's variables in its environment.
+            command: the command; its environment has torch's variables.
             seconds: time limit.
             env: more environment variables.
 
         Raises:
-            RuntimeError: if it fails on any host or takes too long.
+            RuntimeError: if the command fails on a host or takes too long.
         """
         common = (
             os.environ
@@ -92,7 +92,7 @@ class Star:
 
 @contextmanager
 def star(n: int, bits_per_second: float | None) -> Iterator[Star]:
-    """Make n hosts with links of one bandwidth; they are removed at the end.
+    """Make n hosts with links of the same bandwidth; they are removed at the end.
 
     Args:
         n: number of hosts, in [1, 200].
@@ -154,7 +154,7 @@ def _address(rank: int) -> str:
 
 
 def _limit(namespace: str, device: str, bits_per_second: float) -> None:
-    # An idle link collects tokens and then sends a burst at once: allow about one packet.
+    # An idle link collects tokens for a burst: limit it to about one packet.
     packet = _packet_bytes(bits_per_second)
     _do(
         f"tc -n {namespace} qdisc add dev {device} root tbf rate {bits_per_second:.0f}bit "
@@ -163,10 +163,10 @@ def _limit(namespace: str, device: str, bits_per_second: float) -> None:
 
 
 def _packet_bytes(bits_per_second: float) -> int:
-    """Bytes that are handed to a link at once: those of half a millisecond, within limits.
+    """Return the size of packets for a link: half a millisecond of data, within limits.
 
-    An idle link sends the first packet for free, so it must be short. Shorter ones cost more CPU
-    time.
+    An idle link sends the first packet without delay, so packets must be short. Shorter packets
+    cost more CPU time.
     """
     return min(max(_SMALLEST_PACKET, round(bits_per_second / 8 * _PACKET_SECONDS)), 65_536)
 

@@ -1,4 +1,4 @@
-"""A function on several new processes of this machine, joined by gloo."""
+"""Run a function on several new processes of this machine, in one gloo group."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import start_processes
 
-# A server imports these once, and every process starts as a copy of it; DDP needs the first.
+# A server imports these once, and every process is forked from it; DDP needs the first.
 _PRELOADED = ["torch._dynamo", "cqbook.network.training", "cqlib.kernels.cpu"]
 
 
 def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 120.0) -> list[Any]:
-    """Call ``function(rank, n, *args)`` on n new processes and return the results, by rank.
+    """Call ``function(rank, n, *args)`` on n new processes and return the results by rank.
 
     Each process has one thread. The function must be importable, and its result must consist of
     tensors, numbers, text, lists, tuples and dictionaries.
@@ -27,7 +27,7 @@ def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 
         n: number of processes.
         function: the function.
         args: its arguments after rank and n; they are pickled.
-        seconds: how long a process waits for another.
+        seconds: time limit for a process that waits for another.
 
     Raises:
         Exception: if the function raises on any process.

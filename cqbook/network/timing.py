@@ -1,9 +1,9 @@
-"""Time of means between real processes: encoding, exchange and decoding.
+"""Times of means between real processes: encoding, exchange and decoding.
 
 Run it on every rank: ``python -m cqbook.network.timing --d 1048576 --scheme cq/all_gather``. Rank 0
 prints a line of JSON for each scheme.
 
-A scheme is a way to average, written as text:
+A scheme is one of these texts:
 
 * ``float32`` or ``float16``: an all-reduce of numbers of this type;
 * COMPRESSOR/STRATEGY, such as ``cq/two_shot``;
@@ -30,25 +30,25 @@ from cqlib.distributed.collectives import Group
 from cqlib.distributed.mean import exchange
 from cqlib.keys import Key
 
-_WARM_UP = 2  # rounds ahead of the timed ones: they compile functions and open connections
+_WARM_UP = 2  # rounds before the timed ones, to compile functions and open connections
 
 
 def time_mean(scheme: str, x: Tensor, *, repeats: int, group: Group) -> dict[str, Any]:
-    """Time the mean of all processes' x, on all of them at once.
+    """Time the mean of all processes' x; every process calls this function.
 
     Args:
         scheme: see the module.
-        x: this process's vector, float32.
+        x: vector of this process, float32.
         repeats: number of timed rounds.
         group: the processes.
 
     Returns:
         ``scheme``, ``n``, ``d``; ``seconds`` of each repetition, from a common start until the last
-        process has the mean; ``cpu_seconds`` of this process in each; ``sent_bytes``, by this
-        process in one repetition; ``mean``, the last one.
+        process has the mean; ``cpu_seconds`` of this process in each repetition; ``sent_bytes`` of
+        this process in one repetition; ``mean``, the mean of the last repetition.
 
     Raises:
-        ValueError: for an unknown scheme.
+        ValueError: if the scheme is unknown.
     """
     run = _averager(scheme)
     seconds, busy, sent, own = [], [], 0, x
@@ -95,7 +95,7 @@ def parse(scheme: str) -> tuple[Compressor, str, Compressor | None]:
     """Return the compressor, the strategy and the compressor of the second shot of a scheme.
 
     Raises:
-        ValueError: for text of another form, or an unknown compressor.
+        ValueError: if the text has another form, or the compressor is unknown.
     """
     name, *rest = scheme.split("/")
     if len(rest) not in (1, 2):

@@ -1,4 +1,4 @@
-"""Training between real processes that average gradients by a chosen method.
+"""Training on several processes that average gradients by a given method.
 
 Run it on every rank: ``python -m cqbook.network.training --dataset digits --method CQ``. Rank 0
 prints a line of JSON for each method.
@@ -44,11 +44,11 @@ class Task:
     """A network to train.
 
     Args:
-        dataset: "digits" or "breast_cancer", both of scikit-learn.
+        dataset: "digits" or "breast_cancer", both from scikit-learn.
         hidden: units of the hidden layer.
-        batch: samples of a process in a step.
+        batch: samples per process and step.
         steps: number of steps.
-        evaluate_every: steps between two rows of the log; the last step always has a row.
+        evaluate_every: steps between two evaluations; the last step is always evaluated.
     """
 
     dataset: str = "digits"
@@ -67,12 +67,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Trial:
-    """How the network of a task is trained once.
+    """Settings of one training of the network of a task.
 
     Args:
-        method: how gradients are averaged, one of ``METHODS``.
+        method: method to average gradients, one of ``METHODS``.
         stepsize: positive.
-        seed: of the weights at the start, the samples and the compressor.
+        seed: seed of the first weights, the samples and the compressor.
     """
 
     method: str
@@ -81,9 +81,9 @@ class Trial:
 
 
 def samples(dataset: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return inputs and classes for training, then those of a separate quarter for testing.
+    """Return inputs and classes for training, and those for testing, a quarter of the samples.
 
-    Columns have mean 0 and variance 1 over the training samples. The split never changes.
+    Columns have mean 0 and variance 1 over the training samples. The split is fixed.
     """
     X, y = _LOADERS[dataset](return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))
@@ -96,7 +96,7 @@ def samples(dataset: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def train_all(rank: int, n: int, task: Task, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """Train once for each trial, on n processes of a group; a process calls it with its rank."""
+    """Train once for each trial, on n processes; each process calls this with its rank."""
     return [train(task, trial, Group()) for trial in trials]
 
 
@@ -106,14 +106,14 @@ def train(task: Task, trial: Trial, group: Group) -> dict[str, Any]:
     Args:
         task: the network, the data and the number of steps.
         trial: method, stepsize and seed.
-        group: the processes, each with samples of its own.
+        group: the processes, each with its own samples.
 
     Returns:
-        ``rows``: step, bytes that this process has sent, training loss, test accuracy; ``d``, the
-        number of weights; ``seconds``, the median of a step without evaluation.
+        ``rows``: step, bytes sent by this process, training loss, test accuracy; ``d``, the number
+        of weights; ``seconds``, the median time of a step without evaluation.
 
     Raises:
-        ValueError: for an unknown method or a stepsize that is not positive.
+        ValueError: if the method is unknown or the stepsize is not positive.
     """
     if trial.method not in METHODS:
         raise ValueError(f"method must be one of {'; '.join(METHODS)}, got {trial.method!r}")
@@ -147,7 +147,7 @@ def train(task: Task, trial: Trial, group: Group) -> dict[str, Any]:
 
 
 def _network(inputs: int, hidden: int, classes: int, seed: int) -> nn.Sequential:
-    """A network with one hidden layer; its weights depend on the seed only."""
+    """Return a network with one hidden layer; its weights depend only on the seed."""
     first, last = nn.Linear(inputs, hidden), nn.Linear(hidden, classes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -177,7 +177,7 @@ def _register(model: DistributedDataParallel, trial: Trial) -> Callable[[], int]
 
 
 class _Whole:
-    """All-reduce of uncompressed gradients that counts its bytes."""
+    """An all-reduce of uncompressed gradients that counts its bytes."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.group, self.dtype = Group(), dtype
@@ -196,7 +196,7 @@ class _Whole:
 
 
 def _power_bytes(state: powerSGD_hook.PowerSGDState, d: int) -> int:
-    """Bytes of ring all-reduces: of whole gradients in the first steps, then of the factors."""
+    """Return the bytes of ring all-reduces: of whole gradients at first, then of the factors."""
     n = dist.get_world_size()
     whole = min(state.iter, state.start_powerSGD_iter) * d
     return round(2 * (n - 1) / n * 4 * (whole + state.total_numel_after_compression))

@@ -1,4 +1,4 @@
-"""Training with a stepsize chosen for each method, and what a step takes over a slow link."""
+"""Training with a stepsize tuned for each method, and times of a step over a slow link."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ COLUMNS = "dataset method stepsize seed d step sent_bytes loss accuracy".split()
 
 
 class Trained(NamedTuple):
-    """Fresh trials with the chosen stepsizes.
+    """Trials with new seeds and the chosen stepsizes.
 
     Args:
-        rows: a row for each evaluation, with the columns ``COLUMNS``.
-        seconds: of a step on this machine, a number for each seed, by method.
+        rows: a row per evaluation, with the columns ``COLUMNS``.
+        seconds: seconds of a step on this machine for each seed, by method.
     """
 
     rows: pd.DataFrame
@@ -29,7 +29,7 @@ class Trained(NamedTuple):
 
 
 def choose(tried: Sequence[Trial], losses: Sequence[float]) -> list[Trial]:
-    """Return for each method the trial of the least loss; NaN counts as infinite.
+    """Return for each method the trial with the smallest loss; NaN counts as infinite.
 
     >>> tried = [Trial("CQ", 0.1, 0), Trial("CQ", 0.3, 0), Trial("IQ", 0.1, 0)]
     >>> [trial.stepsize for trial in choose(tried, [2.0, 1.0, float("nan")])]
@@ -46,13 +46,13 @@ def choose(tried: Sequence[Trial], losses: Sequence[float]) -> list[Trial]:
 def train_tuned(
     task: Task, n: int, *, stepsizes: Sequence[float], seeds: int, methods: Sequence[str] = METHODS
 ) -> Trained:
-    """Train every method with the stepsize that ends at the least training loss.
+    """Train every method with the stepsize of the smallest final training loss.
 
     Args:
         task: the network and its data.
         n: number of processes.
-        stepsizes: to choose from, with seed 0.
-        seeds: number of fresh trials with the chosen stepsize, seeds 1, 2, ...
+        stepsizes: candidates, tried with seed 0.
+        seeds: number of trials with the chosen stepsize, seeds 1, 2, ...
         methods: some of ``cqbook.network.training.METHODS``.
     """
     tried = [Trial(method, stepsize, 0) for method in methods for stepsize in stepsizes]
@@ -77,20 +77,20 @@ def step_seconds(
     steps: int,
     link: Link,
 ) -> pd.DataFrame:
-    """Return what a step takes over a slow link: measured for this very network, else predicted.
+    """Return the time of a step over a slow link: measured for the same network, else predicted.
 
     The prediction is the time of a step without a slow link plus the model's time on the wire.
 
     Args:
         sent: columns dataset, method, d, sent_bytes (of all steps).
-        measured: seconds of steps over that link, by n, dataset, d, method.
-        computing: seconds of steps without one, by dataset and method.
+        measured: seconds of a step over this link, by n, dataset, d, method.
+        computing: seconds of steps without a slow link, by dataset and method.
         n: number of processes.
         steps: number of steps.
-        link: of the model.
+        link: latency and bandwidth of the model.
 
     Returns:
-        ``sent`` with the columns step_seconds and how, "measured" or "predicted".
+        ``sent`` with the new columns "step_seconds", and "how": "measured" or "predicted".
     """
     seconds, how = [], []
     for row in sent.to_dict("records"):

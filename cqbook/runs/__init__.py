@@ -1,1 +1,1 @@
-"""One executed notebook and its folder: parameters, what it was made from, how jobs are run."""
+"""Runs: parameters and provenance of an executed notebook, its folder, and running of jobs."""

@@ -1,4 +1,4 @@
-"""Data files that the parameters of a run name: where they are, and what is in them."""
+"""Data files in the parameters of a run: their paths and digests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ENDINGS = tuple(
 
 
 def located(parameters: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Return parameters with the whole path of each data file, also in lists.
+    """Return parameters with the absolute path of each data file, also inside lists.
 
-    A text names a data file if `cqlib.data.load` would take it for a path and there is such a file,
-    or it has one of the endings .svm, .libsvm and .txt, compressed or not.
+    A text names a data file if `cqlib.data.load` reads it as a path and either this file exists or
+    the text ends in .svm, .libsvm or .txt, compressed or not.
 
     Args:
-        parameters: as a user gave them.
-        base: the folder from which relative paths start.
+        parameters: the parameters given by a user.
+        base: the folder at which relative paths start.
 
     Raises:
         ParameterError: if a file with one of the endings does not exist.
@@ -33,11 +33,11 @@ def located(parameters: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def digests(parameters: Mapping[str, Any], digest: Callable[[Path], str]) -> dict[str, str]:
-    """Return the digest of the content of every data file that parameters name, by its path.
+    """Return the digest of every data file in the parameters, by its path.
 
     Args:
-        parameters: of a run.
-        digest: gives the digest of a file.
+        parameters: parameters of a run.
+        digest: function that returns the digest of a file.
     """
     texts = [text for value in parameters.values() for text in _texts(value)]
     found = {text: _file(text, Path()) for text in texts}
@@ -56,8 +56,8 @@ def _located(name: str, value: Any, base: Path) -> Any:
 
 
 def _file(text: str, base: Path) -> Path | None:
-    """Return the whole path of the data file that a text names; None if it names none."""
-    from cqlib.data import is_path  # here, since it takes longer than most commands
+    """Return the absolute path of the data file that a text names; None for other texts."""
+    from cqlib.data import is_path  # here, since this import takes longer than most commands
 
     path = Path(os.path.abspath(base / os.path.expanduser(text)))
     if not is_path(text):

@@ -1,4 +1,4 @@
-"""Processes that end together: children when their parent does, however it ends."""
+"""Children that end with their parent, even if the parent is killed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import psutil
 
 
 def end(pids: Iterable[int]) -> None:
-    """Kill processes and all that descend from them, and wait until they are gone."""
+    """Kill processes and all their descendants, and wait until they are gone."""
     psutil.wait_procs([gone for pid in pids for gone in _kill(pid)], timeout=10)
 
 
 def when_gone(parent: int, act: Callable[[], object]) -> None:
-    """Call a function, in a thread, once this process has another parent: the old one has ended."""
+    """Call a function, in a thread, once this process has another parent: the old one is gone."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -28,12 +28,12 @@ def when_gone(parent: int, act: Callable[[], object]) -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process, and all that descend from it, once its parent is gone."""
+    """End this process and all its descendants once its parent is gone."""
     when_gone(parent, lambda: _kill(os.getpid()))
 
 
 def _kill(pid: int) -> list[psutil.Process]:
-    """Kill a process after all that descend from it; return those that there were."""
+    """Kill the descendants of a process, then the process; return all of them."""
     try:
         top = psutil.Process(pid)
         found = [*top.children(recursive=True), top]

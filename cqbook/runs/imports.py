@@ -1,4 +1,4 @@
-"""Which modules of the two packages a piece of code uses, read from the sources alone."""
+"""The modules of the two packages that a piece of code uses, found from the sources."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 PACKAGES = ("cqlib", "cqbook")
-# These import the files in their folder by walking it.
-FOUND_BY_PLACE = ("cqlib.compressors",)
+# These packages import all files in their folder.
+IMPORT_ALL = ("cqlib.compressors",)
 
 
 def files(root: Path) -> dict[str, Path]:
-    """Return the modules of the packages by name; a package stands for its ``__init__.py``."""
+    """Return the files of the packages' modules by name; a package's file is ``__init__.py``."""
     found = {}
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
@@ -24,7 +24,7 @@ def files(root: Path) -> dict[str, Path]:
 
 
 def imported(code: ast.AST, modules: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Return each import of a module as the module and the name that is taken from it, or "".
+    """Yield each import as a pair: the module, and the name imported from it, or "".
 
     Imports inside functions and for types count, too.
 
@@ -45,10 +45,10 @@ def imported(code: ast.AST, modules: Collection[str]) -> Iterator[tuple[str, str
 
 
 class Sources:
-    """The modules of both packages, each as it was when first read.
+    """The modules of both packages, each as at its first reading.
 
     Args:
-        root: the folder that holds the packages.
+        root: the folder of the packages.
     """
 
     def __init__(self, root: Path) -> None:
@@ -58,12 +58,12 @@ class Sources:
         self._digest = functools.cache(self._module_digest)
 
     def used(self, code: ast.AST) -> set[str]:
-        """Return the modules that a piece of code uses, directly or through others.
+        """Return the modules that a piece of code uses, directly or indirectly.
 
-        A package's ``__init__.py`` is used with each of its modules, and all files with a package
-        that finds them by their place. Of the modules that ``cqlib/__init__.py`` offers, only
-        those that are asked for count: it loads them on first use. A text that is a module's name
-        counts as its import, since processes are started by such names.
+        A module uses its package's ``__init__.py``, and a package in ``IMPORT_ALL`` uses all its
+        files. ``cqlib/__init__.py`` loads modules on first use, so only those that the code names
+        count. A text that is a module's name counts as an import, since processes are started by
+        such names.
         """
         found: set[str] = set()
         waiting = set(self._named(code))
@@ -75,15 +75,15 @@ class Sources:
         return found
 
     def digest(self, names: Iterable[str]) -> str:
-        """Return the SHA-256 of modules, and of the data in the folders of packages among them.
+        """Return the SHA-256 of modules, and of the data files of packages among them.
 
-        Comments, docstrings and the layout of the code leave it as it is.
+        It does not depend on comments, docstrings and the layout of the code.
         """
         parts = [f"{name} {self._digest(name)}" for name in sorted(names)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _named(self, code: ast.AST) -> Iterator[str]:
-        """The modules that code names itself, each with the packages that it lies in."""
+        """Yield the modules that code names directly, each with its packages."""
         texts = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant)}
         named = {name for name in self.files.keys() - set(PACKAGES) if name in texts}
         named |= {f"{name}.__main__" for name in named} & self.files.keys()
@@ -94,7 +94,7 @@ class Sources:
                     yield from self._with_packages(home)
 
     def _homes(self, package: str, name: str) -> list[str]:
-        """Where a package's ``__init__.py`` has a name from; for "", all that it imports."""
+        """Return the module from which a package's ``__init__.py`` imports a name; for "", all."""
         offered = imported(self._tree(package), self.files)
         return [module for module, taken in offered if name in ("", taken)]
 
@@ -102,7 +102,7 @@ class Sources:
         parts = module.split(".")
         for package in (".".join(parts[:length]) for length in range(1, len(parts) + 1)):
             yield package
-            if package in FOUND_BY_PLACE:
+            if package in IMPORT_ALL:
                 yield from (name for name in self.files if name.startswith(f"{package}."))
 
     def _parsed(self, name: str) -> ast.Module:
@@ -117,7 +117,7 @@ class Sources:
 
 
 def without_docstrings(code: ast.Module) -> ast.Module:
-    """Return the code without docstrings; it is changed in place."""
+    """Remove the docstrings from code, in place, and return it."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(code):
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
@@ -126,7 +126,7 @@ def without_docstrings(code: ast.Module) -> ast.Module:
 
 
 def _data(package: Path) -> list[Path]:
-    """The files of a package that are not code; those of packages in it are theirs."""
+    """Return the files of a package that are not code, without those of packages inside it."""
     found = []
     for path in sorted(package.iterdir()):
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""A job: a notebook with parameters and the folder of its run; and whether that is up to date."""
+"""A job: a notebook with parameters and the folder of its run; and the check if it is current."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cqbook.runs.parameters import ParameterError, checked, defaults
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is to be made: a notebook with parameters, and the folder that the run goes to."""
+    """A run to be made: a notebook, its parameters, and the folder of the run."""
 
     source: Path
     parameters: dict[str, Any]
@@ -30,7 +30,7 @@ class Job:
 
 
 def notebook_name(source: Path) -> str:
-    """Return the path below ``notebooks/`` without ending, or the bare name of another file."""
+    """Return the path below ``notebooks/`` without ending; for other files the name only."""
     try:
         return source.resolve().relative_to(paths.notebooks()).with_suffix("").as_posix()
     except (ValueError, FileNotFoundError):
@@ -41,7 +41,7 @@ def find(name: str) -> Path:
     """Return a notebook by its path, or by its name below ``notebooks/``.
 
     Raises:
-        ParameterError: if there is none; the message lists the names.
+        ParameterError: if it does not exist; the message lists the names.
     """
     is_path = name.endswith(".ipynb") and Path(name).is_file()
     return Path(name) if is_path else named(name.removesuffix(".ipynb"))
@@ -51,7 +51,7 @@ def named(name: Any) -> Path:
     """Return a notebook by its name below ``notebooks/``.
 
     Raises:
-        ParameterError: if there is none; the message lists the names.
+        ParameterError: if it does not exist; the message lists the names.
     """
     known = {notebook_name(path): path for path in sorted(paths.notebooks().rglob("*.ipynb"))}
     if not isinstance(name, str) or name not in known:
@@ -68,10 +68,10 @@ def check_profile(profile: str) -> None:
 
 
 def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
-    """Return what a profile sets for a notebook; the quick profile sets nothing.
+    """Return the parameters that a profile sets for a notebook; none for the quick profile.
 
     Raises:
-        ParameterError: if there is no such profile.
+        ParameterError: if the profile does not exist.
     """
     check_profile(profile)
     if profile == "quick":
@@ -87,13 +87,13 @@ def planned(
     overrides: Mapping[str, Any] | None = None,
     folder: Path | None = None,
 ) -> Job:
-    """Return the job of a notebook: profile's parameters, then overrides, all checked.
+    """Return the job of a notebook, with the profile's parameters and overrides, all checked.
 
     The default folder is ``runs/PROFILE/NOTEBOOK``, with a hash of the overrides if there are any,
     so that no run overwrites another.
 
     Raises:
-        ParameterError: for a wrong parameter, or a folder that holds something else than a run.
+        ParameterError: if a parameter is wrong, or the folder holds something else than a run.
     """
     if not source.is_file():
         raise ParameterError(f"no notebook {source}")
@@ -110,13 +110,13 @@ def planned(
 
 
 def is_current(job: Job, snapshot: provenance.Snapshot | None = None) -> bool:
-    """Return whether the job's folder holds a whole run of this notebook, parameters and code.
+    """Return True if the job's folder holds a whole run of this notebook, parameters and code.
 
-    This is the one rule of what is up to date: `cqlib run`, `book`, `sweep` and `collect` ask here.
+    `cqlib run`, `book`, `sweep` and `collect` all use this rule.
 
     Args:
         job: the job.
-        snapshot: what jobs depend on, if many are asked about at once; read anew if None.
+        snapshot: the files that jobs depend on, to be shared by several calls; None to read them.
     """
     parts = (f"{job.source.stem}.ipynb", "results", "provenance.json")
     if not all((job.folder / part).exists() for part in parts):
@@ -137,9 +137,9 @@ def _is_intact(file: Path, digest: str) -> bool:
 
 
 def _is_free(folder: Path, source: Path) -> bool:
-    """Whether a run may replace what a user named: nothing, an empty folder, an earlier run.
+    """Return True if a run may replace this folder: it is missing, empty or an earlier run.
 
-    Below ``runs/``, where only runs are, a damaged one will do.
+    Below ``runs/``, which has only runs, it may also be a damaged run.
     """
     if not folder.exists():
         return True

@@ -1,4 +1,4 @@
-"""One process at a time in a folder: others wait, or are told who is at work."""
+"""Locks of folders: other processes wait, or get an error that names the owner."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MOMENT = 3.0  # seconds; a damaged lock file counts as abandoned after two
 
 
 class OwnedError(RuntimeError):
-    """Another process is at work in the folder."""
+    """Another process owns the folder."""
 
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Have a folder to oneself; others wait. The lock ends with the process, however that ends.
+    """Lock a folder; other processes wait. The lock ends with the process, even if it is killed.
 
-    Lock files lie in the system's temporary folder, so none is left beside the target.
+    Lock files are in the system's temporary folder, so that none is left next to the target.
     """
     name = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"cqlib-{os.getuid()}-{name}.lock"):
@@ -34,11 +34,11 @@ def locked(target: Path) -> Iterator[None]:
 def owned(folder: Path) -> Iterator[None]:
     """Own a folder until the end of the block; the file ``.owner`` in it names the process.
 
-    An owner that was killed is known by its process being gone. That of another machine cannot be
-    asked, so it is believed.
+    If the owner's process is gone, it was killed and the folder is free. A process on another
+    machine cannot be checked and counts as alive.
 
     Raises:
-        OwnedError: naming the owner.
+        OwnedError: if another process owns it; the message names the owner.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = SoftFileLock(folder / ".owner")
@@ -57,7 +57,7 @@ def owned(folder: Path) -> Iterator[None]:
 
 
 def _is_zombie(pid: int | None) -> bool:
-    """Whether a process has ended, though its parent has not asked for its exit code yet."""
+    """Return True if a process has ended, but its parent has not read the exit code yet."""
     with suppress(psutil.NoSuchProcess):
         return pid is not None and psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     return False

@@ -1,7 +1,7 @@
-"""Execute one notebook: all of the output or none, with its provenance.
+"""Execute a notebook, and write all of its output or none, with the provenance.
 
 A run is a folder: the executed notebook, its claims (``claims.jsonl``), its figures and data
-(``results/``), and ``provenance.json``. The folder appears when everything in it is complete.
+(``results/``), and ``provenance.json``. The folder appears when all of it is complete.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _KEPT_CELL_METADATA = ("tags", "mystnb")
 
 
 class NotebookError(RuntimeError):
-    """A notebook failed; the message names the cell's error and where to look."""
+    """A notebook failed; the message names the cell's error and the file to look at."""
 
 
 class _CellFailed(Exception):
-    """A cell raised; says which and what."""
+    """A cell raised; the message names the cell and the error."""
 
 
 def run(job: Job) -> dict[str, Any]:
     """Execute a job and put its folder in place; return the provenance.
 
     Raises:
-        NotebookError: if a cell fails. The partly executed notebook is kept beside the folder, and
-            an earlier run in the folder stays as it was.
+        NotebookError: if a cell fails. The partly executed notebook is kept next to the folder, and
+            an earlier run in the folder is not changed.
     """
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(job.folder):
         for stale in job.folder.parent.glob(f".{job.folder.name}.work-*"):
-            shutil.rmtree(stale, ignore_errors=True)  # of a run that was killed
+            shutil.rmtree(stale, ignore_errors=True)  # left by a run that was killed
         return _run(job)
 
 
@@ -86,7 +86,7 @@ def _run(job: Job) -> dict[str, Any]:
 
 
 def store(source: Path) -> None:
-    """Execute a notebook as it stands and write its outputs into it, cleaned."""
+    """Execute a notebook with its own parameters, and write its cleaned outputs into it."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / source.name
         try:
@@ -98,7 +98,7 @@ def store(source: Path) -> None:
 
 
 def clean(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what differs from run to run: times, ids, language details, the cuts in a stream."""
+    """Remove parts that differ from run to run: times, ids, language details, cuts in streams."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     nb.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     for number, cell in enumerate(nb.cells):
@@ -111,7 +111,7 @@ def clean(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Outputs with a text in one piece that a busy kernel sent in several."""
+    """Return outputs with each text in one piece; a busy kernel sends it in several."""
     found: list[nbformat.NotebookNode] = []
     for output in outputs:
         last = found[-1] if found else {}
@@ -155,7 +155,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _swap(new: Path, place: Path) -> None:
-    """Put a run's folder in place of an earlier one; the caller holds the lock."""
+    """Replace a run's folder by a new one; the caller holds the lock."""
     if place.exists():
         old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.work-"))
         os.replace(place, old / "run")

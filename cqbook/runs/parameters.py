@@ -1,4 +1,4 @@
-"""Parameters of a notebook: the literals of its one cell, and what may be given in their place."""
+"""Parameters of a notebook: the literals of its parameters cell, and checks of other values."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import nbformat
 
 
 class ParameterError(ValueError):
-    """A parameter that the notebook does not have, or of the wrong type."""
+    """A parameter is unknown or has the wrong type."""
 
     exit_code = 2
 
 
 def defaults(source: Path) -> dict[str, Any]:
-    """Return the notebook's quick profile: the literals of its one ``parameters`` cell.
+    """Return the notebook's quick profile: the literals of its ``parameters`` cell.
 
     Raises:
-        ParameterError: if there is not exactly one such cell or it is more than literals.
+        ParameterError: if there is not exactly one such cell, or it has more than literals.
     """
     nb = nbformat.read(source, as_version=4)
     cells = [c for c in nb.cells if "parameters" in c.metadata.get("tags", [])]
@@ -44,10 +44,10 @@ def defaults(source: Path) -> dict[str, Any]:
 
 
 def checked(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is given, with floats where the notebook's own values, ``known``, are floats.
+    """Return the given values, as floats where the notebook's own values, ``known``, are floats.
 
     Raises:
-        ParameterError: for a parameter that is not known, or of another type.
+        ParameterError: if a parameter is unknown or has another type.
     """
     found = {}
     for name, value in given.items():
@@ -67,17 +67,17 @@ def checked(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) ->
 
 
 class _Misfit(Exception):
-    """A value of another type than an example; both are the arguments."""
+    """A value has another type than the example; the arguments are example and value."""
 
 
 def _like(examples: list[Any], value: Any, *, row: bool = False) -> Any:
-    """Return a value of the examples' type; a whole number or a text may stand for a float.
+    """Return a value as one of the examples' type; an integer or a text may stand for a float.
 
-    The parts of a list are compared with the parts of all examples. Parts of several types allow
-    any, except in a row, which is a list in a list: there each column has its own type.
+    The items of a list are compared with the items of all examples. If these have several types, an
+    item may have any type. In a row, a list inside a list, each column has its own type.
     """
     kinds = {type(example) for example in examples}
-    if kinds == {float} and type(value) in (int, str):  # YAML takes 1e-3 for a text
+    if kinds == {float} and type(value) in (int, str):  # YAML reads 1e-3 as a text
         value = _number(value)
     if len(kinds) == 1 and type(value) not in kinds:
         raise _Misfit(examples[0], value)
@@ -92,7 +92,7 @@ def _like(examples: list[Any], value: Any, *, row: bool = False) -> Any:
 
 
 def _number(value: int | str) -> Any:
-    """Return a finite number as a float, and anything else as it is."""
+    """Return a finite number as a float, and any other value unchanged."""
     with suppress(ValueError, OverflowError):
         return number if math.isfinite(number := float(value)) else value
     return value

@@ -1,13 +1,12 @@
-"""What a run is made from, and on what: the fingerprint that tells whether it is up to date.
+"""The provenance of a run, and the fingerprint that tells whether the run is up to date.
 
-The fingerprint is of what decides results, by content: the notebook, its parameters and the data
-files that they name, the modules that its cells use with the data in their folders, what a run
-reads of the ledger, and the versions of libraries. A page of the book, the wording of the ledger,
-comments and docstrings are no part of it.
+The fingerprint is a digest of everything that decides the results: the notebook, its parameters
+with the contents of their data files, the modules that its cells use with the data in their
+folders, the ids, kinds and titles of the ledger, and the versions of libraries. It does not depend
+on pages of the book, the wording of the ledger, comments and docstrings.
 
-Neither is the processor, though last digits may depend on it: a run that was made on a node of a
-cluster, or copied from another machine, is up to date here, too. What it was made on is noted in
-its provenance.
+It does not depend on the processor either, although last digits may: a run from a node of a cluster
+or from another machine is up to date here, too. The provenance names the machine.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ _PACKAGES = Path(cqbook.__file__).parents[1]
 
 
 class Snapshot:
-    """What runs depend on, each part as it was when first asked for.
+    """The files and versions that runs depend on, each as at its first reading.
 
-    It reads a file once for many jobs. For things as they are now, take a new one.
+    It reads each file once for all jobs. To see changed files, make a new one.
     """
 
     def __init__(self) -> None:
@@ -51,14 +50,14 @@ class Snapshot:
         self._file = functools.cache(file_digest)
 
     def fingerprint(self, notebook: Path, parameters: Mapping[str, Any]) -> str:
-        """Return the digest of all that decides the results of a run, in hexadecimal."""
+        """Return the digest of everything that decides the results of a run, in hexadecimal."""
         given = json.dumps(parameters, sort_keys=True)
         data = json.dumps(data_files.digests({**defaults(notebook), **parameters}, self._file))
         parts = [self._notebook(notebook), given, data, json.dumps(versions())]
         return digest("\0".join(parts))
 
     def _notebook_digest(self, file: Path) -> str:
-        """The digest of a notebook's cells and of all that they use."""
+        """Return the digest of a notebook's cells and of the modules and files that they use."""
         cells = nbformat.read(file, as_version=4).cells
         sources = self._sources()
         code = _code([c.source for c in cells if c.cell_type == "code"], sources.files)
@@ -71,7 +70,7 @@ class Snapshot:
 
 
 def files(place: Path) -> dict[str, str]:
-    """Return the digests of a file, or of all files below a folder, by their paths from there."""
+    """Return the digests of a file, or of all files below a folder, by relative path."""
     found = sorted(path for path in (place, *place.rglob("*")) if path.is_file())
     return {path.relative_to(place).as_posix(): file_digest(path) for path in found}
 
@@ -83,7 +82,7 @@ def file_digest(file: Path) -> str:
 
 
 def _code(cells: list[str], modules: Collection[str]) -> ast.Module:
-    """Return the code of cells without IPython's own lines; if it is no Python, it uses all."""
+    """Return the code of cells without IPython's commands; if it is not Python, it uses all."""
     lines = [line for cell in cells for line in cell.split("\n")]
     plain = [line for line in lines if not line.lstrip().startswith(("%", "!"))]
     try:
@@ -103,7 +102,7 @@ def _read(code: ast.Module) -> list[str]:
 
 
 def _ledger() -> str:
-    """Return what a run reads of the ledger: which items there are, of which kind and title."""
+    """Return the parts of the ledger that a run uses: ids, kinds and titles of the items."""
     items = yaml.safe_load((paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"))
     return json.dumps([[item[name] for name in ("id", "kind", "title")] for item in items])
 
@@ -114,7 +113,7 @@ def digest(text: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that results may depend on."""
+    """Return the versions on which results may depend."""
     names = ("numpy", "scipy", "numba", "pandas", "matplotlib", "scikit-learn", "torch")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
@@ -127,7 +126,7 @@ def _version(name: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a run was made on: commit, versions, processor, system."""
+    """Return the environment of a run: commit, versions, processor, system."""
     folder = str(Path(__file__).parent)
     git = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
@@ -149,7 +148,7 @@ def _processor() -> str:
 
 
 def _arithmetic() -> dict[str, str]:
-    """Return what NumPy, Numba and OpenBLAS choose their machine code by."""
+    """Return the processor features by which NumPy, Numba and OpenBLAS choose machine code."""
     import numpy as np
     from llvmlite import binding
     from threadpoolctl import threadpool_info

@@ -1,4 +1,4 @@
-"""A run as its folder holds it, read once."""
+"""A run, read from its folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cqbook.cells import claims
 
 
 class RunError(RuntimeError):
-    """A folder holds no complete run."""
+    """A folder does not hold a complete run."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Run:
 
     Args:
         name: the notebook's path below ``notebooks/``, without ending.
-        folder: where the run lies.
+        folder: folder of the run.
         executed: bytes of the executed notebook.
         provenance: content of ``provenance.json``: parameters, versions, commit, seconds, device.
         evidence: the verdicts that the notebook recorded, in order.
@@ -52,7 +52,7 @@ def read(name: str, folder: Path) -> Run:
 
     Args:
         name: the notebook's path below ``notebooks/``, without ending.
-        folder: where the run lies.
+        folder: folder of the run.
 
     Raises:
         RunError: if the folder lacks the provenance, the executed notebook or the results.

@@ -1,4 +1,4 @@
-"""Run jobs on this machine, a process for each: `cqlib run`, `cqlib book` and `cqlib sweep`."""
+"""Run jobs on this machine, one process each: `cqlib run`, `cqlib book` and `cqlib sweep`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAUSE = 0.1  # seconds between two looks at the running jobs
 
 
 class JobsError(RuntimeError):
-    """Not all jobs completed; the message says of each what it said last."""
+    """Some jobs failed; the message has the last line of the log of each."""
 
 
 class Interrupted(JobsError):
@@ -33,12 +33,12 @@ class Interrupted(JobsError):
 
 @dataclass(frozen=True)
 class Attempt:
-    """A job that is running.
+    """A running job.
 
     Args:
         process: its process.
-        started: when, as `time.monotonic` has it.
-        retries: how often it is tried again if this fails.
+        started: time of its start, by `time.monotonic`.
+        retries: number of further attempts if this one fails.
     """
 
     process: subprocess.Popen[bytes]
@@ -48,7 +48,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job whose process has ended: after how long, how, and whether it is tried again."""
+    """A job whose process has ended: its seconds, its exit, and True if it is tried again."""
 
     name: str
     seconds: float
@@ -61,7 +61,7 @@ class Ended:
 
 
 def outdated(jobs: Mapping[str, Job]) -> list[str]:
-    """Return the names of the jobs whose folder holds no run that is up to date."""
+    """Return the names of the jobs without an up-to-date run in their folder."""
     now = provenance.Snapshot()
     return [name for name, job in jobs.items() if not is_current(job, now)]
 
@@ -75,21 +75,21 @@ def complete(
     retries: int = 0,
     force: bool = False,
 ) -> None:
-    """Run what is not up to date. A job that fails stops no other.
+    """Run the jobs that are not up to date. If a job fails, the others go on.
 
-    However this process ends, the jobs end with it; what they have completed stays.
+    The jobs end with this process, even if it is killed; completed runs stay.
 
     Args:
         jobs: by name.
-        logs: the folder for what they say, NAME.log each; None to keep nothing.
-        console: where progress is shown.
-        cores: jobs at a time; 0 for as many as there are processors.
-        retries: how often a job that failed is tried again.
-        force: run also what is up to date.
+        logs: folder of the logs, NAME.log each; None to keep none.
+        console: the console for progress messages.
+        cores: number of jobs at a time; 0 for the number of processors.
+        retries: number of further attempts for a failed job.
+        force: run also jobs that are up to date.
 
     Raises:
-        JobsError: if any failed.
-        Interrupted: on Ctrl-C, or SIGTERM where that is treated alike.
+        JobsError: if a job failed.
+        Interrupted: on Ctrl-C, or on SIGTERM if it is treated as Ctrl-C.
     """
     waiting = list(jobs) if force else outdated(jobs)
     console.print(f"{len(waiting)} of {len(jobs)} jobs to run", highlight=False)
@@ -117,7 +117,7 @@ def complete(
 
 
 def incomplete(told: Iterable[str], logs: Path | None) -> str:
-    """Return the message that some jobs failed, after what is told of each."""
+    """Return an error message: a line for each failed job, then advice."""
     where = f" (logs: {logs})" if logs else ""
     return "\n".join([*told, f"not all jobs completed{where}; {AGAIN}"])
 
@@ -133,7 +133,7 @@ def said_last(name: str, logs: Path) -> str:
 def _run(
     jobs: Mapping[str, Job], logs: Path, cores: int, retries: int, running: dict[str, Attempt]
 ) -> Iterator[Ended]:
-    """Run jobs, and say of each attempt that it has ended; ``running`` is kept up to date."""
+    """Run jobs, and yield each attempt when it ends; ``running`` is kept up to date."""
     waiting = deque((name, retries) for name in jobs)
     while waiting or running:
         while waiting and len(running) < cores:
@@ -157,7 +157,7 @@ def _start(job: Job, log: Path, retries: int, *, again: bool) -> Attempt:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
-            process_group=0,  # Ctrl-C is for us; we end the jobs
+            process_group=0,  # Ctrl-C must not reach the jobs: this process ends them
         )
     return Attempt(process, time.monotonic(), retries)
 

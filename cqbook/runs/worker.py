@@ -1,4 +1,4 @@
-"""Run one job in a process of its own: what the runner and Snakemake start for every job."""
+"""Run one job in its own process; the runner and Snakemake start this for every job."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cqbook.runs.job import Job
 
 
 def command(job: Job) -> list[str]:
-    """Return the command line of a job; -P: no packages of the current folder."""
+    """Return the command line of a job; -P excludes packages in the current folder."""
     words = [str(job.source), str(job.folder), json.dumps(job.parameters)]
     return [sys.executable, "-P", "-m", "cqbook.runs.worker", *words]
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run the job of a command line; an error is its last line, and the exit code is 1."""
+    """Run the job of a command line; on failure the last line is the error, the exit code 1."""
     parser = argparse.ArgumentParser(prog="cqbook.runs.worker", description=__doc__)
     parser.add_argument("source", type=Path, help="the notebook")
     parser.add_argument("folder", type=Path, help="where the run goes")

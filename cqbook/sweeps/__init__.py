@@ -1,1 +1,1 @@
-"""Sweeps: grids of parameters, run together, and their tables joined."""
+"""Sweeps: jobs over grids of parameters, and joins of their tables."""

@@ -1,7 +1,7 @@
 """Join the tables of a sweep's jobs: one tidy CSV for each name of a CSV in their results.
 
-Every row says which job it is from and what that was made from. Nothing of it changes from run to
-run, so a sweep that was interrupted gives the same bytes as one that was not.
+Every row names its job and the job's origin. These columns are the same in every run, so an
+interrupted sweep gives the same bytes as one without interruption.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _FROM = ("job", "commit", "cqlib", "fingerprint")
 
 @dataclass(frozen=True)
 class Collected:
-    """What was found.
+    """The joined tables.
 
     Args:
-        folder: where the tables go.
-        tables: the CSV to write, by name without ending.
-        absent: the jobs left out, and why: "missing" or "out of date".
+        folder: folder of the tables.
+        tables: the CSV texts, by name without ending.
+        absent: the jobs left out, with the reason: "missing" or "out of date".
         jobs: the number of jobs of the sweep.
     """
 
@@ -45,10 +45,10 @@ def collect(sweep: Sweep, only: str | None = None) -> Collected:
 
     Args:
         sweep: the sweep.
-        only: the name of one table, without ending; all of them if None.
+        only: name of one table, without ending; None for all tables.
 
     Raises:
-        SweepError: if no job that is up to date has the table.
+        SweepError: if no up-to-date job has the table.
     """
     outdated = set(runner.outdated(sweep.jobs))
     absent: dict[str, str] = {}
@@ -73,10 +73,10 @@ def collect(sweep: Sweep, only: str | None = None) -> Collected:
 
 
 def write(collected: Collected, output: Path | None = None) -> list[Path]:
-    """Write the tables, each whole or not at all; return where.
+    """Write the tables, each whole or not at all; return the paths.
 
     Raises:
-        SweepError: if there is not just one table for ``output``.
+        SweepError: if ``output`` is given and there is not exactly one table.
     """
     names = list(collected.tables)
     if output is not None and len(names) != 1:
@@ -89,13 +89,13 @@ def write(collected: Collected, output: Path | None = None) -> list[Path]:
 
 
 def _tables(facts: Mapping[str, Any]) -> list[str]:
-    """Names of the tables that a run made; a file that was put there later is none of them."""
+    """Return the names of the tables made by a run, without files that were added later."""
     made = sorted(map(Path, facts["files"]))
     return [file.stem for file in made if file.parent == Path("results") and file.suffix == ".csv"]
 
 
 def _rows(job: Job, name: str, place: Mapping[str, str]) -> Iterable[dict[str, str]]:
-    """A table's rows as they stand, after the job's place in the grid and its origin."""
+    """Yield a table's rows, each after the job's place in the grid and its origin."""
     file = job.folder / "results" / f"{name}.csv"
     with file.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
@@ -106,7 +106,7 @@ def _rows(job: Job, name: str, place: Mapping[str, str]) -> Iterable[dict[str, s
 
 
 def _free(name: str, taken: list[str]) -> str:
-    """A name for a leading column that the table does not have.
+    """Return a name for a leading column that differs from the table's columns.
 
     >>> _free("reg", ["reg", "value"])
     'parameter_reg'
@@ -122,7 +122,7 @@ def _cell(value: Any) -> str:
 
 
 def _csv(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as CSV; columns in the order in which they come up, blank where a job has none."""
+    """Return rows as CSV, columns in order of appearance, blank if a job lacks one."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")

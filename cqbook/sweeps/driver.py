@@ -1,7 +1,7 @@
-"""Complete a sweep: on this machine, or with an executor of Snakemake on a cluster.
+"""Complete a sweep, on this machine, or on a cluster with an executor of Snakemake.
 
-On a cluster Snakemake submits, counts and retries (see the ``Snakefile``). It is given the jobs
-that are out of date; its own records and file times decide nothing.
+On a cluster Snakemake submits, counts and retries (see the ``Snakefile``). It gets only the jobs
+that are out of date; its own records and file times are not used.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from cqbook.runs.locks import owned
 from cqbook.runs.runner import AGAIN, Interrupted, JobsError
 from cqbook.sweeps.sweep import Sweep, mark
 
-# Seconds that Snakemake gets to cancel what it has submitted.
+# Seconds for Snakemake to cancel submitted jobs.
 PATIENCE = float(os.environ.get("CQLIB_PATIENCE", "30"))
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a sweep.
+    """Options of a sweep.
 
     Args:
-        cores: jobs at a time on this machine; 0 for as many as it has processors.
-        retries: how often a failed job is tried again.
+        cores: number of jobs at a time on this machine; 0 for the number of processors.
+        retries: number of further attempts for a failed job.
         executor: an installed executor plugin of Snakemake, such as slurm; "" for this machine.
-        jobs: jobs at a time with an executor.
-        more: arguments for Snakemake as they are.
+        jobs: number of jobs at a time with an executor.
+        more: further arguments for Snakemake.
     """
 
     cores: int = 0
@@ -53,7 +53,7 @@ def run(sweep: Sweep, options: Options, console: Console) -> None:
 
     Raises:
         JobsError: if a job failed.
-        OwnedError: if another process is at work in the folder.
+        OwnedError: if another process owns the folder.
         SweepError: if the folder belongs to another sweep file.
     """
     with owned(sweep.folder):
@@ -66,14 +66,14 @@ def run(sweep: Sweep, options: Options, console: Console) -> None:
 
 
 def arguments(options: Options) -> list[str]:
-    """Return how Snakemake is to run its jobs: all of them, whatever it remembers.
+    """Return Snakemake's arguments: it must run all given jobs.
 
     >>> arguments(Options(executor="slurm", jobs=2))[-4:]
     ['--executor', 'slurm', '--jobs', '2']
     """
     return [
         *("--forceall", "--rerun-incomplete", "--nolock", "--keep-going"),
-        *("--quiet", "host", "reason"),  # leaves names of jobs and k of n
+        *("--quiet", "host", "reason"),  # shows only names of jobs and k of n
         *("--retries", str(options.retries), "--scheduler", "greedy"),
         *("--executor", options.executor, "--jobs", str(options.jobs)),
         *options.more,
@@ -81,10 +81,10 @@ def arguments(options: Options) -> list[str]:
 
 
 def end_with(driver: int) -> None:
-    """Make Snakemake, which leads its group of processes, end once `cqlib sweep` is gone."""
+    """End Snakemake and its process group once `cqlib sweep` is gone."""
 
     def end() -> None:
-        os.killpg(0, signal.SIGINT)  # it cancels what it has submitted
+        os.killpg(0, signal.SIGINT)  # Snakemake cancels its submitted jobs
         time.sleep(PATIENCE)
         os.killpg(0, signal.SIGKILL)
 
@@ -93,7 +93,7 @@ def end_with(driver: int) -> None:
 
 def _submit(sweep: Sweep, options: Options, console: Console) -> None:
     """Complete a sweep with Snakemake."""
-    import snakemake  # noqa: F401  # for the error that says how to install it
+    import snakemake  # noqa: F401  # for the error message on its installation
 
     names = runner.outdated(sweep.jobs)
     console.print(f"{len(names)} of {len(sweep.jobs)} jobs to run", highlight=False)
@@ -101,10 +101,10 @@ def _submit(sweep: Sweep, options: Options, console: Console) -> None:
         return
     logs = sweep.folder / "logs"
     for name in names:
-        (logs / f"{name}.log").unlink(missing_ok=True)  # of an earlier start
-    plan = sweep.folder / ".jobs.json"
-    plan.write_text(json.dumps({name: worker.command(sweep.jobs[name]) for name in names}))
-    code = _snakemake(sweep.folder, plan, arguments(options))
+        (logs / f"{name}.log").unlink(missing_ok=True)  # left by an earlier start
+    commands = sweep.folder / ".jobs.json"
+    commands.write_text(json.dumps({name: worker.command(sweep.jobs[name]) for name in names}))
+    code = _snakemake(sweep.folder, commands, arguments(options))
     if code < 0:
         raise JobsError(f"Snakemake was ended by signal {-code}; {AGAIN}")
     left = runner.outdated(sweep.jobs) if code else []
@@ -115,12 +115,12 @@ def _submit(sweep: Sweep, options: Options, console: Console) -> None:
         raise JobsError(runner.incomplete([runner.said_last(n, logs) for n in tried], logs))
 
 
-def _snakemake(folder: Path, plan: Path, words: Sequence[str]) -> int:
-    """Run Snakemake to its end, and take it along if we are stopped."""
+def _snakemake(folder: Path, commands: Path, words: Sequence[str]) -> int:
+    """Run Snakemake to its end; if this process is stopped, stop Snakemake, too."""
     command = [
-        *(sys.executable, "-P", "-m", "snakemake"),  # -P: no packages of the current folder
+        *(sys.executable, "-P", "-m", "snakemake"),  # -P excludes packages in the current folder
         *("--snakefile", str(paths.root() / "Snakefile"), "--directory", str(folder)),
-        *("--config", f"jobs={plan}", f"driver={os.getpid()}"),
+        *("--config", f"jobs={commands}", f"driver={os.getpid()}"),
         *words,
     ]
     with _heeding_interrupts():
@@ -136,7 +136,7 @@ def _snakemake(folder: Path, plan: Path, words: Sequence[str]) -> int:
 
 
 def _interrupt(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt Snakemake, and wait until it ends, we lose patience, or the user does."""
+    """Interrupt Snakemake, and wait until it ends, the time is up, or the user interrupts again."""
     with suppress(ProcessLookupError, subprocess.TimeoutExpired, KeyboardInterrupt):
         os.killpg(child.pid, signal.SIGINT)
         child.wait(PATIENCE)
@@ -144,7 +144,7 @@ def _interrupt(child: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def _heeding_interrupts() -> Iterator[None]:
-    """Start children that heed SIGINT, even if we do not, as in the background of a script."""
+    """Let children react to SIGINT even if this process ignores it, as in a script's background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

@@ -1,6 +1,6 @@
-"""A sweep and its jobs: those of a sweep file, or the chapters of a profile.
+"""A sweep: the jobs of a sweep file, or the chapters of a profile.
 
-A sweep file is YAML: a notebook, the profile that supplies what is not said, fixed parameters, and
+A sweep file is YAML: a notebook, a profile that gives the default parameters, fixed parameters, and
 a grid of values for others. Every combination of the grid is one job, a run like any other, in
 ``runs/sweeps/NAME/JOB``. Relative paths of data files start at the sweep file's folder.
 """
@@ -25,12 +25,12 @@ from cqbook.runs.parameters import ParameterError, checked, defaults
 from cqlib.files import write_atomic
 
 _KEYS = ("notebook", "profile", "parameters", "grid")
-_LONGEST = 80  # characters of a folder's name that is still easy to read
-_NOTE = ".sweep"  # in a sweep's folder: whose it is
+_LONGEST = 80  # most characters of a folder's name
+_NOTE = ".sweep"  # file in a sweep's folder that names its sweep file
 
 
 class SweepError(ParameterError):
-    """A sweep file that cannot be run; the message names the file and the value."""
+    """A sweep file is wrong; the message names the file and the value."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Sweep:
     """Jobs that run together.
 
     Args:
-        folder: where everything goes.
-        jobs: by name, in the file's order; the last parameter of the grid changes fastest.
-        grid: the parameters that differ.
+        folder: folder of all runs and tables.
+        jobs: jobs by name, in the file's order; the last parameter of the grid changes fastest.
+        grid: names of the parameters in the grid.
         file: the sweep file; None for the chapters of a profile.
     """
 
@@ -62,10 +62,10 @@ def chapters(profile: str) -> Sweep:
 
 
 def read(file: Path) -> Sweep:
-    """Read a sweep file and check all of it, before anything runs.
+    """Read and check a sweep file.
 
     Raises:
-        SweepError: for anything that is not as it should be.
+        SweepError: if anything in it is wrong.
     """
     try:
         told = yaml.load(file.read_text(encoding="utf-8"), _Strict)
@@ -110,10 +110,10 @@ def _sweep(file: Path, told: Any) -> Sweep:
 
 
 def mark(sweep: Sweep) -> None:
-    """Note in a sweep's folder which file it belongs to.
+    """Write the name of the sweep file into the sweep's folder.
 
     Raises:
-        SweepError: if it belongs to another one.
+        SweepError: if the folder belongs to another sweep file.
     """
     if sweep.file is not None:
         _check_folder(sweep.folder, sweep.file)
@@ -121,7 +121,7 @@ def mark(sweep: Sweep) -> None:
 
 
 def _check_folder(folder: Path, file: Path) -> None:
-    """Two files of one name would write over each other's runs."""
+    """Raise if another sweep file of the same name owns the folder."""
     note = folder / _NOTE
     if note.is_file() and (noted := note.read_text(encoding="utf-8")) != _as_noted(file):
         raise SweepError(
@@ -131,13 +131,13 @@ def _check_folder(folder: Path, file: Path) -> None:
 
 
 def _as_noted(file: Path) -> str:
-    """The path of a file, within the checkout from there, since that may move as a whole."""
+    """Return the path of a file, relative inside the checkout, which may be moved as a whole."""
     root = paths.root()
     return str(file.relative_to(root) if file.is_relative_to(root) else file)
 
 
 def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: Path) -> list[Any]:
-    """Values of one parameter of the grid, each as the notebook has it; files start at ``base``."""
+    """Return the checked values of a parameter of the grid; paths of files start at ``base``."""
     if not isinstance(values, list):
         raise SweepError(f"grid: {name!r} needs a list of values, got {values!r}")
     if not values:
@@ -155,8 +155,8 @@ def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: 
 def job_name(point: Mapping[str, Any]) -> str:
     """Return a folder's name for a place in the grid.
 
-    It depends on nothing else, so that a grid that grows keeps the runs it has. Where the name
-    would be long, or a value has other than plain characters, a digest makes it unique.
+    It depends only on the place, so that a larger grid keeps its runs. If the name is long, or a
+    value has special characters, a digest makes the name unique.
 
     >>> job_name({"reg": 0.01, "n_clients": 30})
     'reg=0.01_n_clients=30'
@@ -173,7 +173,7 @@ def job_name(point: Mapping[str, Any]) -> str:
 
 
 def _check_plain(name: Any, value: Any) -> None:
-    """Refuse what YAML has and JSON has not: dates, infinity, lists that hold themselves."""
+    """Raise unless a value is JSON: no dates, infinity, or lists that contain themselves."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
@@ -191,7 +191,7 @@ def _mapping(what: str, value: Any) -> dict[Any, Any]:
 
 
 class _Strict(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error."""
+    """YAML where a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

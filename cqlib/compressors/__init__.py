@@ -1,7 +1,7 @@
 """Compressors by name: ``make("cq")``, ``names()``.
 
-One file per idea. A new compressor is one file in this folder and no other edit; it is found by its
-place. The classes below are those that are public by their own name, too.
+One file per idea. To add a compressor, add one file to this folder; the registry finds it there.
+The classes below can also be imported by their own names.
 """
 
 from cqlib.compressors.averaging import average

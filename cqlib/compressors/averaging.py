@@ -1,4 +1,4 @@
-"""The one way in which clients are averaged, so that everybody gets the same bits."""
+"""The average over clients, in one fixed order of summation: the same bits for everybody."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def average(values: Tensor) -> Tensor:
     >>> average(torch.tensor([[1.0, 2.0], [3.0, 5.0]]))
     tensor([2.0000, 3.5000], dtype=torch.float64)
     """
-    # In any other layout NumPy would add up several clients apart, and round otherwise.
+    # NumPy's order of summation depends on the memory layout: make the layout always the same.
     rows = np.ascontiguousarray(values.detach().cpu().numpy())
     n_clients, d = rows.shape[-2:]
-    if d == 1:  # NumPy would add a single column pairwise instead of in order
+    if d == 1:  # NumPy would add the entries of a single column in pairs, not in order
         total = np.add.accumulate(rows, axis=-2, dtype=np.float64)[..., -1, :]
     else:
         total = np.add.reduce(rows, axis=-2, dtype=np.float64)

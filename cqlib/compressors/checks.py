@@ -1,4 +1,4 @@
-"""What is refused: options, vectors, messages; errors name the value or the client."""
+"""Checks of options, vectors and messages; the errors name the value or the client."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 from cqlib.compressors.parts import Statistic
 from cqlib.compressors.types import Array, Constants, Symbols
 
-SMALLEST_RANGE = 2.0**-126  # of a norm that is not zero
+SMALLEST_RANGE = 2.0**-126  # the smallest norm above zero
 
 
 class TooLargeError(ValueError):
-    """A client's vector, as it would arrive, exceeds the largest float32."""
+    """A decoded value of a client's vector would exceed the largest float32."""
 
     def __init__(self, client: int) -> None:
         self.client = client
@@ -39,7 +39,7 @@ def check_tensor(x: Tensor, *, ndim: tuple[int, ...], what: str) -> None:
 
 
 def checked_ids(client: int, n_clients: int) -> tuple[int, int]:
-    """Return a client's id and the number of clients as integers, if they are."""
+    """Return a client's id and the number of clients as Python integers; raise if they are not."""
     for name, value in (("n_clients", n_clients), ("client", client)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise ValueError(f"{name} must be an integer, got {value!r}")
@@ -51,7 +51,7 @@ def checked_ids(client: int, n_clients: int) -> tuple[int, int]:
 
 
 def check_finite(rows: Array, clients: Array) -> None:
-    """Raise for vectors of shape (..., c, d) with NaN or infinity, naming the client."""
+    """Raise if a vector, shape (..., c, d), has NaN or infinity; the error names the client."""
     bad = ~np.isfinite(rows)
     if bad.any():
         row = np.argwhere(bad.any(axis=-1))[0]
@@ -62,10 +62,10 @@ def check_finite(rows: Array, clients: Array) -> None:
 
 
 def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
-    """Raise for floats that are no norms, and for codes that are not zero where the norm is.
+    """Raise if a scale is not a valid norm, or if a code is not zero although its norm is.
 
-    A norm is 0 or at least ``smallest``. Both have shape (..., c, d) or broadcast to it: one norm
-    a client has shape (..., c, 1).
+    A valid norm is 0 or at least ``smallest``. Codes and scales have shapes that broadcast to
+    (..., c, d); one norm per client has shape (..., c, 1).
     """
     codes, scales = symbols
     if np.signbit(scales).any() or ((scales > 0) & (scales < smallest)).any():
@@ -78,10 +78,10 @@ def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
 def checked_statistic(
     name: str, before: Statistic | None, shared: object
 ) -> NDArray[np.float32] | None:
-    """Return the pre-round statistic that was given to a compressor, if it uses one.
+    """Return the pre-round statistic as float32, or None if the compressor uses none.
 
     Raises:
-        ValueError: if it is missing, not needed, or not finite and at least 0.
+        ValueError: if it is missing, given but not used, negative or not finite.
     """
     if before is not None:
         return as_statistic(name, shared, ())
@@ -91,11 +91,11 @@ def checked_statistic(
 
 
 def as_statistic(name: str, shared: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return a pre-round statistic as float32 of that shape."""
+    """Return a pre-round statistic as float32 of the given shape."""
     if shared is None:
         raise ValueError(
-            f"{name} needs a statistic of all clients: give shared = before.merge of what "
-            f"before.of says for each"
+            f"{name} needs a statistic of all clients: give shared = before.merge(stats), where "
+            f"stats holds before.of(x) of each client"
         )
     try:
         found = np.broadcast_to(np.asarray(shared, dtype=np.float32), tuple(shape))
@@ -109,7 +109,7 @@ def as_statistic(name: str, shared: object, shape: tuple[int, ...]) -> NDArray[n
 
 
 def check_constants(n: int, d: int, constants: str) -> None:
-    """Raise for sizes below 1 and constants that are not known."""
+    """Raise if n or d is below 1, or the kind of constants is unknown."""
     if constants not in get_args(Constants):
         known = ", ".join(get_args(Constants))
         raise ValueError(f"unknown constants {constants!r}; known: {known}")
@@ -118,7 +118,7 @@ def check_constants(n: int, d: int, constants: str) -> None:
 
 
 def as_integer(option: str, value: Any, low: int, high: int) -> int:
-    """Return an option that is an integer in [low, high]; NumPy's are integers too."""
+    """Return an option as an integer; raise unless it is one in [low, high], NumPy's included."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise ValueError(f"{option} must be an integer, got {value!r}")
     if not low <= value <= high:
@@ -127,21 +127,21 @@ def as_integer(option: str, value: Any, low: int, high: int) -> int:
 
 
 def one_of(option: str, value: Any, known: Iterable[str]) -> str:
-    """Return an option that is one of some words."""
+    """Return an option; raise unless it is one of the known words."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{option} must be one of {', '.join(known)}, got {value!r}")
     return str(value)
 
 
 def check_scales(scales: Array, clients: Array) -> None:
-    """Raise for floats of shape (..., c, scales) beyond float32, naming the client."""
+    """Raise if a scale, shape (..., c, scales), exceeds float32; the error names the client."""
     bad = ~np.isfinite(scales)
     if bad.any():
         raise TooLargeError(int(clients[np.argwhere(bad)[0][-2]]))
 
 
 def as_norm_index(p: Any, option: str = "p") -> float:
-    """Return an option that is the index of a norm, in [1, inf]."""
+    """Return the index of a norm as a float; raise unless it lies in [1, inf]."""
     number = isinstance(p, (int, float, np.integer, np.floating)) and not isinstance(p, bool)
     if not number or not p >= 1:
         raise ValueError(f"{option} must be in [1, inf], got {p!r}")

@@ -1,11 +1,11 @@
-"""The contract of the author of a compressor: the members that a new one has.
+"""The author's contract: the members that a new compressor defines.
 
-Six are required: ``name``, ``facts``, ``layout``, ``quantize``, ``dequantize``, ``bits``. Four say
-what theory knows: ``omega``, ``ab_constants``, ``variance``, ``mse``. Four are optional parts,
-values of :mod:`cqlib.compressors.parts`: ``coder``, ``fused``, ``before``, ``sums``.
+Six are required: ``name``, ``facts``, ``layout``, ``quantize``, ``dequantize``, ``bits``. Four give
+the theory, where it is known: ``omega``, ``ab_constants``, ``variance``, ``mse``. Four are optional
+parts, objects from :mod:`cqlib.compressors.parts`: ``coder``, ``fused``, ``before``, ``sums``.
 
-Shapes: n clients, of which c are computed at once (one in ``encode``, all n in ``compress``), d
-coordinates, and any leading batch axes, which share their randomness.
+Shapes: n is the number of clients. c of them are computed in one call: one in ``encode``, all n in
+``compress``. d is the number of coordinates. All entries of a batch share their randomness.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from cqlib.theory.vectors import Vectors
 
 @dataclass(frozen=True)
 class Codec(ABC):
-    """A randomised map of vectors to symbols and floats, and back.
+    """A randomised map from vectors to symbols and scales, and back.
 
-    Fields of a subclass are its options and nothing else; all have defaults.
+    The fields of a subclass are its options, nothing else; each has a default.
     """
 
     name: ClassVar[str]
@@ -36,11 +36,11 @@ class Codec(ABC):
     @property
     @abstractmethod
     def facts(self) -> Facts:
-        """What is true of it; a plain class attribute, unless it depends on the options."""
+        """Properties of the compressor; a class attribute unless they depend on the options."""
 
     @abstractmethod
     def layout(self, ctx: Context) -> Layout:
-        """Return what the messages of these clients hold; at constant cost per client."""
+        """Return the sizes of these clients' messages, at constant cost per client."""
 
     @abstractmethod
     def quantize(self, x: Array, ctx: Context) -> Symbols:
@@ -51,12 +51,12 @@ class Codec(ABC):
         """Turn symbols back into vectors of shape (..., c, d).
 
         Raises:
-            ValueError: for symbols or floats that no client sends.
+            ValueError: if no client could have sent these symbols and scales.
         """
 
     @abstractmethod
     def bits(self, d: int, n: int) -> float:
-        """Return the expected bits of a client in a compressed round; one float counts 32."""
+        """Return the expected bits per client in a compressed round; a float counts 32."""
 
     # --- theory, where it is known ---------------------------------------------------------------
 
@@ -65,20 +65,20 @@ class Codec(ABC):
 
         Args:
             d: dimension, at least 1.
-            n: number of clients; without it, a value for any number.
+            n: number of clients; if None, return a value that holds for every number of clients.
 
         Raises:
-            ValueError: if the compressor is biased, or no omega serves any number of clients.
+            ValueError: if the compressor is biased, or if n is None and omega depends on it.
         """
         if not self.facts.unbiased:
             raise ValueError(f"{self.name} is biased: it has no omega and no AB constants")
         raise ValueError(f"{self.name}: no omega is known for these options")
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
-        """Return the constants that ``ab`` gives, for arguments that it has checked.
+        """Return the constants for ``ab``, which has checked the arguments.
 
-        By default those of Proposition 1: A = omega / n, B = 0 for independent clients, and
-        A = omega, B = 0 for clients that depend on each other in any way.
+        The default is Proposition 1: A = omega / n, B = 0 for independent clients, and A = omega,
+        B = 0 for clients with any dependence.
         """
         omega = self.omega(d, n)
         joint = self.facts.joint
@@ -96,7 +96,7 @@ class Codec(ABC):
     def mse(self, X: Vectors) -> float:
         r"""Return the exact error of the mean, $\mathbb E\|\frac1n\sum_iC_i(a_i)-\bar a\|^2$.
 
-        By default that of independent unbiased clients, from their variances.
+        The default is the formula for independent unbiased clients, from their variances.
 
         Args:
             X: shape (n, d), one row a client.
@@ -111,7 +111,7 @@ class Codec(ABC):
     # --- optional parts --------------------------------------------------------------------------
 
     def coder(self, ctx: Context) -> Coder:
-        """Return how the symbols of the only client of a context become bytes."""
+        """Return the coder of symbols into bytes, for a context of a single client."""
         layout = self.layout(ctx)
         return ByAlphabet(layout.of_one()[0], layout.alphabet)
 
@@ -122,10 +122,10 @@ class Codec(ABC):
 
     @property
     def before(self) -> Statistic | None:
-        """The statistic of all clients that the clients agree on ahead of a round."""
+        """The statistic that all clients agree on ahead of a round."""
         return None
 
     @property
     def sums(self) -> Sums | None:
-        """How messages add up before they are decoded; then ``mean`` rounds the sum, too."""
+        """The rule to add messages before decoding; if given, ``mean`` decodes the sum."""
         return None

@@ -1,4 +1,4 @@
-"""How symbols become bytes: by their alphabet, as integers, or one message after the other."""
+"""Coders of symbols into bytes: by their alphabet, as integers, or several messages in a row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOTHING = "none"
 
 @dataclass(frozen=True)
 class ByAlphabet(Coder):
-    """Bits, trits or integers: the smallest code of an alphabet.
+    """Bits, trits or integers: the shortest code for an alphabet.
 
     >>> print(ByAlphabet(1000, 15), ByAlphabet(1000, 15).size)
     1000 integers of 4 bits, below 15 500
@@ -47,7 +47,7 @@ class ByAlphabet(Coder):
 
 @dataclass(frozen=True)
 class Integers(Coder):
-    """Integers below a bound, whatever it is, at ceil(log2 bound) bits each.
+    """Integers below any bound, at ceil(log2 bound) bits each.
 
     >>> print(Integers(2, 1000), Integers(2, 1000).size)
     2 integers of 10 bits, below 1000 3
@@ -81,7 +81,7 @@ class Chain(Coder):
 
     Args:
         parts: their coders.
-        each: the word for one of them, where all are alike.
+        each: the word for one of them in ``str``, if all are alike.
 
     >>> print(Chain((Integers(2, 1000), ByAlphabet(2, 3))))
     2 integers of 10 bits, below 1000, then 2 trits

@@ -1,4 +1,4 @@
-"""Composition: a quantizer applied to what a sparsifier keeps."""
+"""Composition: a quantizer applied to the coordinates that a sparsifier keeps."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout
 from cqlib.theory.constants import sparsify_first_constants
 from cqlib.theory.vectors import Vectors
 
-INNER = 2**64 - 1  # which part of the round's randomness belongs to the quantizer
+INNER = 2**64 - 1  # the fold of the round's key that the quantizer uses
 
 
 @dataclass(frozen=True)
 class Composition(Compressor):
     r"""Q_i after C_i: the sparsifier chooses and scales coordinates, the quantizer sends them.
 
-    The quantizer sees a vector of as many coordinates as the sparsifier keeps at most, empty slots
-    being zeros. With $C\in\mathbb U(A,B)$, $C_i\in\mathbb U(\omega_C)$ and independent
+    The dimension of the quantizer is the largest number of coordinates that the sparsifier keeps;
+    empty slots are zeros. With $C\in\mathbb U(A,B)$, $C_i\in\mathbb U(\omega_C)$ and independent
     $Q_i\in\mathbb U(\omega_Q)$ the mean satisfies $\mathbb U(A+\frac{\omega_Q(1+\omega_C)}n,B)$,
-    and each client $\mathbb U((1+\omega_C)(1+\omega_Q)-1)$. Missing clients: unbiased where both
-    are, and what is lost is what the two lose.
+    and each client $\mathbb U((1+\omega_C)(1+\omega_Q)-1)$. Missing clients: the mean of those
+    received is unbiased if it is for both parts; the losses of both parts apply.
 
     Args:
         sparsifier: a compressor that keeps coordinates: rand_k, top_k, perm_k.
-        quantizer: any compressor of which all clients send something in every round.
+        quantizer: any compressor whose clients are never silent.
 
     Source: Szlendak, Tyurin, Richtárik 2022, Section 2.4; order and constants are derived.
 
@@ -74,7 +74,7 @@ class Composition(Compressor):
         )
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
-        """Quantize the kept values; what is sent of their places comes first."""
+        """Quantize the kept values; the symbols for their places, if any, come first."""
         chosen = self.sparsifier.keep(x, ctx)
         codes, scales = self.quantizer.quantize(gather(x, chosen), self._inner(ctx))
         places = self.sparsifier.sent(chosen.places)
@@ -82,25 +82,25 @@ class Composition(Compressor):
         return Symbols(np.concatenate([places, codes], axis=-1), scales)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
-        """Put the values that the quantizer decodes in their places."""
+        """Put the decoded values in their places."""
         first = self.sparsifier.n_places(ctx.d)
         places = self.sparsifier.kept(symbols.codes[..., :first], ctx)
         inner = Symbols(symbols.codes[..., first:], symbols.scales)
         return scatter(self.quantizer.dequantize(inner, self._inner(ctx)), places, ctx.d)
 
     def layout(self, ctx: Context) -> Layout:
-        """Return the symbols of the quantizer, and the places where it sends anything."""
+        """Return the sizes of the quantizer's message, plus those of the places if it sends any."""
         sent = self.quantizer.layout(self._inner(ctx))
         codes, scales = sent.each(len(ctx.clients))
         places = self.sparsifier.n_places(ctx.d) * ((codes > 0) | (scales > 0))
         return Layout(sent.alphabet, codes + places, scales)
 
     def coder(self, ctx: Context) -> Chain:
-        """Return the code of the places, then that of the quantizer."""
+        """Return the coder of the places, followed by that of the quantizer."""
         return Chain((self.sparsifier.coder(ctx), self.quantizer.coder(self._inner(ctx))))
 
     def bits(self, d: int, n: int) -> float:
-        """Return the quantizer's bits for the kept coordinates, and those of sent places."""
+        """Return the quantizer's bits for the kept coordinates, plus those of the places."""
         places = self.sparsifier.bits(d, n) - 32 * self.sparsifier.slots(d, n)
         places = max(places, 0.0)  # PermK counts less than a float for each slot on average
         return self.quantizer.bits(self.sparsifier.slots(d, n), n) + places
@@ -109,7 +109,7 @@ class Composition(Compressor):
         """Return (1 + omega_C) (1 + omega_Q) - 1, omega_Q for the kept coordinates.
 
         Raises:
-            ValueError: without n, if the number of kept coordinates depends on it.
+            ValueError: if n is None and the number of kept coordinates depends on it.
         """
         if n is None and self.sparsifier.joint:
             raise ValueError("omega of this composition depends on the number of clients: give n")
@@ -117,9 +117,9 @@ class Composition(Compressor):
         return (1 + self.sparsifier.omega(d, n)) * (1 + self.quantizer.omega(kept, n)) - 1
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
-        r"""Return $A+\frac{\omega_Q(1+\omega_C)}n$ and B, those of the sparsifier being A and B.
+        r"""Return $A+\frac{\omega_Q(1+\omega_C)}n$ and B, with A and B of the sparsifier.
 
-        With a quantizer whose clients depend on each other: $\omega$ and 0.
+        If the quantizer's clients depend on each other: $\omega$ and 0.
         """
         if self.quantizer.joint:
             return super().ab_constants(n, d, kind)
@@ -128,13 +128,13 @@ class Composition(Compressor):
         return AB(*sparsify_first_constants(A, B, *omegas, n), homogeneous_only=False)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
-        """Return the exact error of IQ after a sparsifier that knows it."""
+        """Return the exact error; it is known for IQ after some sparsifiers."""
         if not isinstance(self.quantizer, IQ):
             return super().variance(X)
         return self.sparsifier.variance_with_signs(X)
 
     def mse(self, X: Vectors) -> float:
-        """Return the exact error of the mean of IQ after a sparsifier that knows it."""
+        """Return the exact error of the mean; it is known for IQ after some sparsifiers."""
         return (
             self.sparsifier.mse_with_signs(X) if isinstance(self.quantizer, IQ) else super().mse(X)
         )
@@ -145,7 +145,7 @@ class Composition(Compressor):
 
 
 def compose(sparsifier: Sparsifier, quantizer: Compressor) -> Composition:
-    """Return the compressor that quantizes what the sparsifier keeps.
+    """Return the compressor that quantizes the coordinates kept by the sparsifier.
 
     >>> from cqlib.compressors import TernGrad, TopK
     >>> compose(TopK(k=10), TernGrad()).unbiased

@@ -1,8 +1,8 @@
-"""The contract of the caller of a compressor: what every compressor offers, the same way for all.
+"""The caller's contract: the methods that every compressor offers, with the same code for all.
 
-Each method is one line into :mod:`cqlib.compressors.wire` (one client, bytes) or
-:mod:`cqlib.compressors.simulation` (all clients at once). Both go through the author's ``quantize``
-and ``dequantize``, so that the wire and the simulator cannot disagree.
+Each method calls one function of :mod:`cqlib.compressors.wire` (one client, bytes) or of
+:mod:`cqlib.compressors.simulation` (all clients at once). Both use the author's ``quantize`` and
+``dequantize``, so that the wire and the simulator agree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cqlib.payload import Payload
 
 @dataclass(frozen=True)
 class Compressor(Codec):
-    """A randomised map of n client vectors to n vectors that are cheaper to send.
+    """A randomised map from n client vectors to n vectors that are cheaper to send.
 
     To write one, fill in the members of :class:`~cqlib.compressors.codec.Codec`. None of the
     members below may be overridden.
@@ -34,13 +34,13 @@ class Compressor(Codec):
     @property
     @final
     def unbiased(self) -> bool:
-        """Whether E C_i(x) = x for every client and every x (Assumption 4)."""
+        """True if E C_i(x) = x for every client and every x (Assumption 4)."""
         return self.facts.unbiased
 
     @property
     @final
     def joint(self) -> bool:
-        """Whether the clients need each other: shared randomness, or their number."""
+        """True if a client's message depends on shared randomness or on the number of clients."""
         return self.facts.joint
 
     @final
@@ -54,7 +54,7 @@ class Compressor(Codec):
                 that hold when all clients have the same vector, "paper" for those of the paper.
 
         Raises:
-            ValueError: for other arguments, or if the compressor has no such constants.
+            ValueError: if an argument is out of range, or the compressor has no such constants.
         """
         check_constants(n, d, constants)
         return self.ab_constants(n, d, constants)
@@ -73,10 +73,11 @@ class Compressor(Codec):
             shared: pre-round statistic, for compressors that use one.
 
         Returns:
-            The payload, or None where this client is silent this round.
+            The payload, or None if this client is silent this round.
 
         Raises:
-            ValueError: for NaN or infinity in x, a norm beyond float32, a wrong shape or id.
+            ValueError: if x has NaN or infinity, a norm beyond float32, or a wrong shape, or if an
+                id is out of range.
         """
         return wire.encode(self, x, client, n_clients, key, shared)
 
@@ -94,12 +95,12 @@ class Compressor(Codec):
         """Return the vector that the server reads from a payload: float32, shape (d,).
 
         Args:
-            payload: what the client sent.
+            payload: the message of the client.
             client: its id, in [0, n_clients).
             n_clients: n.
             key: the round's key.
             shared: pre-round statistic, for compressors that use one.
-            d: the dimension that is expected; any other is refused before any work is done.
+            d: the expected dimension; a payload of another is refused before any work is done.
 
         Raises:
             PayloadError: if the payload is malformed or its tag says that it was made by another
@@ -112,9 +113,9 @@ class Compressor(Codec):
         """Compress all clients at once: the numbers of decode(encode(row)), element by element.
 
         Args:
-            X: shape (n, d) or (b, n, d), one row a client; a batch shares its randomness.
+            X: shape (n, d) or (b, n, d), one row per client; a batch shares its randomness.
             key: the round's key.
-            shared: pre-round statistic, for compressors that use one; taken from X by default.
+            shared: pre-round statistic, for compressors that use one; computed from X by default.
 
         Returns:
             Tensor of X's shape, dtype and device.
@@ -128,7 +129,7 @@ class Compressor(Codec):
     def mean(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
         """Return the server's estimate of the clients' mean, shape (d,) or (b, d), in X's dtype.
 
-        Summed in float64 in the order of the clients and divided last, so that processes which
+        The sum is taken in float64 in the order of the clients and divided last. So processes that
         add up decoded payloads one by one get the same bits.
         """
         return simulation.mean(self, X, key, shared)
@@ -143,26 +144,26 @@ class Compressor(Codec):
         key: Key,
         shared: object = None,
     ) -> Tensor:
-        """Return the server's estimate of the mean of the vectors of those clients that answered.
+        """Return the server's estimate of the mean over the clients that answered.
 
-        Clients may be missing, if the set of them does not depend on the round's randomness: each
-        decoded vector of an unbiased compressor is unbiased, so that their mean is too, for the
-        mean of the vectors of those received. What else is lost, each compressor says.
+        Clients may be missing, if the set of missing ones does not depend on the round's
+        randomness. With an unbiased compressor the estimate is then unbiased for the mean of the
+        received clients' vectors. Each compressor's docstring tells the other effects.
 
         Args:
-            payloads: by client id; None for a client that is silent this round, as the key tells,
-                which counts as received. A client that is missing has no entry.
+            payloads: by client id. None stands for a client that is silent this round (the key
+                tells); it counts as received. A missing client has no entry.
             d: dimension of the vectors.
             n_clients: n, the missing ones included.
             key: the round's key.
             shared: pre-round statistic of all clients, for compressors that use one.
 
         Returns:
-            float64 tensor of shape (d,), summed in the order of the clients, divided last.
+            float64 tensor of shape (d,): summed in the order of the clients, divided last.
 
         Raises:
-            ValueError: if nobody answered, or None is given for a client that is not silent.
-            PayloadError: as :meth:`decode`, or for another dimension than d.
+            ValueError: if no client answered, or None is given for a client that is not silent.
+            PayloadError: as :meth:`decode`, or if a payload's dimension is not d.
         """
         return wire.mean_of_received(self, payloads, d, n_clients, key, shared)
 
@@ -181,5 +182,5 @@ class Compressor(Codec):
         key: Key,
         shared: NDArray[np.float32] | None = None,
     ) -> int:
-        """Return the 32-bit check that ties a payload to compressor, options, d, n, client, key."""
+        """Return the 32-bit checksum of compressor, options, d, n, client and key in a payload."""
         return wire.tag(self, d, client, n_clients, key, shared)

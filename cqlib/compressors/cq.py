@@ -40,18 +40,18 @@ class CQ(Compressor):
     At each coordinate the clients' ranks $\pi_i$ are a shared random permutation of $0..n-1$, and
     client $i$ rounds up if its threshold $U_i=(\pi_i+u_i)/n$, $u_i\in[0,1)$ private, lies below
     $y_{ij}=\frac12(1+a_{ij}/R_i)$, $R_i=\|a_i\|$. Each $U_i$ is uniform, so CQ is unbiased;
-    together they hit each of the n cells of [0, 1) once, so at most one of several equal clients is
-    undecided. Missing clients: the mean of those received is unbiased, and no two errors are
-    positively correlated, so that it is never worse than IQ's; but their thresholds leave cells
-    out, and the homogeneous constants for n do not hold.
+    together they hit each of the n cells of [0, 1) once. So if all clients are equal, the result of
+    at most one of them is random. Missing clients: the mean of those received is unbiased, and its
+    error is at most IQ's, since no two errors are positively correlated; but some cells have no
+    threshold, and the homogeneous constants for n do not hold.
 
     Args:
-        levels: 1 for the paper's one bit; k >= 3 for k levels, which lie
-            $\beta=\frac{k+1}{k(k-1)}$ apart from a shared random $c_1\in[-\frac1k,0)$ on; $y$
-            is rounded to a neighbouring one by the same thresholds.
-        ranks: "shift" draws a shared cyclic shift per coordinate of a shared permutation of the
-            clients per 1024 coordinates, at constant cost; "permutation" draws a permutation per
-            coordinate, literally, at cost O(n). Bias, MSE and covariance are the same.
+        levels: 1 for the paper's one bit; k >= 3 for the k levels $c_1+m\beta$,
+            $\beta=\frac{k+1}{k(k-1)}$, with a shared random $c_1\in[-\frac1k,0)$; the same
+            thresholds round $y$ to a neighbouring level.
+        ranks: "shift" draws a permutation of the clients per 1024 coordinates and a cyclic shift
+            of it per coordinate, at constant cost; "permutation" draws a permutation per
+            coordinate, as the paper says, at cost O(n). Bias, MSE and covariance are the same.
         range: "l2" for $R_i=\|a_i\|_2$, the paper's; "linf" for $R_i=\|a_i\|_\infty$.
         rotate: quantize after a randomised Hadamard rotation that the clients share, of dimension
             $D=2^{\lceil\log_2d\rceil}$.
@@ -77,7 +77,7 @@ class CQ(Compressor):
             raise ValueError("levels must be 1 (one bit) or at least 3, got 2")
         if not isinstance(self.rotate, (bool, np.bool_)):
             raise ValueError(f"rotate must be False or True, got {self.rotate!r}")
-        # Equal options are the same on the wire.
+        # Equal options have the same text, so that payloads get the same tag.
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "ranks", one_of("ranks", self.ranks, RANKS))
         object.__setattr__(self, "range", one_of("range", self.range, _NORMS))
@@ -94,11 +94,11 @@ class CQ(Compressor):
         return OneBitKernels(correlated=True, norm=_NORMS[self.range]).fused
 
     def layout(self, ctx: Context) -> Layout:
-        """Return a level a coordinate and the range; with a rotation for 2^ceil(log2 d) of them."""
+        """Return one symbol per coordinate, 2^ceil(log2 d) with a rotation, and the range."""
         return Layout(self._lattice.alphabet, codes=self._frame.size(ctx.d), scales=1)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
-        """Round up where the stratified threshold falls below the coordinate (Algorithm 2)."""
+        """Round up if the stratified threshold lies below the coordinate (Algorithm 2)."""
         g, scales = on_the_grid(self._frame.into(x, ctx.key), ctx, _NORMS[self.range])
         D = g.shape[-1]
         check_scales(scales * (self._lattice.headroom * self._frame.stretch(D)), ctx.clients)
@@ -109,16 +109,16 @@ class CQ(Compressor):
         return Symbols(without_codes_of_zero(codes, scales), scales)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
-        """Return the ends of the range, or the levels between, rotated back."""
+        """Return the ends of the range, or the levels, rotated back."""
         check_norms(symbols, SMALLEST_RANGE)
         return self._frame.back(self._lattice.values(symbols, ctx.key), ctx.d, ctx.key)
 
     def bits(self, d: int, n: int) -> float:
-        """Return d + 32 (Table 4), with k levels ceil(log2 k) a coordinate, log2 3 for three."""
+        """Return d + 32 (Table 4); k levels take ceil(log2 k) bits each, three take log2 3."""
         return self._frame.size(d) * packing.symbol_bits(self._lattice.alphabet) + 32.0
 
     def omega(self, d: int, n: int | None = None) -> float:
-        r"""Return omega, the A of a single client.
+        r"""Return omega, which is A for n = 1.
 
         One bit: D - 1, since $\mathbb E|C(x)-x|^2=DR^2-|x|^2$; after a rotation and with range
         "linf", where $\mathbb ER^2\le\frac{2\ln(2D)+2}D|x|^2$, also $2\ln(2D)+1$. With k
@@ -132,8 +132,8 @@ class CQ(Compressor):
         Valid: $A=\omega/n$ for all inputs, since no two clients' errors are positively
         correlated. Homogeneous: also $A=\beta^2\frac{r}{n^2}$, where $\beta=1$ for one bit and
         $r$ bounds $D\,\mathbb ER^2/\|a\|^2$: $D$, or $2\ln(2D)+2$ with rotation and range
-        "linf". Paper: $A=d/(4n^2)$, homogeneous (after Corollary 2), too small for the range
-        $\pm\|a\|$; it prints no constants for other options.
+        "linf". Paper: $A=d/(4n^2)$, homogeneous (after Corollary 2); it is too small for the
+        range $\pm\|a\|$. The paper has no constants for other options.
         """
         if kind == "paper" and self._one_bit_a_coordinate and self.range == "l2":
             return AB(d / (4 * n**2), 0.0, homogeneous_only=True)
@@ -153,7 +153,7 @@ class CQ(Compressor):
         return np.asarray(rows.shape[1] * R**2 - squared_norms(X))
 
     def mse(self, X: Vectors) -> float:
-        """Return the exact error for one bit without rotation, from all covariances."""
+        """Return the exact error for one bit without rotation, as the sum of all covariances."""
         if not self._one_bit_a_coordinate:
             return super().mse(X)
         return mse.cq_mse(X, norm=_NORMS[self.range])

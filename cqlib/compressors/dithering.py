@@ -1,4 +1,4 @@
-"""What dithering compressors share: signs, a norm, and rounding to one of s + 1 levels."""
+"""The common part of dithering compressors: signs, a norm, and rounding to s + 1 levels."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ class OwnNorm:
 
     scales = 1
 
-    def divisors(self, norms: Array, ctx: Context) -> Array:
-        """Return the R that vectors of these norms are divided by, shape (..., c).
+    def norms_used(self, norms: Array, ctx: Context) -> Array:
+        """Return the R by which to divide vectors with these norms, shape (..., c).
 
         Raises:
-            ValueError: if the norm of a vector is larger.
+            ValueError: if the norm of a vector is larger than its R.
         """
         return norms
 
-    def factors(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
-        """Return the R of messages, shape (..., c, 1).
+    def norms_read(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+        """Return the R of each message, shape (..., c, 1).
 
         Raises:
-            ValueError: for norms that no client sends, and codes where the norm is zero.
+            ValueError: if a norm is invalid, or a code is not zero although its norm is.
         """
         check_norms(symbols, SMALLEST_RANGE)
         return symbols.scales
 
-    def factor(self, message: Message, ctx: Context) -> Tensor | float:
-        """Return the R of one message; raises as :meth:`factors`."""
+    def norm_read(self, message: Message, ctx: Context) -> Tensor | float:
+        """Return the R of one message; raise as :meth:`norms_read`."""
         check_norm(message.scales, message.codes)
         return message.scales[0]
 
 
 @dataclass(frozen=True)
 class DitheringKernels:
-    """Kernels that round and pack at once, or unpack.
+    """Kernels that round and pack in one pass, or unpack.
 
     Args:
         norm_index: index of the norm, in [1, inf].
         spacing: the levels.
-        norm: whose norm it is.
+        norm: the client's own norm, or that of all clients.
     """
 
     norm_index: float
@@ -64,17 +64,17 @@ class DitheringKernels:
     def write(self, x: Tensor, ctx: Context) -> Message:
         """Round and pack."""
         norms = finite_norms(x[None], ctx, self.norm_index, dispatch.kernels_for(x))
-        R = float(self.norm.divisors(norms.cpu().numpy(), ctx)[0])
+        R = float(self.norm.norms_used(norms.cpu().numpy(), ctx)[0])
         return Message(self.spacing.encode(x, R, ctx), norms[: self.norm.scales])
 
     def read(self, message: Message, ctx: Context) -> Tensor:
         """Unpack levels, times the norm."""
-        return self.spacing.decode(message.codes, self.norm.factor(message, ctx), ctx.d)
+        return self.spacing.decode(message.codes, self.norm.norm_read(message, ctx), ctx.d)
 
 
 @dataclass(frozen=True)
 class Dithering(Compressor):
-    """A compressor that sends a norm R, and each sign with the level that |x| / R is rounded to."""
+    """A compressor that sends a norm R and, for each coordinate, its sign and rounded |x| / R."""
 
     @property
     @abstractmethod
@@ -88,12 +88,12 @@ class Dithering(Compressor):
 
     @property
     def whose(self) -> OwnNorm:
-        """Whose norm it is."""
+        """The client's own norm, or that of all clients."""
         return OwnNorm()
 
     @property
     def kernels(self) -> DitheringKernels:
-        """What rounds and packs at once."""
+        """The fused kernels."""
         return DitheringKernels(self.norm_index, self.spacing, self.whose)
 
     @property
@@ -105,23 +105,23 @@ class Dithering(Compressor):
         return Fused(self.kernels.write, self.kernels.read)
 
     def layout(self, ctx: Context) -> Layout:
-        """Return one of 2 s + 1 signed levels a coordinate, and the norm."""
+        """Return one of 2 s + 1 signed levels per coordinate, and the norm."""
         return Layout(self.spacing.alphabet, codes=ctx.d, scales=self.whose.scales)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
-        """Round absolute values over the norm to levels (Definitions 2 and 3)."""
+        """Divide absolute values by the norm and round them to levels (Definitions 2 and 3)."""
         sent = norms(x, self.norm_index)
         check_scales(sent[..., None], ctx.clients)
-        R = self.whose.divisors(sent, ctx)[..., None]
+        R = self.whose.norms_used(sent, ctx)[..., None]
         codes = self.spacing.round(in_units(x, R), ctx)
         return Symbols(codes, sent[..., None][..., : self.whose.scales])
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return sign times level times norm."""
-        R = self.whose.factors(symbols, ctx).astype(np.float64)
+        R = self.whose.norms_read(symbols, ctx).astype(np.float64)
         with np.errstate(under="ignore"):
             return (self.spacing.signed(symbols.codes) * R).astype(np.float32) + np.float32(0.0)
 
     def bits(self, d: int, n: int) -> float:
-        """Return 32 + d ceil(log2(2 s + 1)), and 32 + d log2 3 for s = 1."""
+        """Return 32 + d ceil(log2(2 s + 1)); 32 + d log2 3 for s = 1."""
         return d * packing.symbol_bits(self.spacing.alphabet) + 32.0

@@ -31,14 +31,14 @@ class Drive(RotatedSigns):
     r"""DRIVE: $C(x)=R^{-1}(S\,\mathrm{sign}(Rx))$ for a client's own random rotation R.
 
     The vector is padded with zeros to $D=2^{\lceil\log_2d\rceil}$ coordinates, and
-    $\mathrm{sign}(0)=1$. Missing clients: the mean of those received is that of fewer clients.
+    $\mathrm{sign}(0)=1$. Missing clients: as if only the others took part.
 
     Args:
         scale: "unbiased" for $S=\|x\|_2^2/\|Rx\|_1$, "min_error" for $S=\|Rx\|_1/D$, which is
             biased.
-        rotation: "hadamard" for the fast randomised Hadamard rotation; it is **not** unbiased in
-            general, whatever the scale, and no constants hold for every input. "uniform" for an
-            exactly uniform rotation, at cost $O(d^2)$.
+        rotation: "hadamard" for the fast randomised Hadamard rotation, which is biased for some
+            inputs with either scale, so that no constants hold for every input. "uniform" for
+            an exactly uniform rotation, at cost $O(d^2)$.
 
     Source: Vargaftik et al., "DRIVE: One-bit distributed mean estimation", NeurIPS 2021.
 
@@ -74,9 +74,9 @@ class Drive(RotatedSigns):
         return y >= 0, S[..., None]
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
-        r"""Return $A=\omega/n$, $B=0$, where DRIVE is unbiased.
+        r"""Return $A=\omega/n$, $B=0$, if DRIVE is unbiased.
 
-        Paper: $A=(\frac\pi2-1)/n$ for the unbiased scale (Table 4), whatever the rotation; with the
+        Paper: $A=(\frac\pi2-1)/n$ for the unbiased scale (Table 4) and either rotation; with the
         Hadamard rotation, which the experiments use, it is a heuristic.
         """
         if kind == "paper" and self.scale == "unbiased":
@@ -84,7 +84,7 @@ class Drive(RotatedSigns):
         return super().ab_constants(n, d, kind)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
-        """Return the same multiple of |a_i|^2 for every vector, under a uniform rotation."""
+        """Return the exact error for a uniform rotation: a fixed multiple of |a_i|^2."""
         if self.rotation == "hadamard":
             return super().variance(X)
         d = X.shape[1]
@@ -92,9 +92,9 @@ class Drive(RotatedSigns):
         return error * squared_norms(X)
 
     def mse(self, X: Vectors) -> float:
-        r"""Return the exact error under a uniform rotation.
+        r"""Return the exact error of the mean for a uniform rotation.
 
-        With the minimum-error scale E C(x) = c x and E|C(x) - x|^2 = v |x|^2:
+        With the minimum-error scale, where E C(x) = c x and E|C(x) - x|^2 = v |x|^2, it is
         $\frac{v-(1-c)^2}{n^2}\sum_i\|a_i\|^2+(1-c)^2\|\bar a\|^2$.
         """
         if self.rotation == "uniform" and self.scale == "min_error":
@@ -114,21 +114,21 @@ def _join(symbols: Symbols) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class InFloat32:
-    """DRIVE with a Hadamard rotation, by kernels that work in float32.
+    """DRIVE with a Hadamard rotation, by float32 kernels.
 
     Args:
-        unbiased: the unbiased scale, or else that of the smallest error.
+        unbiased: True for the unbiased scale, False for the scale of smallest error.
     """
 
     unbiased: bool
 
     @property
     def fused(self) -> Fused:
-        """The kernels that rotate and pack at once."""
+        """The kernels that rotate and pack in one pass."""
         return Fused(self.write, self.read)
 
     def write(self, x: Tensor, ctx: Context) -> Message:
-        """Rotate, take the signs and pack them at once."""
+        """Rotate, take the signs and pack them in one pass."""
         kernels = dispatch.kernels_for(x)
         squares = float(kernels.sums_of_squares(x[None])[0])
         if not squares <= _LARGEST_SQUARES:
@@ -141,7 +141,7 @@ class InFloat32:
         return Message(codes, torch.tensor([S], device=x.device))
 
     def read(self, message: Message, ctx: Context) -> Tensor:
-        """Spread the signs and rotate back at once."""
+        """Unpack the signs and rotate back in one pass."""
         codes = message.codes
         check_norm(message.scales, codes, smallest=0.0)
         S = message.scales.cpu().numpy()
@@ -159,13 +159,13 @@ class InFloat32:
         check_scales(np.sqrt(squares).astype(np.float32)[..., None], ctx.clients)
         signs = rotation.signs(rotation_keys(ctx), D)
         y = hadamard.rotated(x, squares, signs, dispatch.host().transform)
-        steps = dispatch.host().length_in_steps(y)
+        steps = dispatch.host().norm1_in_steps(y)
         S = hadamard.drive_scale(squares, steps, D, unbiased=self.unbiased)[..., None]
         _check_decoded(S, ctx)
         return Symbols((y >= 0) & (S > 0), S)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
-        """Spread the signs, rotate back, drop the padding."""
+        """Multiply the signs by S, rotate back, drop the padding."""
         check_norms(symbols)
         D = hadamard.rotated_size(ctx.d)
         signs = rotation.signs(rotation_keys(ctx), D)
@@ -174,6 +174,6 @@ class InFloat32:
 
 
 def _check_decoded(S: NDArray[np.float32], ctx: Context) -> None:
-    """Raise if vectors are decoded to values beyond a float; they can exceed S by sqrt(D)."""
+    """Raise if a decoded value can exceed float32: it is at most sqrt(D) S."""
     with np.errstate(over="ignore"):
         check_scales(S * np.float32(math.sqrt(padded(ctx.d))), ctx.clients)

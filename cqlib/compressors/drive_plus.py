@@ -17,10 +17,10 @@ from cqlib.kernels.reference.norms import tree_sum
 class DrivePlus(RotatedSigns):
     r"""DRIVE+: each rotated coordinate is sent as one of two centroids.
 
-    The centroids are those of the best split of the rotated coordinates $y$ in two (2-means in one
-    dimension, solved exactly). They are what is sent, times $\|y\|^2/\sum_jc(y_j)^2$ for the
-    unbiased scale. The error is never above DRIVE's with the same rotation. Missing clients: the
-    mean of those received is that of fewer clients.
+    The centroids are those of the best split of the rotated coordinates $y$ into two clusters
+    (2-means in one dimension, solved exactly). The unbiased scale multiplies them by
+    $\|y\|^2/\sum_jc(y_j)^2$. The error is at most DRIVE's with the same rotation. Missing clients:
+    as if only the others took part.
 
     Args:
         scale: "unbiased", or "min_error" for the centroids themselves, which is biased.
@@ -41,7 +41,7 @@ class DrivePlus(RotatedSigns):
         return InFloat64(self.rotation, self._split, _join)
 
     def _split(self, y: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """Return which coordinates belong to the upper centroid, and both centroids."""
+        """Return a mask of the coordinates in the upper cluster, and both centroids."""
         upper = y >= _threshold(y)
         upper_mean = _mean(y, upper)
         lower_mean = np.where(upper.all(axis=-1), upper_mean, _mean(y, ~upper))
@@ -62,7 +62,7 @@ def _join(symbols: Symbols) -> NDArray[np.float64]:
 
 
 def _check(symbols: Symbols) -> None:
-    """Raise for centroids and bits that no client sends."""
+    """Raise if no client could have sent these centroids and bits."""
     upper, low, high = symbols.codes, symbols.scales[..., 0], symbols.scales[..., 1]
     if (low > high).any():
         raise ValueError("the lower centroid is above the upper one")

@@ -1,4 +1,4 @@
-"""Where CQ quantizes: the vector itself, or its image under a rotation that the clients share."""
+"""The vectors that CQ quantizes: the clients' own, or rotated ones (all by the same rotation)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from cqlib.theory.rotation import padded
 
 
 class Plain:
-    """The coordinates as they are."""
+    """No rotation."""
 
     def size(self, d: int) -> int:
-        """Return the number of coordinates that are quantized."""
+        """Return the number of quantized coordinates."""
         return d
 
     def stretch(self, D: int) -> float:
-        """How far a coordinate may exceed the largest one before the way back."""
+        """Bound the largest coordinate after :meth:`back` over the largest before."""
         return 1.0
 
     def largest_square(self, D: int) -> float:
-        r"""Bound $D\,\mathbb E\|y\|_\infty^2/\|y\|^2$ for what is quantized."""
+        r"""Bound $D\,\mathbb E\|y\|_\infty^2/\|y\|^2$ for the quantized vector $y$."""
         return float(D)
 
     def into(self, x: Array, key: Key) -> Array:
-        """Return what is quantized for vectors of shape (..., d)."""
+        """Return the vectors to quantize for vectors of shape (..., d)."""
         return x
 
     def back(self, values: Array, d: int, key: Key) -> NDArray[np.float32]:
-        """Return vectors of shape (..., d) for what is decoded."""
+        """Return vectors of shape (..., d) from the decoded ones."""
         return values.astype(np.float32) + np.float32(0.0)
 
 

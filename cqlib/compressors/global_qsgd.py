@@ -1,4 +1,4 @@
-"""Global-QSGD: all clients dither with one norm, so that their messages add up on their way."""
+"""Global-QSGD: all clients dither with one norm, so that their messages can be added undecoded."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class GlobalQSGD(Dithering):
     r"""Global-QSGD: dithering with the norm $\|\mathbf x\|$ of all clients' coordinates together.
 
     Coordinate $x_{ij}$ becomes $\mathrm{sign}(x_{ij})\,\xi_{ij}$, one of the two levels next to
-    $|x_{ij}|/\|\mathbf x\|$, without bias. The clients learn the norm before, by one float each:
-    ``before.of``, ``before.merge``, and then ``shared``. Missing clients: the mean of those
-    received is unbiased for theirs.
+    $|x_{ij}|/\|\mathbf x\|$, without bias. Before the round each client sends one float,
+    ``before.of(x)``; ``before.merge`` of these is the norm, the argument ``shared``. Missing
+    clients: the mean of those received is unbiased for the mean of their vectors.
 
     Args:
-        levels: "linear" for multiples of $\frac1s$, whose integers add up exactly; "exponential"
+        levels: "linear" for multiples of $\frac1s$, which add up exactly; "exponential"
             for powers of two, $1,\frac12,\dots,2^{1-s}$.
         s: number of levels above 0; at most 2^16 linear or 127 exponential ones.
         norm: index of the norm, in [1, inf]; inf is the authors' choice.
-        reduction: how messages are added up: "sum" is exact; "tree" rounds the sum of two to a
-            power of two, in pairs (the default of exponential levels); "fold" does so one client
-            after the other, as a ring does, which loses more.
+        reduction: how messages are added: "sum" exactly; "tree" in pairs, rounding each sum to a
+            power of two (the default of exponential levels); "fold" one client after the other,
+            as a ring does, with the same rounding and a larger error.
 
     Source: Xin, Canini, Richtarik, Horvath, "Global-QSGD", 2023, Algorithm 1.
 
@@ -68,7 +68,7 @@ class GlobalQSGD(Dithering):
     reduction: Literal["default", "sum", "tree", "fold"] = "default"
 
     def __post_init__(self) -> None:
-        # Equal options are the same on the wire.
+        # Equal options have the same text, so that payloads get the same tag.
         object.__setattr__(self, "levels", one_of("levels", self.levels, _SUMS))
         most = _MOST_LEVELS[self.levels]
         object.__setattr__(self, "s", as_integer("s", self.s, 1, most))
@@ -112,20 +112,20 @@ class GlobalQSGD(Dithering):
         return _ADDED_UP[self.levels, self.reduction](self.spacing)
 
     def _write_levels(self, x: Tensor, ctx: Context) -> Tensor:
-        """Round to signed levels at once."""
+        """Round to signed levels by one kernel."""
         kernels, client = dispatch.kernels_for(x), int(ctx.clients[0])
         return kernels.quantize_levels(x, norm_of(ctx), levels=self.s, key=ctx.key, client=client)
 
     def _read_levels(self, message: Message, ctx: Context) -> Array:
-        """Unpack signed levels at once."""
+        """Unpack signed levels by one kernel."""
         codes = message.codes.cpu().numpy()
         return np.asarray(dispatch.host().unpack_levels(codes, d=ctx.d, levels=self.s))
 
     def omega(self, d: int, n: int | None = None) -> float:
-        """Return dithering's omega for a single client.
+        """Return the omega of dithering, for n = 1.
 
         Raises:
-            ValueError: for more: the others' norm decides about the error.
+            ValueError: if n is not 1: a client's error depends on the other clients' norms.
         """
         if n != 1:
             raise ValueError(
@@ -138,7 +138,7 @@ class GlobalQSGD(Dithering):
         return AB(theory.global_qsgd_theta(n, d, **self._options()), 0.0, homogeneous_only=False)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
-        """Return the exact error of what each client sends, with the norm of all."""
+        """Return the exact error of each client's decoded message, given the norm of all."""
         exact = (
             dithering.standard_dithering_variance
             if self.levels == "linear"
@@ -147,7 +147,7 @@ class GlobalQSGD(Dithering):
         return np.asarray(exact(X, self.norm, self.s, joint=True))
 
     def mse(self, X: Vectors) -> float:
-        """Return the exact error of the mean, roundings of sums included."""
+        """Return the exact error of the mean, including the rounding of sums."""
         return theory.global_qsgd_mse(X, **self._options())
 
     def _options(self) -> dict[str, Any]:

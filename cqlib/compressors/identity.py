@@ -17,7 +17,7 @@ from cqlib.theory.vectors import Vectors
 class Identity(Compressor):
     """Send the vector itself, 32 d bits (the row "no compression" of Table 4).
 
-    Float64 input is rounded to float32, the only error there is. Missing clients: the mean of those
+    The only error is the rounding of float64 input to float32. Missing clients: the mean of those
     received is exact.
 
     >>> Identity().bits(d=10, n=4)
@@ -29,23 +29,23 @@ class Identity(Compressor):
     facts = Facts(unbiased=True, deterministic=True)
 
     def layout(self, ctx: Context) -> Layout:
-        """Return no symbols: every coordinate is a float."""
+        """Return no symbols: every coordinate is sent as a float."""
         return Layout(alphabet=2, codes=0, scales=ctx.d)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
-        """Return no codes and the coordinates as floats."""
+        """Return no codes, and the coordinates as scales."""
         return Symbols(np.zeros((*x.shape[:-1], 0), dtype=bool), x.astype(np.float32))
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
-        """Return the floats: they are the vector."""
-        return symbols.scales.copy()  # what the receiver does to it leaves the payload alone
+        """Return the scales: they are the vector."""
+        return symbols.scales.copy()  # the caller may change the result; the payload stays
 
     def bits(self, d: int, n: int) -> float:
         """Return 32 d (Table 4)."""
         return 32.0 * d
 
     def omega(self, d: int, n: int | None = None) -> float:
-        """Return 0: there is no error beyond float32 rounding."""
+        """Return 0: the only error is the rounding to float32."""
         return 0.0
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:

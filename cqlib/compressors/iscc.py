@@ -29,16 +29,16 @@ from cqlib.keys import Stream
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms
 
-INNER = 2**64 - 2  # which part of the round's randomness belongs to the inner compressor
+INNER = 2**64 - 2  # the fold of the round's key that the inner compressor uses
 
 
-class Sendings(NamedTuple):
-    """The messages of some clients, one for each draw that hits one of them and is not silent."""
+class Sent(NamedTuple):
+    """The inner messages of some clients: one for each draw of one of them, without silent ones."""
 
-    rows: NDArray[np.int64]  # the client's row
-    draws: NDArray[np.int64]  # the draw, in ascending order
-    codes: NDArray[np.int64]  # symbols
-    scales: NDArray[np.int64]  # floats
+    rows: NDArray[np.int64]  # index of the client in ctx.clients
+    draws: NDArray[np.int64]  # number of the draw, ascending
+    codes: NDArray[np.int64]  # number of symbols
+    scales: NDArray[np.int64]  # number of scales
     alphabet: int
 
 
@@ -46,14 +46,14 @@ class Sendings(NamedTuple):
 class ISCC(Compressor):
     r"""Importance sampling combinatorial compressor, Lemma 4.
 
-    In each of tau independent draws one client is chosen, client i with probability $q_i$, and
-    sends $\mathcal C(\frac{a_i}{\tau q_i})$, compressed afresh; all others are silent. The mean
-    over all n clients, silent ones counting zero, is unbiased. Missing clients: silent ones count
-    as received, and everybody knows who is; the mean of those received is unbiased, but zero if
-    none of those drawn is among them.
+    Each of tau independent draws chooses one client, client i with probability $q_i$. For each draw
+    the chosen client sends $\mathcal C(\frac{a_i}{\tau q_i})$ with new randomness; clients without
+    a draw are silent and count as zero. The mean over all n clients is unbiased. Missing clients:
+    silent clients, which the key tells, count as received; the mean of those received is unbiased,
+    but it is zero if all drawn clients are missing.
 
     Args:
-        inner: the compressor of a chosen client; draw t acts as client t of tau.
+        inner: the compressor of a chosen client; it sees draw t as client t of tau.
         tau: number of draws in a round.
         probabilities: $q_i>0$ of sum 1, one for each client; None for $\frac1n$. With
             $q_i=L_i/\sum_jL_j$ Theorem 3 applies.
@@ -90,21 +90,21 @@ class ISCC(Compressor):
         return Fused(simulate=self._simulate)
 
     def layout(self, ctx: Context) -> Layout:
-        """Return what the inner compressor sends, for each time that a client is drawn."""
-        sent = self._sendings(ctx)
+        """Return the total sizes of each client's inner messages, one per draw of the client."""
+        sent = self._sent(ctx)
         codes, scales = np.zeros((2, len(ctx.clients)), dtype=np.int64)
         np.add.at(codes, sent.rows, sent.codes)
         np.add.at(scales, sent.rows, sent.scales)
         return Layout(sent.alphabet, codes, scales)
 
     def coder(self, ctx: Context) -> Chain:
-        """Return the codes of the client's messages, one after the other."""
-        draws = self._sendings(ctx).draws[:, None]
+        """Return the coders of the client's messages in a row."""
+        draws = self._sent(ctx).draws[:, None]
         return Chain(tuple(self.inner.coder(self._inner(ctx, t)) for t in draws), each="draw")
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
-        """Compress the vectors of those clients that are drawn, once for each draw."""
-        sent = self._sendings(ctx)
+        """Compress the vectors of the drawn clients, once per draw."""
+        sent = self._sent(ctx)
         if not len(sent.draws):
             nothing = np.zeros((*x.shape[:-1], 0))
             return Symbols(nothing.astype(np.int64), nothing.astype(np.float32))
@@ -112,38 +112,38 @@ class ISCC(Compressor):
         try:
             codes, scales = self.inner.quantize(scaled, self._inner(ctx, sent.draws))
             check_scales(scales, sent.draws)
-        except TooLargeError as error:  # it names the draw
+        except TooLargeError as error:  # its client is the number of the draw
             row = sent.rows[np.flatnonzero(sent.draws == error.client)[0]]
             raise TooLargeError(int(ctx.clients[row])) from None
         c = len(ctx.clients)
         return Symbols(
-            _laid_out(codes, sent.rows, sent.codes, c), _laid_out(scales, sent.rows, sent.scales, c)
+            _to_rows(codes, sent.rows, sent.codes, c), _to_rows(scales, sent.rows, sent.scales, c)
         )
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
-        """Add up what each client sent; zero for the silent ones."""
-        sent = self._sendings(ctx)
+        """Return the sum of each client's decoded messages; zero for silent clients."""
+        sent = self._sent(ctx)
         batch = symbols.scales.shape[:-2]
         total = np.zeros((*batch, len(ctx.clients), ctx.d))
         if len(sent.draws):
             inner = Symbols(
-                _picked(symbols.codes, sent.rows, sent.codes),
-                _picked(symbols.scales, sent.rows, sent.scales),
+                _from_rows(symbols.codes, sent.rows, sent.codes),
+                _from_rows(symbols.scales, sent.rows, sent.scales),
             )
             values = self.inner.dequantize(inner, self._inner(ctx, sent.draws))
             np.add.at(np.moveaxis(total, -2, 0), sent.rows, np.moveaxis(values, -2, 0))
         return total.astype(np.float32)
 
     def bits(self, d: int, n: int) -> float:
-        """Return tau / n messages of the inner compressor, on average over the clients."""
-        self._smallest_probability(n)  # is there one for each client?
+        """Return the bits of tau / n inner messages: the average over the clients."""
+        self._smallest_probability(n)  # raises unless there is one for each client
         return self.tau * self.inner.bits(d, self.tau) / n
 
     def omega(self, d: int, n: int | None = None) -> float:
-        r"""Return $\frac1\tau(\frac{1+\omega}{q}-1)$ for the client of smallest $q_i=q$.
+        r"""Return $\frac1\tau(\frac{1+\omega}{q}-1)$ with the smallest probability, $q=\min_iq_i$.
 
         Raises:
-            ValueError: without n, which $q\le\frac1n$ depends on.
+            ValueError: if n is None and no probabilities are given: $q=\frac1n$ is then unknown.
         """
         if n is None and self.probabilities is None:
             raise ValueError("omega of iscc grows with the number of clients: give n")
@@ -154,7 +154,7 @@ class ISCC(Compressor):
         return ((1 + inner) / q - 1) / self.tau
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
-        r"""Return $A=\frac{1+\omega}{\tau nq}$ and $B=\frac1\tau$, with the smallest $q_i=q$.
+        r"""Return $A=\frac{1+\omega}{\tau nq}$ and $B=\frac1\tau$, with $q=\min_iq_i$.
 
         The weighted inequality (Assumption 6) has $A=\frac{1+\omega}\tau$, $B=\frac1\tau$ with
         weights $q_i$ (Lemma 4 for tau = 1): :meth:`weighted_ab`.
@@ -165,8 +165,8 @@ class ISCC(Compressor):
     def weighted_ab(self, n: int, d: int, *, constants: Constants = "valid") -> AB:
         r"""Return the constants of the weighted AB-inequality with weights $q_i$ (Lemma 4).
 
-        $A=\frac{1+\omega}\tau$ and $B=\frac1\tau$; $A=\frac1\tau+\omega$ where tau > 1 inner
-        compressors depend on each other.
+        $A=\frac{1+\omega}\tau$ and $B=\frac1\tau$; but $A=\frac1\tau+\omega$ if tau > 1 and the
+        inner messages depend on each other.
 
         Raises:
             ValueError: if the inner compressor has no omega.
@@ -213,13 +213,13 @@ class ISCC(Compressor):
         return 1 / n if self.probabilities is None else float(self._probabilities(n).min())
 
     def _weight(self, ctx: Context) -> NDArray[np.float64]:
-        """Return tau q_i of the clients at hand, shape (c,)."""
+        """Return tau q_i of the clients of the context, shape (c,)."""
         if self.probabilities is None:
             return np.full(len(ctx.clients), self.tau / ctx.n)
         return self.tau * self._probabilities(ctx.n)[ctx.clients]
 
     def _drawn(self, ctx: Context) -> NDArray[np.int64]:
-        """Return the clients that are drawn, shape (tau,), the same for everybody."""
+        """Return the drawn clients, shape (tau,), from shared randomness."""
         u = (words64(ctx.key.shared(Stream.DRAW), self.tau) >> np.uint64(11)) / 2.0**53
         if self.probabilities is None:
             return np.minimum((u * ctx.n).astype(np.int64), ctx.n - 1)
@@ -227,46 +227,46 @@ class ISCC(Compressor):
         return np.minimum(np.searchsorted(ends, u, side="right"), ctx.n - 1)
 
     def _simulate(self, X: Tensor, ctx: Context) -> Tensor:
-        """Compress and add up the vectors of those drawn alone: all others count zero."""
+        """Return the mean over all clients, shape (..., d), computed from the drawn ones only."""
         x = X.cpu().numpy()
         check_finite(x, ctx.clients)
         drawn = self._drawn(ctx)
         inner = self._inner(ctx, np.arange(self.tau))
         speaking, place = np.unique(drawn, return_inverse=True)
         sent = np.zeros((*x.shape[:-2], len(speaking), ctx.d))
-        with np.errstate(over="ignore"):  # what overflows float32 is refused
+        with np.errstate(over="ignore"):  # check_scales finds values beyond float32
             scaled = x[..., drawn, :].astype(np.float64) / self._weight(ctx)[drawn][:, None]
             try:
                 symbols = self.inner.quantize(scaled, inner)
                 check_scales(symbols.scales, inner.clients)
-            except TooLargeError as error:  # it names the draw
+            except TooLargeError as error:  # its client is the number of the draw
                 raise TooLargeError(int(drawn[error.client])) from None
             values = self.inner.dequantize(symbols, inner)
         np.add.at(np.moveaxis(sent, -2, 0), place, np.moveaxis(values, -2, 0))
         total = np.add.accumulate(sent.astype(np.float32), axis=-2, dtype=np.float64)[..., -1, :]
         return torch.from_numpy(total / ctx.n).to(X.device)
 
-    def _sendings(self, ctx: Context) -> Sendings:
-        """Return the messages of the clients of a context."""
+    def _sent(self, ctx: Context) -> Sent:
+        """Return the inner messages of the clients of a context."""
         drawn = self._drawn(ctx)
         order = np.argsort(ctx.clients, kind="stable")
         place = np.minimum(np.searchsorted(ctx.clients[order], drawn), len(order) - 1)
         rows = order[place]
         draws = np.flatnonzero(ctx.clients[rows] == drawn)
         if not len(draws):
-            return Sendings(draws, draws, draws, draws, alphabet=1)
+            return Sent(draws, draws, draws, draws, alphabet=1)
         layout = self.inner.layout(self._inner(ctx, draws))
         codes, scales = layout.each(len(draws))
         speaking = (codes > 0) | (scales > 0)
         rows, draws = rows[draws][speaking], draws[speaking]
-        return Sendings(rows, draws, codes[speaking], scales[speaking], layout.alphabet)
+        return Sent(rows, draws, codes[speaking], scales[speaking], layout.alphabet)
 
     def _inner(self, ctx: Context, draws: NDArray[np.int64]) -> Context:
         return Context(ctx.d, draws, self.tau, ctx.key.fold(INNER))
 
 
 def _shares(probabilities: Iterable[float]) -> tuple[float, ...]:
-    """Return positive numbers that add up to 1, as Python floats."""
+    """Return probabilities as Python floats; raise unless they are positive and add up to 1."""
     try:
         q = tuple(float(p) for p in probabilities)
     except TypeError:
@@ -278,7 +278,7 @@ def _shares(probabilities: Iterable[float]) -> tuple[float, ...]:
 
 
 def _offsets(rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where each message begins among those of its row: the earlier ones come first."""
+    """Return the column where each message begins: a row holds its messages in order."""
     order = np.argsort(rows, kind="stable")
     ends = np.cumsum(sizes[order])
     starts = ends - sizes[order]
@@ -291,14 +291,17 @@ def _offsets(rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.in
 def _places(
     rows: NDArray[np.int64], sizes: NDArray[np.int64], width: int, outside: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row and column of each of ``width`` entries of messages; outside where they end."""
+    """Return row and column of each entry of messages padded to ``width``.
+
+    The column is ``outside`` for entries of the padding.
+    """
     column = np.arange(width)
     columns = _offsets(rows, sizes)[:, None] + column
     return rows[:, None], np.where(column < sizes[:, None], columns, outside)
 
 
-def _laid_out(messages: Array, rows: NDArray[np.int64], sizes: NDArray[np.int64], c: int) -> Array:
-    """Put messages of shape (..., draws, width) into the rows of c clients, in turn."""
+def _to_rows(messages: Array, rows: NDArray[np.int64], sizes: NDArray[np.int64], c: int) -> Array:
+    """Put messages of shape (..., draws, width) into the rows of c clients, one after another."""
     longest = int(np.bincount(rows, weights=sizes, minlength=c).max())
     out = np.zeros((*messages.shape[:-2], c, longest + 1), dtype=messages.dtype)
     row, column = _places(rows, sizes, messages.shape[-1], outside=longest)
@@ -306,8 +309,8 @@ def _laid_out(messages: Array, rows: NDArray[np.int64], sizes: NDArray[np.int64]
     return out[..., :-1]
 
 
-def _picked(table: Array, rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
-    """Undo :func:`_laid_out`."""
+def _from_rows(table: Array, rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
+    """Return the messages from the rows: undo :func:`_to_rows`."""
     end = table.shape[-1]
     padded = np.zeros((*table.shape[:-1], end + 1), dtype=table.dtype)
     padded[..., :end] = table

@@ -1,4 +1,4 @@
-"""Where CQ rounds to: the two ends of the range, or k levels that lie on a lattice."""
+"""The levels to which CQ rounds: the two ends of the range, or k levels of a lattice."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ class Ends:
     """The ends of [-R, R]: one bit."""
 
     alphabet = 2
-    step = 1.0  # beta: distance of neighbouring levels, in units of 2 R
-    headroom = 1.0  # how far a decoded value may exceed the range
+    step = 1.0  # beta: the distance between neighbouring levels, in units of 2 R
+    headroom = 1.0  # the largest decoded value, in units of R
 
     def split(self, g: NDArray[np.int64], key: Key) -> tuple[Array | int, NDArray[np.int64]]:
-        """Return the level below each coordinate of the grid, and its place up to the next."""
+        """Return the level below each grid coordinate, and its position from there to the next."""
         return 0, g
 
     def values(self, symbols: Symbols, key: Key) -> Array:
-        """Return the levels of symbols, times R."""
+        """Return the decoded values: levels times R."""
         return np.where(symbols.codes, symbols.scales, -symbols.scales)
 
     def excess(self, r: float) -> float:
-        """Bound the error by this multiple of |x|^2, where E d R^2 = r |x|^2."""
+        """Return the factor c of the error bound c |x|^2, given d E R^2 = r |x|^2."""
         return r - 1
 
 
 @dataclass(frozen=True)
 class Lattice:
-    r"""k levels, $\beta=\frac{k+1}{k(k-1)}$ apart from a shared random $c_1\in[-\frac1k,0)$ on."""
+    r"""The k levels $c_1+m\beta$, $\beta=\frac{k+1}{k(k-1)}$; $c_1\in[-\frac1k,0)$ is shared."""
 
     k: int
 
@@ -62,7 +62,7 @@ class Lattice:
         return np.asarray(symbols.scales * (2 * y - 1))
 
     def excess(self, r: float) -> float:
-        """As :meth:`Ends.excess`: a step of 2 R beta has a variance of at most (R beta)^2."""
+        """As :meth:`Ends.excess`: rounding with step 2 R beta has variance at most (R beta)^2."""
         return self.step**2 * r
 
     def _words(self, key: Key, d: int) -> NDArray[np.int64]:

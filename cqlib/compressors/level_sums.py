@@ -1,4 +1,4 @@
-"""How the levels of several clients add up: as integers, or as powers of two in three ways."""
+"""Sums of the levels of several clients: of integers, or of powers of two in three ways."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cqlib.keys import Key
 
 @dataclass(frozen=True)
 class _SumsOfLevels(Sums):
-    """Signed levels that are added up, times the norm of all.
+    """Sums of signed levels; the mean is the decoded sum times the norm of all clients, over n.
 
     Args:
         spacing: the levels.
@@ -32,10 +32,10 @@ class _SumsOfLevels(Sums):
     def mean(
         self, levels: Array, shared: NDArray[np.float32] | None, key: Key, n: int
     ) -> NDArray[np.float64]:
-        """Add up, and decode the sum.
+        """Return the decoded sum.
 
         Raises:
-            ValueError: if the norm of all is zero and a level is not.
+            ValueError: if a level is not zero although the norm of all is.
         """
         assert shared is not None
         if (shared == 0).any() and (levels * (shared[..., None, None] == 0)).any():
@@ -49,7 +49,7 @@ class _SumsOfLevels(Sums):
 
 @dataclass(frozen=True)
 class IntegerSums(_SumsOfLevels):
-    """Integers, whose sum is exact."""
+    """Sums of integers, which are exact."""
 
     def bound(self, n: int) -> int:
         return n * self.spacing.n_levels
@@ -62,7 +62,7 @@ class IntegerSums(_SumsOfLevels):
 
 @dataclass(frozen=True)
 class _SumsOfPowers(_SumsOfLevels):
-    """Signed exponents of two, whose sums are rounded to such."""
+    """Sums of signed powers of two, given by exponents and rounded to a signed power of two."""
 
     def decode(
         self, total: Array, shared: NDArray[np.float32] | None, n: int
@@ -70,14 +70,14 @@ class _SumsOfPowers(_SumsOfLevels):
         top = int(np.abs(total).max(initial=0))
         powers = np.arange(-top, top + 1)
         values, R = np.sign(powers) * self.spacing.values(np.abs(powers)), _wide(shared)
-        if R.size == 1:  # scale the few different sums, not all of them
+        if R.size == 1:  # multiply the few possible values, not all the sums
             return np.asarray((values * R.max() / n)[total + top])
         return np.asarray(values[total + top] * R / n)
 
 
 @dataclass(frozen=True)
 class TreeSums(_SumsOfPowers):
-    """Powers of two, added up in pairs; each sum is rounded to a power."""
+    """Sums of powers of two in pairs, each rounded to a power."""
 
     kind = "powers"
 
@@ -91,7 +91,7 @@ class TreeSums(_SumsOfPowers):
 
 @dataclass(frozen=True)
 class FoldSums(_SumsOfPowers):
-    """Powers of two, one client after the other; only a server adds them up so."""
+    """Sums of powers of two, one client after the other; only a server uses them."""
 
     kind = None
 
@@ -104,12 +104,12 @@ class FoldSums(_SumsOfPowers):
 
 @dataclass(frozen=True)
 class ExactSums(_SumsOfLevels):
-    """Powers of two, whose values a server adds up without rounding them."""
+    """Sums of powers of two without rounding; only a server uses them."""
 
     kind = None
 
     def bound(self, n: int) -> int:
-        raise ValueError("sums of the values of powers of two are no levels")
+        raise ValueError("exact sums of powers of two are not levels")
 
     def add(self, levels: Array, key: Key) -> Array:
         return np.asarray((np.sign(levels) * self.spacing.values(np.abs(levels))).sum(axis=-2))

@@ -18,12 +18,12 @@ from cqlib.compressors.types import Array, Context, Facts, Layout, Message, Symb
 from cqlib.theory.dithering import SMALLEST_POWER, natural_compression_variance
 from cqlib.theory.vectors import Vectors
 
-_LARGEST_POWER = 127  # of two among the 32-bit floats
+_LARGEST_POWER = 127  # 2^127 is the largest power of two in float32
 _POWERS = Powers(SMALLEST_POWER, _LARGEST_POWER - SMALLEST_POWER + 1)
 
 
 def _write(x: Tensor, ctx: Context) -> Message:
-    """Round and pack at once."""
+    """Round and pack by one kernel."""
     row = x.cpu().numpy()
     check_finite(row[None], ctx.clients)
     _check_powers(row[None], ctx)
@@ -31,12 +31,12 @@ def _write(x: Tensor, ctx: Context) -> Message:
 
 
 def _read(message: Message, ctx: Context) -> Tensor:
-    """Unpack powers at once."""
+    """Unpack powers of two by one kernel."""
     return _POWERS.decode(message.codes, 1.0, ctx.d)
 
 
 def _check_powers(x: Array, ctx: Context) -> None:
-    """Raise for entries beyond the largest power of two."""
+    """Raise if an entry exceeds the largest power of two."""
     check_scales(np.where(np.abs(x) > 2.0**_LARGEST_POWER, np.inf, 0.0), ctx.clients)
 
 
@@ -44,9 +44,9 @@ def _check_powers(x: Array, ctx: Context) -> None:
 class NaturalCompression(Compressor):
     r"""Round each coordinate to one of the two powers of two next to it, without bias.
 
-    Sign and exponent take nine bits, and there is no norm to send. Below $2^{-126}$, the smallest
-    normal 32-bit float, the neighbours are 0 and that; beyond $2^{127}$ a vector is refused.
-    Missing clients: the mean of those received is that of fewer clients.
+    Sign and exponent take nine bits; no norm is sent. An absolute value below $2^{-126}$, the
+    smallest normal 32-bit float, is rounded to 0 or to that; an entry beyond $2^{127}$ raises
+    ValueError. Missing clients: as if only the others took part.
 
     Source: Horváth, Ho, Horváth, Sahu, Canini, Richtárik, "Natural compression for distributed
     deep learning", MSML 2022.
@@ -61,7 +61,7 @@ class NaturalCompression(Compressor):
     fused = Fused(_write, _read)
 
     def layout(self, ctx: Context) -> Layout:
-        """Return 0 and 254 powers of either sign, nine bits, and no floats."""
+        """Return nine bits per coordinate, for 0 and 254 powers of either sign, and no scales."""
         return Layout(_POWERS.alphabet, codes=ctx.d, scales=0)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
@@ -79,9 +79,9 @@ class NaturalCompression(Compressor):
         return 9.0 * d
 
     def omega(self, d: int, n: int | None = None) -> float:
-        """Return 1/8, attained between two powers of two; entries below 2^-126 excepted."""
+        """Return 1/8, for entries of at least 2^-126; attained between two powers of two."""
         return 0.125
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
-        """Return the exact error from the coordinates' places between powers of two."""
+        """Return the exact error, from each coordinate's position between its powers of two."""
         return natural_compression_variance(X)

@@ -15,15 +15,15 @@ from cqlib.compressors.types import AB, Constants
 from cqlib.theory import dithering
 from cqlib.theory.vectors import Vectors
 
-MOST_LEVELS = 127  # the smallest level is 2^-126 then
+MOST_LEVELS = 127  # the smallest level of 127 is 2^-126, the smallest normal float32
 
 
 @dataclass(frozen=True)
 class NaturalDithering(Dithering):
     r"""Natural dithering, Definition 3 of Panferov et al. 2025.
 
-    Standard dithering with the levels $0,2^{1-s},\dots,\frac12,1$. Missing clients: the mean of
-    those received is that of fewer clients.
+    Standard dithering with the levels $0,2^{1-s},\dots,\frac12,1$. Missing clients: as if only the
+    others took part.
 
     Args:
         p: index of the norm, in [1, inf].
@@ -43,7 +43,7 @@ class NaturalDithering(Dithering):
     s: int = 7
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "p", as_norm_index(self.p))  # 2 is 2.0 on the wire
+        object.__setattr__(self, "p", as_norm_index(self.p))  # 2 and 2.0 give the same tag
         object.__setattr__(self, "s", as_integer("s", self.s, 1, MOST_LEVELS))
 
     @property
@@ -70,5 +70,5 @@ class NaturalDithering(Dithering):
         return super().ab_constants(n, d, kind)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
-        """Return the exact error from the coordinates' places between their levels."""
+        """Return the exact error, from each coordinate's position between its levels."""
         return dithering.natural_dithering_variance(X, self.p, self.s)

@@ -47,7 +47,7 @@ class NormStatistic(Statistic):
         """Return the norm of norms.
 
         Raises:
-            ValueError: if there are none, one is no norm, or the result exceeds a float32.
+            ValueError: if the list is empty, an entry is not a norm, or the result exceeds float32.
         """
         given = np.asarray(stats, dtype=np.float64)
         if given.ndim != 1 or not given.size or not (np.isfinite(given) & (given >= 0)).all():
@@ -75,21 +75,21 @@ class NormStatistic(Statistic):
 
 
 class NormOfAll(OwnNorm):
-    """All clients divide by the norm of all, which nobody sends with the message."""
+    """All clients divide by the norm of all, which is not part of the messages."""
 
     scales = 0
 
-    def divisors(self, norms: Array, ctx: Context) -> Array:
+    def norms_used(self, norms: Array, ctx: Context) -> Array:
         _check_covered(norms, ctx)
         return np.broadcast_to(_shared(ctx)[..., 0], norms.shape)
 
-    def factors(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+    def norms_read(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         R = _shared(ctx)
         if (symbols.codes * (R == 0)).any():
             raise ValueError(NOT_ZERO)
         return R
 
-    def factor(self, message: Message, ctx: Context) -> float:
+    def norm_read(self, message: Message, ctx: Context) -> float:
         R = norm_of(ctx)
         if R == 0 and bool(message.codes.any()):
             raise ValueError(NOT_ZERO)
@@ -97,7 +97,7 @@ class NormOfAll(OwnNorm):
 
 
 def norm_of(ctx: Context) -> float:
-    """Return the norm of all in the context of one client, outside any batch."""
+    """Return the norm of all clients as a float, for a context without batch axes."""
     return float(_shared(ctx)[0, 0])
 
 
@@ -108,7 +108,7 @@ def _shared(ctx: Context) -> NDArray[np.float32]:
 
 
 def _check_covered(norms: Array, ctx: Context) -> None:
-    """Raise for vectors that the norm of all clients does not cover."""
+    """Raise if a vector's norm exceeds the norm of all clients."""
     shared = ctx.shared
     assert shared is not None
     beyond = norms > shared[..., None]

@@ -1,7 +1,7 @@
-"""What IQ and CQ share: one bit a coordinate, and the client's own norm as the range.
+"""The common part of IQ and CQ: one bit per coordinate, and the client's own norm as the range.
 
-A client sends its range R (one 32-bit float) and one bit a coordinate; the server reads +R for a
-set bit and -R for a clear one. How the bits are drawn is what tells the two apart.
+A client sends its range R (one 32-bit float) and one bit per coordinate; the server decodes a set
+bit to +R and a clear bit to -R. IQ and CQ differ in the random numbers that they round with.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class OneBit(Compressor):
     """A compressor that rounds each coordinate to one end of [-R, R]."""
 
     def layout(self, ctx: Context) -> Layout:
-        """Return one bit a coordinate and the range."""
+        """Return one bit per coordinate, and the range."""
         return Layout(alphabet=2, codes=ctx.d, scales=1)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
-        """Return +R where the bit is set and -R where it is not; no randomness is needed."""
+        """Return +R where the bit is set and -R where it is not; this needs no randomness."""
         return ends_of_range(symbols)
 
     def bits(self, d: int, n: int) -> float:
@@ -39,7 +39,7 @@ class OneBit(Compressor):
         return d + 32.0
 
     def omega(self, d: int, n: int | None = None) -> float:
-        r"""Return d - 1: E|C(x) - x|^2 = d R^2 - |x|^2 with R = |x|, an equality for every x."""
+        r"""Return d - 1, since E|C(x) - x|^2 = d R^2 - |x|^2 with R = |x| for every x."""
         return d - 1.0
 
 
@@ -52,11 +52,11 @@ def ends_of_range(symbols: Symbols) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class OneBitKernels:
-    """Kernels that round and pack, or round and add up, at once.
+    """Kernels that round and pack, or round and add, in one pass.
 
     Args:
-        correlated: CQ's rounding, or else IQ's.
-        norm: index of the norm that is the range.
+        correlated: True for CQ's rounding, False for IQ's.
+        norm: index of the norm that gives the range.
     """
 
     correlated: bool
@@ -64,7 +64,7 @@ class OneBitKernels:
 
     @property
     def fused(self) -> Fused:
-        """All of them."""
+        """The kernels as the compressor's optional part."""
         return Fused(self.write, self.read, self.mean, self.simulate)
 
     def write(self, x: Tensor, ctx: Context) -> Message:
@@ -82,13 +82,16 @@ class OneBitKernels:
         return Message(codes, scale)
 
     def read(self, message: Message, ctx: Context) -> Tensor:
-        """Unpack plus and minus the range."""
+        """Unpack bits to plus or minus the range."""
         codes, scales = message
         check_norm(scales, codes)
         return dispatch.kernels_for(codes).decode_one_bit(codes, scales[0], d=ctx.d)
 
     def mean(self, received: Received, d: int, n: int, dtype: torch.dtype) -> Tensor | None:
-        """Add up the messages of all n clients, if they are on one device."""
+        """Return the mean from the messages of all n clients.
+
+        None if messages are missing or lie on different devices.
+        """
         devices = {message.codes.device for message, _ in received}
         if len(received) != n or len(devices) != 1:
             return None
@@ -105,7 +108,7 @@ class OneBitKernels:
         return kernels.average_one_bit(codes, scales[:, 0], d=d, out=out)
 
     def simulate(self, X: Tensor, ctx: Context) -> Tensor:
-        """Round and add up all clients' vectors in one pass."""
+        """Return the mean of all clients' rounded vectors, in one pass."""
         kernels = dispatch.kernels_for(X)
         scales = finite_norms(X, ctx, self.norm, kernels)
         return kernels.simulate_one_bit(X, scales, key=ctx.key, correlated=self.correlated)

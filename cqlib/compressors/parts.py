@@ -1,6 +1,6 @@
-"""The optional parts of a compressor: values of their own, that others ask for.
+"""The optional parts of a compressor: objects with an interface of their own.
 
-A compressor without a part has None in its place, and the general way serves.
+A compressor without a part has None there, and the general code is used.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from cqlib.keys import Key
 
 
 class Fused(NamedTuple):
-    """Kernels that do several steps at once; each gives the bits of the general way."""
+    """Kernels that do several steps in one pass, with the same bits as the general code."""
 
     write: Callable[[Tensor, Context], Message] | None = None
-    """Vector of one client, shape (d,), to its message."""
+    """Map the vector of one client, shape (d,), to its message."""
 
     read: Callable[[Message, Context], Tensor] | None = None
-    """Message of one client to its vector, float32 of shape (d,)."""
+    """Map the message of one client to its decoded vector, float32 of shape (d,)."""
 
     mean: Callable[[Received, int, int, torch.dtype], Tensor | None] | None = None
-    """Messages, d, n and a dtype to the sum of their vectors over n; None if it cannot do these."""
+    """Map messages, d, n and a dtype to the sum of the decoded vectors over n, or to None if the
+    kernel does not cover these messages."""
 
     simulate: Callable[[Tensor, Context], Tensor] | None = None
-    """Vectors of all clients, shape (..., n, d), to the mean, shape (..., d)."""
+    """Map the vectors of all clients, shape (..., n, d), to the mean, shape (..., d)."""
 
     write_levels: Callable[[Tensor, Context], Tensor] | None = None
-    """Vector of one client to the signed integers that :class:`Sums` adds up."""
+    """Map the vector of one client to the signed integers that :class:`Sums` adds up."""
 
     read_levels: Callable[[Message, Context], Array] | None = None
-    """Message of one client to the same integers."""
+    """Map the message of one client to the same integers."""
 
 
 class Coder(ABC):
-    """How the symbols of one message become bytes; ``str`` describes the content."""
+    """Coder of the symbols of one message into bytes; ``str`` describes the content."""
 
     @property
     @abstractmethod
@@ -63,53 +64,54 @@ class Coder(ABC):
         """Undo :meth:`pack`.
 
         Raises:
-            ValueError: for bytes that :meth:`pack` never makes; before anything is allocated, if
-                there are too many or too few.
+            ValueError: for bytes that :meth:`pack` never makes. A wrong number of bytes is found
+                before anything is allocated.
         """
 
 
 class Statistic(ABC):
-    """A number that all clients agree on ahead of the round; encoding and decoding are given it."""
+    """A number that all clients agree on ahead of the round: an input of encoding and decoding."""
 
     bits: ClassVar[int] = 32
-    """Bits that a client sends for it."""
+    """The bits that a client sends for it."""
 
     @property
     def largest(self) -> bool:
-        """Whether :meth:`merge` takes the maximum."""
+        """True if :meth:`merge` takes the maximum."""
         return False
 
     @abstractmethod
     def of(self, x: Tensor) -> float:
-        """Return what a client tells about its vector, shape (d,).
+        """Return a client's own number, from its vector of shape (d,).
 
         Raises:
-            ValueError: for a vector that cannot be encoded.
+            ValueError: if the vector cannot be encoded.
         """
 
     @abstractmethod
     def merge(self, stats: Sequence[float]) -> float:
-        """Return the statistic of all clients from what each tells.
+        """Return the statistic of all clients from the number of each.
 
         Raises:
-            ValueError: for what no client tells, or a result beyond float32.
+            ValueError: if a number is invalid, or the result exceeds float32.
         """
 
     @abstractmethod
     def joint(self, rows: Array, clients: Array) -> NDArray[np.float32]:
-        """Return the same from all vectors at once: shape (...) for rows of shape (..., n, d)."""
+        """Return the statistic from all vectors: shape (...) for rows of shape (..., n, d)."""
 
 
 class Sums(ABC):
     """Messages that are added up as integers before they are decoded."""
 
     kind: Literal["integers", "powers"] | None = "integers"
-    """How they add up on their way: as integers; as signed exponents of two, added in pairs, each
-    sum rounded to a power by shared randomness; or not at all, only at the server."""
+    """How messages are added on the network: "integers"; "powers" for signed exponents of two,
+    added in pairs, where shared randomness rounds each sum to a power; None if only the server adds
+    them."""
 
     @abstractmethod
     def levels(self, codes: Array) -> Array:
-        """Return the signed integers of symbols, of their shape (..., d)."""
+        """Return the signed integers of symbols, in the same shape (..., d)."""
 
     @abstractmethod
     def bound(self, n: int) -> int:
@@ -119,14 +121,14 @@ class Sums(ABC):
     def decode(
         self, total: Array, shared: NDArray[np.float32] | None, n: int
     ) -> NDArray[np.float64]:
-        """Return the mean over n clients, shape (..., d), that a sum of levels stands for."""
+        """Return the mean over n clients, shape (..., d), from a sum of levels."""
 
     def mean(
         self, levels: Array, shared: NDArray[np.float32] | None, key: Key, n: int
     ) -> NDArray[np.float64]:
         """Return the mean over n clients from the levels of c of them, shape (..., c, d).
 
-        Those that are missing count zero.
+        Missing clients count as zero.
         """
         if self.kind == "powers":
             total = reduction.tree_sum(levels.astype(np.int16), key)

@@ -1,4 +1,4 @@
-"""PermK: the clients share the coordinates out among themselves."""
+"""PermK: the coordinates are divided among the clients."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class PermK(Sparsifier):
     each client is given a block at random and sends it, multiplied by n. For n > d the clients are
     dealt out to the coordinates as evenly as possible, and each sends its coordinate times n / m,
     where m clients share that coordinate. $A=B$, with equality for all inputs: equal vectors are
-    averaged without error. Missing clients: the mean of those received is unbiased, but has zeros
-    where the coordinates were theirs, so that equal vectors are averaged with an error.
+    averaged without error. Missing clients: the mean of those received is unbiased, but it is zero
+    at the coordinates of the missing clients; so equal vectors are averaged with an error.
 
     Source: Szlendak, Tyurin, Richtárik, "Permutation compressors for provably faster distributed
-    nonconvex optimization", ICLR 2022, Definitions 2 and 3; other n than theirs are ours.
+    nonconvex optimization", ICLR 2022, Definitions 2 and 3, extended here to every n and d.
 
     >>> PermK().ab(n=4, d=10)
     AB(A=1.0, B=1.0, homogeneous_only=False)
@@ -71,7 +71,7 @@ class PermK(Sparsifier):
         return 32.0 * max(d / n, 1.0)
 
     def omega(self, d: int, n: int | None = None) -> float:
-        """Return n - 1 for n <= d, d - 1 for n a multiple of d; without n the largest over all."""
+        """Return n - 1 for n <= d, d - 1 for n a multiple of d; the largest over n if n is None."""
         return sparsification.perm_k_omega(d, n)
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
@@ -84,9 +84,9 @@ class PermK(Sparsifier):
         return self.omega(X.shape[1], len(X)) * squared_norms(X)
 
     def variance_with_signs(self, X: Vectors) -> NDArray[np.float64]:
-        r"""Return $(\frac nd\sum_kd_k^2-1)\|a_i\|^2$, $d_k$ sizes of blocks, for n <= d."""
+        r"""Return $(\frac nd\sum_kd_k^2-1)\|a_i\|^2$ for n <= d, with block sizes $d_k$."""
         n, d = X.shape
-        if n > d:  # one coordinate is kept, and sent as it is
+        if n > d:  # a client keeps one coordinate, which IQ sends without error
             return self.variance(X)
         return (sparsification.permk_cq_rounding(d, n) + n - 1) * squared_norms(X)
 
@@ -100,5 +100,5 @@ class PermK(Sparsifier):
         return sparsification.perm_k_mse(X)
 
     def _turn(self, ctx: Context) -> NDArray[np.int64]:
-        """Return the clients' places in a random order of all clients, shape (c,)."""
+        """Return the clients' positions in a random order of all clients, shape (c,)."""
         return dispatch.host().permuted_clients(ctx.key, ctx.clients, ctx.n)

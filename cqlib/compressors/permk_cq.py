@@ -1,4 +1,4 @@
-"""PermK+CQ: blocks of clients share the coordinates out, and run CQ within a block."""
+"""PermK+CQ: the coordinates are divided among blocks of clients; a block runs CQ on its part."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class PermKCQ(OneBit):
     r"""Permutation sparsification with correlated quantization, Algorithm 3.
 
     The clients are cut at random into b blocks of n / b, the coordinates into b blocks whose sizes
-    $d_k$ differ by at most one. A client keeps the coordinates of its block, multiplied by b, and
-    the clients of a block run CQ among themselves, with the norm of what they keep as the range.
+    $d_k$ differ by at most one. A client keeps the coordinates of its block, multiplied by b. The
+    clients of a block run CQ among themselves; the range is the norm of the kept coordinates.
     b = 1 is CQ, bit for bit; b = n is PermK followed by one-bit rounding. Missing clients: the mean
-    of those received is unbiased; a block whose clients are all missing leaves zeros.
+    of those received is unbiased; it is zero at the coordinates of a block without any client.
 
     Args:
-        b: number of blocks, a divisor of n. Otherwise blocks of different numbers of clients would
-            need different scales, and the factor b would be biased.
+        b: number of blocks, a divisor of n: with blocks of unequal numbers of clients the
+            factor b would be biased.
         ranks: as for CQ, within a block.
 
     >>> PermKCQ(b=4).bits(d=64, n=8)  # d / b + 32
@@ -66,7 +66,7 @@ class PermKCQ(OneBit):
         return Facts(unbiased=True, joint=True, may_be_silent=self.b > 1)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
-        """Keep a block, scale by b, and round it as CQ among the clients of the block."""
+        """Keep a block, multiply by b, and round as CQ among the clients of the block."""
         block, member = self._seats(ctx)
         places = self._places(ctx, block)
         kept = gather(x, Kept(places, np.full((len(ctx.clients), 1), float(self.b))))
@@ -83,17 +83,17 @@ class PermKCQ(OneBit):
         return scatter(values, places[..., : values.shape[-1]], ctx.d)
 
     def layout(self, ctx: Context) -> Layout:
-        """Return a bit for each coordinate of the block and a float; nothing for an empty block."""
+        """Return a bit per coordinate of the block, and the range; nothing for an empty block."""
         size = share_sizes(self._seats(ctx)[0], ctx.d, self.b)
         return Layout(alphabet=2, codes=size, scales=(size > 0).astype(np.int64))
 
     def bits(self, d: int, n: int) -> float:
-        """Return d / b + 32 (Corollary 3); with more blocks than coordinates some are silent."""
+        """Return d / b + 32 (Corollary 3); less if b > d, where some clients are silent."""
         self._check(n)
         return d / self.b + 32.0 * min(1.0, d / self.b)
 
     def omega(self, d: int, n: int | None = None) -> float:
-        r"""Return $\frac bd\sum_kd_k^2-1$: d - 1 where b divides d."""
+        r"""Return $\frac bd\sum_kd_k^2-1$, which is d - 1 if b divides d."""
         if n is not None:
             self._check(n)
         return sparsification.permk_cq_rounding(d, self.b) + self.b - 1
@@ -119,7 +119,7 @@ class PermKCQ(OneBit):
         return self.omega(X.shape[1]) * squared_norms(X)
 
     def mse(self, X: Vectors) -> float:
-        """Return CQ's for b = 1, and IQ's for b = n: alone in a block, CQ is IQ."""
+        """Return the error of CQ for b = 1, of PermK with IQ for b = n: CQ of one client is IQ."""
         self._check(len(X))
         if self.b == 1:
             return mse.cq_mse(X)

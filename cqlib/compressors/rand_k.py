@@ -21,10 +21,10 @@ from cqlib.theory.vectors import Vectors, squared_norms
 class RandK(Sparsifier):
     r"""Keep k coordinates, drawn by each client on its own, multiplied by d / k.
 
-    Missing clients: the mean of those received is RandK of fewer clients.
+    Missing clients: as if only the others took part.
 
     Args:
-        k: how many, in [1, d]; None for a tenth of the coordinates, $\lceil d/10\rceil$.
+        k: number of kept coordinates, in [1, d]; None for a tenth of d, $\lceil d/10\rceil$.
 
     Source: baseline of Section 1; the definition is standard.
 
@@ -46,7 +46,7 @@ class RandK(Sparsifier):
         return count_of(self.k, d)
 
     def keep(self, x: Array, ctx: Context) -> Kept:
-        """Draw the places and weigh them by d / k."""
+        """Draw the places; their weight is d / k."""
         places = self.kept(x, ctx)
         weight = ctx.d / count_of(self.k, ctx.d)
         return Kept(places, np.full((len(ctx.clients), 1), weight))
@@ -65,6 +65,6 @@ class RandK(Sparsifier):
         return self.omega(X.shape[1]) * squared_norms(X)
 
     def variance_with_signs(self, X: Vectors) -> NDArray[np.float64]:
-        """Return (d - 1) |a_i|^2: k times |c|^2, which is d / k |a_i|^2 on average."""
+        """Return (d - 1) |a_i|^2, from k E|c|^2 - |a_i|^2 with E|c|^2 = d / k |a_i|^2."""
         n, d = X.shape
         return ((1 + self.omega(d)) * self.slots(d, n) - 1) * squared_norms(X)

@@ -1,6 +1,6 @@
-"""Compressors by name, found by their place: every module of this package may define some.
+"""Compressors by name, collected from all modules of this package.
 
-``names()`` starts with those of the library, in the order of its tables; all others follow by name.
+``names()`` starts with the library's own, in the order of its tables; others follow by name.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def classes() -> Mapping[str, type[Compressor]]:
     """Return the classes of all compressors by name, in the order of the tables.
 
     Raises:
-        ValueError: if two of them have the same name.
+        ValueError: if two have the same name.
     """
     return _found(tuple(importlib.import_module(PACKAGE).__path__))
 
@@ -96,7 +96,7 @@ def _found(folders: tuple[str, ...]) -> Mapping[str, type[Compressor]]:
 
 
 def _defined(module: str) -> Iterator[type[Compressor]]:
-    """Yield the compressors that a module defines: those that leave nothing abstract."""
+    """Yield the compressor classes that a module defines, without abstract ones."""
     for cls in vars(importlib.import_module(module)).values():
         if not (isinstance(cls, type) and issubclass(cls, Compressor) and cls is not Compressor):
             continue

@@ -1,4 +1,4 @@
-"""What DRIVE and DRIVE+ share: one bit a coordinate of the client's rotated vector."""
+"""The common part of DRIVE and DRIVE+: one bit per coordinate of the client's rotated vector."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROTATIONS = {
 
 
 class Rounding(Protocol):
-    """A way from vectors to symbols and back, as :class:`Codec` has them."""
+    """The methods of :class:`Codec` that map vectors to symbols and back."""
 
     def quantize(self, x: Array, ctx: Context) -> Symbols: ...
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]: ...
@@ -36,7 +36,7 @@ class Rounding(Protocol):
 
 @dataclass(frozen=True)
 class RotatedSigns(Compressor):
-    r"""A compressor that rotates each vector by the client's own rotation and sends two values.
+    r"""A compressor that rotates each client's vector and rounds coordinates to one of two values.
 
     Args:
         scale: "unbiased" or "min_error".
@@ -54,15 +54,15 @@ class RotatedSigns(Compressor):
     @property
     @abstractmethod
     def rounding(self) -> Rounding:
-        """The way that these options choose."""
+        """The implementation for these options."""
 
     @property
     def facts(self) -> Facts:
-        """Unbiased only with the unbiased scale and a uniform rotation."""
+        """It is unbiased only with the unbiased scale and a uniform rotation."""
         return Facts(unbiased=self.scale == "unbiased" and self.rotation == "uniform")
 
     def layout(self, ctx: Context) -> Layout:
-        """Return a bit for each of the 2^ceil(log2 d) rotated coordinates, and the floats."""
+        """Return a bit for each of the 2^ceil(log2 d) rotated coordinates, and the scales."""
         return Layout(alphabet=2, codes=padded(ctx.d), scales=self.n_scales)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
@@ -70,19 +70,19 @@ class RotatedSigns(Compressor):
         return self.rounding.quantize(x, ctx)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
-        """Spread the two values, rotate back, drop the padding."""
+        """Replace bits by the two values, rotate back, drop the padding."""
         return self.rounding.dequantize(symbols, ctx)
 
     def bits(self, d: int, n: int) -> float:
-        """Return a bit for each of the 2^ceil(log2 d) rotated coordinates, and the floats."""
+        """Return a bit for each of the 2^ceil(log2 d) rotated coordinates, and the scales."""
         return padded(d) + 32.0 * self.n_scales
 
     def omega(self, d: int, n: int | None = None) -> float:
         r"""Return DRIVE's exact error, below pi/2 - 1, for the unbiased scale and uniform rotation.
 
         Raises:
-            ValueError: otherwise. With a Hadamard rotation some vectors, however long, are decoded
-                with a bias in every single round: $(1,t,0,\dots,0)$ becomes $(1+t^2,0,\dots,0)$.
+            ValueError: for other options. With a Hadamard rotation some vectors of every length
+                are biased: $(1,t,0,\dots,0)$ is decoded to $(1+t^2,0,\dots,0)$ in every round.
         """
         if not self.unbiased:
             raise ValueError(
@@ -93,12 +93,12 @@ class RotatedSigns(Compressor):
 
 @dataclass(frozen=True)
 class InFloat64:
-    """Rotation, split and join in float64, for any rotation and any two values.
+    """Rotation and two-value rounding in float64, for either rotation.
 
     Args:
         rotation: "hadamard" or "uniform".
-        split: rotated vectors, shape (..., c, D), to their bits and the floats to send.
-        join: bits and floats to what they stand for, before the rotation is undone.
+        split: maps rotated vectors, shape (..., c, D), to their bits and scales.
+        join: maps bits and scales to decoded rotated vectors.
     """
 
     rotation: str
@@ -108,7 +108,7 @@ class InFloat64:
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Rotate, split into two values, scale."""
         largest = np.abs(x).max(axis=-1, keepdims=True).astype(np.float64)
-        exponent = np.frexp(largest)[1]  # an exact unit keeps squares from over- and underflowing
+        exponent = np.frexp(largest)[1]  # a power of two as unit: no rounding, no overflow
         D = padded(ctx.d)
         unit_x = np.pad(
             np.ldexp(x.astype(np.float64), -exponent),
@@ -118,7 +118,7 @@ class InFloat64:
         bits, floats = self.split(rotate(unit_x, rotation_keys(ctx)))
         with np.errstate(over="ignore", under="ignore"):
             scales = np.ldexp(floats, exponent)
-            # What is decoded can be longer than a float by the root of D.
+            # A decoded value can be sqrt(D) times as large as the scale.
             check_scales((scales * np.sqrt(D)).astype(np.float32), ctx.clients)
             sent = scales.astype(np.float32)
             return Symbols(without_codes_of_zero(bits, np.abs(sent).max(-1, keepdims=True)), sent)

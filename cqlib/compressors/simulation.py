@@ -1,4 +1,4 @@
-"""All clients at once: the same numbers as one by one over the wire, without the bytes."""
+"""All clients in one call: the same numbers as from their payloads, without making bytes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _compressed(c: Codec, X: Tensor, ctx: Context) -> Tensor:
 
 
 def _context(c: Codec, X: Tensor, key: Key, shared: object) -> Context:
-    """Return the context of all clients, with their statistic, given or taken from X."""
+    """Return the context of all clients; their statistic is given or computed from X."""
     check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
     n_clients, d = X.shape[-2:]
     if c.before is None:

@@ -1,4 +1,4 @@
-"""How the levels of a dithering compressor lie: equidistant, or at powers of two."""
+"""The levels of a dithering compressor: equidistant, or powers of two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cqlib.kernels.reference import rounding
 
 
 class Spacing(ABC):
-    """Levels above 0; with its sign, level l is symbol 2 l - 1 if positive and 2 l if negative."""
+    """Levels 0 to ``n_levels``; symbol 2 l - 1 is level l, symbol 2 l is minus level l."""
 
     @property
     @abstractmethod
@@ -30,11 +30,11 @@ class Spacing(ABC):
 
     @abstractmethod
     def encode(self, x: Tensor, R: float, ctx: Context) -> Tensor:
-        """Round a vector over R, shape (d,), and pack its symbols."""
+        """Round x / R, shape (d,), and pack its symbols."""
 
     @abstractmethod
     def decode(self, codes: Tensor, R: Tensor | float, d: int) -> Tensor:
-        """Undo :meth:`encode`: signed levels times R."""
+        """Return the signed levels times R: the decoding of :meth:`encode`."""
 
     @abstractmethod
     def round(self, y: Array, ctx: Context) -> Array:
@@ -42,10 +42,10 @@ class Spacing(ABC):
 
     @abstractmethod
     def values(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the levels of these numbers, from 0 on."""
+        """Return the values of levels, given by their numbers from 0 on."""
 
     def signed(self, symbols: Array) -> NDArray[np.float64]:
-        """Return the signed levels of symbols."""
+        """Return the signed values of symbols."""
         levels, negative = without_sign(symbols)
         values = self.values(levels)
         return np.where(negative, -values, values)
@@ -78,7 +78,7 @@ class Linear(Spacing):
 
 @dataclass(frozen=True)
 class Powers(Spacing):
-    """Powers of two: 2^lowest and the next ones (Definition 3: from 2^(1 - s) to 1)."""
+    """Consecutive powers of two from 2^lowest on (Definition 3: from 2^(1 - s) to 1)."""
 
     lowest: int
     n: int

@@ -22,8 +22,8 @@ class StandardDithering(Dithering):
     r"""Standard dithering, Definition 2 of Panferov et al. 2025.
 
     Coordinate $x_j$ becomes $\|x\|_p\,\mathrm{sign}(x_j)\,\xi_j$, where $\xi_j$ is one of the two
-    levels among $0,\frac1s,\dots,1$ next to $|x_j|/\|x\|_p$, without bias. Missing clients: the
-    mean of those received is that of fewer clients.
+    levels among $0,\frac1s,\dots,1$ next to $|x_j|/\|x\|_p$, without bias. Missing clients: as if
+    only the others took part.
 
     Args:
         p: index of the norm, in [1, inf]; 2 is QSGD.
@@ -42,7 +42,7 @@ class StandardDithering(Dithering):
     s: int = 7
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "p", as_norm_index(self.p))  # 2 is 2.0 on the wire
+        object.__setattr__(self, "p", as_norm_index(self.p))  # 2 and 2.0 give the same tag
         object.__setattr__(self, "s", as_integer("s", self.s, 1, MOST_LEVELS))
 
     @property
@@ -68,5 +68,5 @@ class StandardDithering(Dithering):
         return super().ab_constants(n, d, kind)
 
     def variance(self, X: Vectors) -> NDArray[np.float64]:
-        """Return the exact error from the coordinates' places between their levels."""
+        """Return the exact error, from each coordinate's position between its levels."""
         return dithering.standard_dithering_variance(X, self.p, self.s)

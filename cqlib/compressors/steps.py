@@ -1,7 +1,7 @@
-"""Steps that several compressors share: norms, random words, rounding, and places of coordinates.
+"""Steps of several compressors: norms, random words, rounding, and places of coordinates.
 
-Vectors have shape (..., c, d). The random words of a client depend on the key, its id and the
-coordinate alone, so that they have shape (c, d), without the batch axes.
+Vectors have shape (..., c, d). A random word depends only on the key, the client's id and the
+coordinate; so random words have shape (c, d), without batch axes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cqlib.keys import Key, Stream
 def norms(x: Array, p: float = 2.0) -> NDArray[np.float32]:
     """Return the p-norms over the last axis: float32, rounded up, 0 or at least 2^-126.
 
-    Infinite where they exceed a float32; ``encode`` and ``compress`` refuse what is sent so.
+    A norm beyond float32 becomes infinity, for which ``encode`` and ``compress`` raise.
 
     >>> norms(np.array([[3.0, 4.0], [0.0, 0.0]]))
     array([5., 0.], dtype=float32)
@@ -34,12 +34,12 @@ def norms(x: Array, p: float = 2.0) -> NDArray[np.float32]:
 
 
 def in_units(x: Array, scales: Array) -> NDArray[np.float64]:
-    """Return x over its scales in float64, and x itself where the scale is 0; shapes broadcast."""
+    """Return x / scales in float64, and x itself where the scale is 0; shapes broadcast."""
     return np.asarray(x / np.where(scales > 0, scales, np.float32(1.0)).astype(np.float64))
 
 
 def in_blocks(x: Array, block: int) -> Array:
-    """Return x in blocks of coordinates, filled up with zeros: (..., d) to (..., blocks, block).
+    """Return x in blocks, padded with zeros: shape (..., d) to (..., blocks, block).
 
     >>> in_blocks(np.array([1, 2, 3]), 2)
     array([[1, 2],
@@ -52,7 +52,7 @@ def in_blocks(x: Array, block: int) -> Array:
 
 
 def out_of_blocks(blocks: Array, d: int) -> Array:
-    """Undo :func:`in_blocks`: (..., blocks, block) to (..., d)."""
+    """Undo :func:`in_blocks`: shape (..., blocks, block) to (..., d)."""
     return blocks.reshape(*blocks.shape[:-2], -1)[..., :d]
 
 
@@ -60,19 +60,19 @@ def finite_norms(x: Tensor, ctx: Context, norm: float, kernels: Kernels[Tensor])
     """Return the norms of vectors of shape (..., c, d), shape (..., c), on their device.
 
     Raises:
-        ValueError: for NaN or infinity in x or a norm beyond float32, naming the client.
+        ValueError: if x has NaN or infinity, or a norm exceeds float32; it names the client.
     """
     with np.errstate(invalid="ignore"):
         scales = kernels.norm_scale(x, norm)
     on_host = scales.cpu().numpy()
-    if not np.isfinite(on_host).all():  # the norm of what is not finite is not finite
+    if not np.isfinite(on_host).all():  # a vector with NaN or infinity has such a norm
         check_finite(x.cpu().numpy(), ctx.clients)
         check_scales(on_host[..., None], ctx.clients)
     return scales
 
 
 def check_norm(scales: Tensor, codes: Tensor, smallest: float = SMALLEST_RANGE) -> None:
-    """Raise unless the only float of a message is a norm, and its codes zero if that is."""
+    """Raise unless the only scale of a message is a valid norm, and if it is 0, all codes are."""
     scale = scales.cpu().numpy()
     check_norms(Symbols(np.zeros((1, 1)), scale[None]), smallest)
     if not np.isfinite(scale[0]):
@@ -95,10 +95,10 @@ def rounding_words(ctx: Context, d: int) -> NDArray[np.int64]:
 
 
 def dither(y: Array, levels: int, ctx: Context) -> Array:
-    """Round y in [-1, 1] to a multiple of 1/s without bias; return symbols in [0, 2 s].
+    """Round y in [-1, 1] to multiples of 1/s without bias; return symbols in [0, 2 s].
 
-    A compiled kernel, at about a nanosecond a coordinate. Level l > 0 of a positive coordinate is
-    symbol 2 l - 1, of a negative one 2 l; zero is 0. Each client draws its own random words.
+    Symbol 2 l - 1 stands for l / s, symbol 2 l for -l / s, symbol 0 for zero. Each client draws its
+    own random words. The kernel is compiled and takes about a nanosecond per coordinate.
 
     Args:
         y: float32 or float64, shape (..., c, d).
@@ -109,7 +109,7 @@ def dither(y: Array, levels: int, ctx: Context) -> Array:
 
 
 def dithered(symbols: Array, levels: int) -> NDArray[np.float32]:
-    """Return the signed multiples of 1/s, float32, that symbols of :func:`dither` stand for.
+    """Return the signed multiples of 1/s of symbols from :func:`dither`, float32.
 
     >>> dithered(np.array([0, 1, 2, 3]), levels=2)
     array([ 0. ,  0.5, -0.5,  1. ], dtype=float32)
@@ -119,21 +119,21 @@ def dithered(symbols: Array, levels: int) -> NDArray[np.float32]:
 
 
 def with_sign(levels: NDArray[np.int64], negative: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return one symbol for level and sign: 2 l - 1 if positive, 2 l if negative, 0 for zero."""
+    """Return symbols of levels l and signs: 2 l - 1 if positive, 2 l if negative, 0 for l = 0."""
     return np.where(levels > 0, 2 * levels - ~negative, 0)
 
 
 def without_sign(symbols: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Undo :func:`with_sign`; zero is not negative."""
+    """Return levels and negative signs: undo :func:`with_sign`; level 0 is not negative."""
     return (symbols + 1) // 2, (symbols % 2 == 0) & (symbols > 0)
 
 
 def on_the_grid(
     x: Array, ctx: Context, norm: float = 2.0
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the coordinates on the integer grid of [-R, R], and R of shape (..., c, 1)."""
+    """Return the coordinates on an integer grid over [-R, R], and R of shape (..., c, 1)."""
     scales = norms(x, norm)
-    check_scales(scales[..., None], ctx.clients)  # an infinite range has no grid
+    check_scales(scales[..., None], ctx.clients)  # raises if a range is infinite
     return rounding.grid(x, scales), scales[..., None]
 
 
@@ -152,7 +152,7 @@ def _rounding_keys(ctx: Context) -> StreamKey:
 
 
 class Kept(NamedTuple):
-    """Which coordinates the clients keep, and what they are multiplied by."""
+    """The coordinates that the clients keep, and the factor of each client."""
 
     places: NDArray[np.int64]  # shape (..., c, slots); d stands for an empty slot
     weight: NDArray[np.float64]  # shape (c, 1)
@@ -173,25 +173,25 @@ def scatter(values: NDArray[np.float32], places: NDArray[np.int64], d: int) -> N
     return out[..., :d] + np.float32(0.0)
 
 
-def share_of(order: NDArray[np.int64], turn: NDArray[np.int64], parts: int) -> NDArray[np.int64]:
-    """Return the coordinates of parts of a permutation, whose sizes differ by at most one.
+def share_of(order: NDArray[np.int64], part: NDArray[np.int64], parts: int) -> NDArray[np.int64]:
+    """Cut a permutation into parts whose sizes differ by at most one; return the clients' parts.
 
     Args:
         order: a permutation of d coordinates.
-        turn: number of each client's part, shape (c,), in [0, parts).
+        part: number of each client's part, shape (c,), in [0, parts).
         parts: number of parts.
 
     Returns:
-        Shape (c, ceil(d / parts)); d stands for an empty slot.
+        Coordinates, shape (c, ceil(d / parts)); d stands for an empty slot.
     """
     d = len(order)
     slot = np.arange(-(-d // parts))
-    start = turn * (d // parts) + np.minimum(turn, d % parts)
+    start = part * (d // parts) + np.minimum(part, d % parts)
     place = order[np.minimum(start[:, None] + slot, d - 1)]
-    return np.where(slot < share_sizes(turn, d, parts)[:, None], place, d)
+    return np.where(slot < share_sizes(part, d, parts)[:, None], place, d)
 
 
-def share_sizes(turn: NDArray[np.int64], d: int, parts: int) -> NDArray[np.int64]:
-    """Return the sizes of these parts of d coordinates."""
+def share_sizes(part: NDArray[np.int64], d: int, parts: int) -> NDArray[np.int64]:
+    """Return the sizes of the clients' parts of d coordinates; see :func:`share_of`."""
     small, more = divmod(d, parts)
-    return np.asarray(small + (turn < more))
+    return np.asarray(small + (part < more))

@@ -20,8 +20,8 @@ class TernGrad(Dithering):
     r"""Standard dithering with the largest absolute value as the norm, and one level.
 
     Coordinate $x_j$ becomes $R\,\mathrm{sign}(x_j)$ with probability $|x_j|/R$, else 0,
-    $R=\|x\|_\infty$. On the wire five coordinates share a byte. Missing clients: the mean of those
-    received is that of fewer clients.
+    $R=\|x\|_\infty$. On the wire five coordinates share a byte. Missing clients: as if only the
+    others took part.
 
     Source: Wen et al., "TernGrad", NeurIPS 2017; Definition 2 with p = infinity, s = 1.
 

@@ -1,4 +1,4 @@
-"""TopK: the k coordinates of largest size."""
+"""TopK: the k coordinates of largest absolute value."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cqlib.theory.vectors import Vectors, rows_and_unit
 
 @dataclass(frozen=True)
 class TopK(Sparsifier):
-    r"""Keep the k coordinates of largest absolute value, as they are: biased, no randomness.
+    r"""Keep the k coordinates of largest absolute value, without scaling: biased, no randomness.
 
-    The places depend on the vector and are sent, ascending, at $\lceil\log_2d\rceil$ bits each. Of
-    equal values the first are kept. $\|C(x)-x\|^2\le(1-\frac kd)\|x\|^2$. Missing clients: the mean
-    of those received is TopK of fewer clients, as biased as before.
+    The places depend on the vector and are sent in ascending order, at $\lceil\log_2d\rceil$ bits
+    each. Ties go to the earlier coordinate. $\|C(x)-x\|^2\le(1-\frac kd)\|x\|^2$. Missing clients:
+    as if only the others took part.
 
     Args:
-        k: how many, in [1, d]; None for a tenth of the coordinates, $\lceil d/10\rceil$.
+        k: number of kept coordinates, in [1, d]; None for a tenth of d, $\lceil d/10\rceil$.
 
     >>> TopK(k=2).bits(d=1000, n=4)  # two floats and two places of ten bits
     84.0
@@ -42,7 +42,7 @@ class TopK(Sparsifier):
         return count_of(self.k, d)
 
     def keep(self, x: Array, ctx: Context) -> Kept:
-        """Choose the largest, the first of equal ones."""
+        """Choose the coordinates of largest absolute value; ties go to the earlier one."""
         order = np.argsort(-np.abs(x), axis=-1, kind="stable")
         places = np.sort(order[..., : count_of(self.k, ctx.d)], axis=-1)
         return Kept(places, np.ones((len(ctx.clients), 1)))
@@ -62,7 +62,7 @@ class TopK(Sparsifier):
         return count_of(self.k, d)
 
     def coder(self, ctx: Context) -> Integers:
-        """Return places at ceil(log2 d) bits each."""
+        """Return the coder of the places, at ceil(log2 d) bits each."""
         return Integers(self.n_places(ctx.d), ctx.d)
 
     def bits(self, d: int, n: int) -> float:
@@ -70,7 +70,7 @@ class TopK(Sparsifier):
         return count_of(self.k, d) * (32.0 + (d - 1).bit_length())
 
     def mse(self, X: Vectors) -> float:
-        """Return the error of the mean, which involves no chance."""
+        """Return the error of the mean, which is not random."""
         rows, unit = rows_and_unit(X)
         order = np.argsort(-np.abs(rows), axis=1, kind="stable")
         dropped = rows.copy()

@@ -1,4 +1,4 @@
-"""One client and its bytes: encoding, decoding, and the mean of what a server has received."""
+"""Encoding and decoding of one client's payload, and the mean of received payloads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def decode(
     shared: object,
     d: int | None,
 ) -> Tensor:
-    """Return the vector that a payload stands for; see :meth:`Compressor.decode`."""
+    """Return the decoded vector of a payload; see :meth:`Compressor.decode`."""
     message, ctx = opened(c, payload, client, n_clients, key, shared, d)
     with refusing(ctx.d):
         return read(c, message, ctx)
@@ -106,7 +106,7 @@ def tag_text(
 
 
 def write(c: Codec, x: Tensor, ctx: Context) -> Message | None:
-    """Return the message of the only client, x of shape (d,); None if it is silent."""
+    """Return the message of a single client, x of shape (d,); None if it is silent."""
     fused = c.fused
     if fused and fused.write:
         return fused.write(x, ctx)
@@ -119,17 +119,17 @@ def write(c: Codec, x: Tensor, ctx: Context) -> Message | None:
 
 
 def read(c: Codec, message: Message, ctx: Context) -> Tensor:
-    """Return the vector, float32 of shape (d,), that the only client has sent.
+    """Return the decoded vector of a single client's message, float32 of shape (d,).
 
     Raises:
-        ValueError: for a message that no client sends.
+        ValueError: if no client could have sent the message.
     """
     fused = c.fused
     if fused and fused.read:
         return fused.read(message, ctx)
     data, scales = (as_array(part) for part in message)
     codes = c.coder(ctx).unpack(data)
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused below
         values = c.dequantize(Symbols(codes[None], scales[None]), ctx)[0]
     if not np.isfinite(values).all():
         raise ValueError("payload stands for values beyond the largest float32")
@@ -137,19 +137,19 @@ def read(c: Codec, message: Message, ctx: Context) -> Tensor:
 
 
 def size(c: Codec, ctx: Context) -> tuple[int, int]:
-    """Return the bytes of codes and the number of floats of the only client's message."""
+    """Return the number of code bytes and of scales of a single client's message."""
     return c.coder(ctx).size, c.layout(ctx).of_one()[1]
 
 
 def mean(
     c: Codec, received: Received, d: int, n: int, dtype: torch.dtype = torch.float64
 ) -> Tensor:
-    """Return the sum of the vectors of messages over n, shape (d,), in their order.
+    """Return the sum of the decoded messages, in their order, over n: shape (d,).
 
     It is computed in float64 and rounded to ``dtype`` once.
 
     Raises:
-        ValueError: for a message that no client sends.
+        ValueError: if no client could have sent the message.
     """
     fused, sums = c.fused, c.sums
     if sums and received:
@@ -169,7 +169,7 @@ def mean(
 
 
 def read_levels(c: Codec, sums: Sums, message: Message, ctx: Context) -> Array:
-    """Return the signed integers of a message, shape (d,), which add up."""
+    """Return the signed integers of a message, shape (d,), for :class:`Sums`."""
     fused = c.fused
     if fused and fused.read_levels:
         return fused.read_levels(message, ctx)
@@ -180,21 +180,21 @@ def quantized(c: Codec, rows: Array, ctx: Context) -> Symbols:
     """Return the symbols of vectors of shape (..., c, d).
 
     Raises:
-        ValueError: for NaN, infinity or floats beyond float32, naming the client.
+        ValueError: if rows have NaN or infinity, or a scale exceeds float32; it names the client.
     """
     check_finite(rows, ctx.clients)
-    with np.errstate(over="ignore"):  # what overflows float32 is refused below
+    with np.errstate(over="ignore"):  # infinite scales are refused below
         symbols = c.quantize(rows, ctx)
     check_scales(symbols.scales, ctx.clients)
     return symbols
 
 
 def as_array(x: Tensor) -> Array:
-    """Return a tensor as an array in main memory."""
+    """Return a tensor as an array on the host."""
     return np.asarray(x.detach().cpu().numpy())
 
 
-# --- what a server checks ------------------------------------------------------------------------
+# --- checks of the server ------------------------------------------------------------------------
 
 
 def opened(
@@ -206,7 +206,7 @@ def opened(
     shared: object,
     d: int | None,
 ) -> tuple[Message, Context]:
-    """Return the message of a payload that is meant for these clients and this round."""
+    """Return message and context of a payload; raise unless it is of this client and this round."""
     client, n_clients = checked_ids(client, n_clients)
     if payload.compressor != c.name:
         raise PayloadError(f"payload is from {payload.compressor!r}, not from {c.name!r}")
@@ -234,7 +234,7 @@ def opened(
 
 @contextmanager
 def refusing(d: int) -> Iterator[None]:
-    """Turn what reading raises into :class:`PayloadError`."""
+    """Turn errors of reading a payload into :class:`PayloadError`."""
     try:
         yield
     except ValueError as error:

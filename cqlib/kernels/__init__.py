@@ -1,21 +1,20 @@
-"""Numerical kernels: the rounding and packing that every compressor is built from.
+"""Numerical kernels: the rounding and packing of all compressors.
 
 ``api``
-    the operations, said once: what they take, return and refuse; ``api.on_tensors`` makes kernels
-    of NumPy arrays take tensors;
+    the contracts of the operations: arguments, results and errors; ``api.on_tensors`` adapts
+    kernels of NumPy arrays to tensors;
 ``reference``
-    what the bits are, in NumPy: slow, obvious, normative;
+    the definition of the bits, in NumPy: slow and simple;
 ``cpu``
     the same bits by compiled loops (``cpu.compiled``), on several threads;
 ``gpu``
     the same bits on a GPU, by Triton (``gpu.compiled``);
 ``dispatch``
-    which of them runs;
+    the choice of a backend;
 ``limits``
-    what a backend lacks or leaves to another one, and why;
+    the operations that a backend lacks or leaves to another one, with reasons;
 ``derived``
-    made of the others: random subsets, random rotations, sums on their way.
+    operations made of the others: random subsets, random rotations, sums of messages.
 
-``one_bit``, ``levels``, ``powers`` and ``rotation`` are files of these names in ``api`` and in each
-backend.
+``api`` and each backend have files ``one_bit``, ``levels``, ``powers`` and ``rotation``.
 """

@@ -1,9 +1,9 @@
-"""Which implementation of the kernels runs.
+"""The choice of a backend.
 
-``CQLIB_BACKEND`` forces one: "reference" (NumPy, slow, the normative one), "cpu" (compiled by
-Numba) or "triton" (for GPUs; on a CPU only under ``TRITON_INTERPRET=1``, for tests). Without it,
-tensors on a CUDA device go to "triton" where that is installed, and everything else to "cpu". The
-bits are the same.
+The variable ``CQLIB_BACKEND`` forces one: "reference" (NumPy, slow, normative), "cpu" (compiled by
+Numba) or "triton" (for GPUs; on a CPU only under ``TRITON_INTERPRET=1``, for tests). By default
+"triton" takes tensors on a CUDA device, if it is installed, and "cpu" all other arguments. All
+backends give the same bits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BACKENDS = ("reference", "cpu", "triton")
 
 
 class Choice(NamedTuple):
-    """What runs the kernels for tensors of one kind of device, and why."""
+    """A backend for tensors on one kind of device, and the reason for it."""
 
     device: str
     backend: str
@@ -32,10 +32,10 @@ class Choice(NamedTuple):
 
 
 def choose(device: str) -> Choice:
-    """Say which backend serves tensors on a device ("cpu", "cuda"), and why.
+    """Return the backend for tensors on a device ("cpu", "cuda"), and the reason.
 
     Raises:
-        ValueError: if the environment asks for a backend that is not known or cannot run here.
+        ValueError: if ``CQLIB_BACKEND`` is unknown or cannot run on this device.
     """
     name = _forced()
     if name == "triton":
@@ -53,20 +53,20 @@ def choose(device: str) -> Choice:
 
 
 def available() -> list[str]:
-    """Return the backends that run here on tensors in main memory."""
+    """Return the backends that can run here on CPU tensors."""
     return [name for name in BACKENDS if name != "triton" or not _no_triton("cpu")]
 
 
 def host() -> HostKernels:
-    """Return the kernels for NumPy arrays: ``cpu``, or ``reference`` where that is forced."""
+    """Return the kernels for NumPy arrays: ``cpu``, or ``reference`` if that is forced."""
     return _in_main_memory("reference" if _forced() == "reference" else "cpu")
 
 
 def kernels_for(x: Tensor) -> Kernels[Tensor]:
-    """Return the kernels for tensors on the device of x; they take and return such tensors."""
+    """Return the kernels that take and return tensors on the device of x."""
     name = choose(x.device.type).backend
     if name == "triton":
-        from cqlib.kernels import gpu  # Triton need not be installed
+        from cqlib.kernels import gpu  # here, since Triton may be missing
 
         return gpu
     return OnTensors(_in_main_memory(name))
@@ -75,7 +75,7 @@ def kernels_for(x: Tensor) -> Kernels[Tensor]:
 def _in_main_memory(name: str) -> HostKernels:
     if name == "reference":
         return reference
-    from cqlib.kernels import cpu  # Numba takes a while to import
+    from cqlib.kernels import cpu  # here, since importing Numba takes a while
 
     return cpu
 

@@ -1,30 +1,30 @@
-"""What each backend lacks or leaves to another one, and why.
+"""The operations that each backend lacks or leaves to another one, with reasons.
 
-Tests compare this with the functions that a backend has; ``cqlib info`` prints it.
+Tests compare this with the functions of each backend; ``cqlib info`` prints it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-_STEP = "a step that compressors take by themselves, always in main memory"
-_ON_ITS_WAY = "messages are added up on their way in main memory"
-_IN_REGISTERS = "each program finds its own in registers, and stores none"
-_LITERAL = "the literal rule, O(n) a coordinate; it is there to compare with"
-_POWERS = "powers of floats differ from one library to the next in their last bits"
-_UNWRITTEN = "all vectors, to cpu by way of main memory: no program is written yet"
+_STEP = "a step of compressors that is always done on NumPy arrays"
+_SUMS = "messages are added in main memory"
+_IN_REGISTERS = "each instance computes its own in registers and stores none"
+_LITERAL = "the rule as the paper states it, O(n) per coordinate; for comparison only"
+_POWERS = "the last bits of powers of floats differ between libraries"
+_UNWRITTEN = "all vectors, to cpu by way of main memory: not written in Triton yet"
 
-# Operations of ``HostKernels`` that a backend has not.
+# Operations of ``HostKernels`` that a backend lacks.
 LACKS: Mapping[str, Mapping[str, str]] = {
     "reference": {},
     "cpu": {},
     "triton": {
-        "add_powers": _ON_ITS_WAY,
+        "add_powers": _SUMS,
         "dither": _STEP,
         "l2_scale": "norm_scale with p = 2 is the same",
-        "length_in_steps": _STEP,
+        "norm1_in_steps": _STEP,
         "pack": _STEP,
-        "pack_integers": _ON_ITS_WAY,
+        "pack_integers": _SUMS,
         "permutation_ranks": _LITERAL,
         "permuted_clients": _STEP,
         "philox4x32": _STEP,
@@ -35,12 +35,12 @@ LACKS: Mapping[str, Mapping[str, str]] = {
         "signs": _STEP,
         "stream_words": _IN_REGISTERS,
         "unpack": _STEP,
-        "unpack_integers": _ON_ITS_WAY,
-        "unpack_levels": _ON_ITS_WAY,
+        "unpack_integers": _SUMS,
+        "unpack_levels": _SUMS,
     },
 }
 
-# Operations that a backend has, but leaves to another one: for which arguments, to whom, why.
+# Operations that a backend leaves to another one: for which arguments, to which one, and why.
 LEAVES: Mapping[str, Mapping[str, str]] = {
     "reference": {},
     "cpu": {
@@ -59,7 +59,7 @@ LEAVES: Mapping[str, Mapping[str, str]] = {
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
-    """Yield backend, operations and reason, for operations lacking or left to another backend.
+    """Yield backend, operations and reason, for operations that it lacks or leaves to another one.
 
     >>> [(operations, reason) for backend, operations, reason in rows() if backend == "cpu"][0]
     ('encode_one_bit', 'left for 2^31 clients or more, to reference: 2 n g exceeds 64 bits')

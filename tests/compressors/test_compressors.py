@@ -1,8 +1,7 @@
 """The contract that every compressor keeps.
 
-All tests marked ``every`` run over the whole registry: a new compressor is tested by its line in
-``cqlib/compressors/__init__.py``; a variant of its options is one line in ``cases.py``. How wrong
-compressors are is the subject of ``test_errors.py``.
+All tests marked ``every`` run over the whole registry, which finds new compressors; a variant of
+options is one line in ``cases.py``. Bias and errors are tested in ``test_errors.py``.
 """
 
 import math
@@ -34,19 +33,19 @@ both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], i
 
 
 def send(c, X, key):
-    """Every client's payload, each made on its own."""
+    """Return the payloads of all clients, by one call of ``encode`` each."""
     shared = c.statistic(X)
     ids = [{"client": i, "n_clients": len(X), "key": key, "shared": shared} for i in range(len(X))]
     return [(c.encode(x, **who), who) for x, who in zip(X, ids, strict=True)]
 
 
 def first_sent(c, X, key):
-    """A payload and its ids; not every client sends in every round."""
+    """Return the first payload and its ids; some clients may be silent."""
     return next((payload, who) for payload, who in send(c, X, key) if payload is not None)
 
 
 def over_the_wire(c, X, key):
-    """What the server reads from each client's bytes: float32, shape (n, d)."""
+    """Return the server's decoded vectors, from bytes: float32, shape (n, d)."""
     rows = []
     for payload, who in send(c, X, key):
         if payload is None:
@@ -69,8 +68,8 @@ def test_bits_on_the_wire(c, n, d):
         ahead = n * c.before.bits if c.before else 0
         rounds.append((ahead + sum(payload.bits for payload, _ in sent if payload is not None)) / n)
     excess = np.array(rounds) - c.bits(d, n)
-    noise = Z * standard_error(excess) + 1e-9  # none where the length is fixed
-    # Each part fills whole bytes; trits may leave a 64th of theirs empty.
+    noise = Z * standard_error(excess) + 1e-9  # 0 if the length is fixed
+    # Each part fills whole bytes; up to 1/64 of the bytes of trits may be padding.
     parts = {"compose": 2, "iscc": getattr(c, "tau", 1)}.get(c.name, 1)
     assert -noise <= excess.mean() <= 8 * parts + d / 64 + noise
 
@@ -126,7 +125,7 @@ def test_any_shape(c, n, d, seed, double, data):
 
 
 def mean_of_payloads(c, X, key, decoded):
-    """What the server makes of all payloads: the mean of the decoded, or a decoded sum."""
+    """Return the server's mean of all payloads: of decoded vectors, or from a decoded sum."""
     if not c.sums:
         return in_client_order(decoded)
     payloads = {who["client"]: payload for payload, who in send(c, X, key)}
@@ -137,13 +136,13 @@ def mean_of_payloads(c, X, key, decoded):
 
 
 def mean_by_sum(c, X, key):
-    """The mean if sums on their way are exact."""
+    """Return the mean, if sums of messages are exact."""
     exact = replace(c, reduction="sum") if c.name == "global_qsgd" else c
     return exact.mean(X.double(), key=key)
 
 
 def in_client_order(rows):
-    """Mean of rows, added up one by one in float64 and divided last."""
+    """Return the mean of rows, added one by one in float64 and divided last."""
     total = torch.zeros(rows.shape[-1], dtype=torch.float64)
     for row in rows:
         total = total + row.double()
@@ -154,7 +153,7 @@ def in_client_order(rows):
 @both_dtypes
 @every
 def test_the_mean_is_that_of_the_payloads_in_order(c, d, dtype):
-    # 9 clients: with 8 or more, NumPy would add a contiguous column pairwise.
+    # From 8 clients on, NumPy would add a contiguous column in pairs.
     key = Key(4, d)
     d = affordable(c, d)
     X = spread(9, d, seed=d, dtype=dtype)
@@ -268,7 +267,7 @@ def test_a_batch_shares_its_randomness(c, dtype):
 @every
 def test_global_generators_are_untouched(c):
     X = normal(4, 12)
-    c.compress(X, key=Key(9))  # whatever is imported or compiled at first use
+    c.compress(X, key=Key(9))  # first use: imports and compiles
     with global_generators_untouched():
         over_the_wire(c, X, Key(9))
         c.compress(X, key=Key(9))
@@ -315,7 +314,7 @@ def test_one_hot_vectors(c, dtype):
 def test_tiny_and_large_vectors(c, size, dtype):
     X = torch.full((3, 20), size, dtype=dtype)
     X[1] *= -1
-    X[2, ::2] = 1.0  # each client has its own scale
+    X[2, ::2] = 1.0  # a client's range does not depend on other clients
     decoded = c.compress(X, key=Key(12))
     assert torch.isfinite(decoded).all()
     assert (decoded[:2].abs() <= max(size * 1e3, 1e-37)).all()
@@ -323,7 +322,7 @@ def test_tiny_and_large_vectors(c, size, dtype):
 
 
 def key_where_all_speak(c, X, clients):
-    """A round in which none of these clients is silent."""
+    """Return the key of a round where all these clients send."""
     for r in range(1000):
         sent = send(c, torch.ones_like(X), Key(0, r))
         if all(sent[i][0] is not None for i in clients):
@@ -344,7 +343,7 @@ def test_too_large_a_vector_is_refused_by_name(c):
     key = key_where_all_speak(c, X, {2})
     with pytest.raises(ValueError, match=r"client 2\b.*too large"):
         c.encode(X[1], client=2, n_clients=3, key=key, shared=c.statistic(X[:1]))
-    # At the edge of float32 either the vector arrives or its client is named.
+    # At the limit of float32, the vector is decoded or the error names its client.
     X[1] = float(np.finfo(np.float32).max)
     try:
         assert torch.isfinite(c.compress(X, key=key_where_all_speak(c, X, {1}))).all()
@@ -478,7 +477,7 @@ def test_layout_and_gradients_do_not_matter(c, dtype):
         assert same_bits(c.compress(layout, key=key), expected)
         assert same_bits(c.mean(layout, key=key), mean)
         assert same_bits(over_the_wire(c, layout, key).to(dtype), expected)
-        assert same_bits(layout.detach(), before)  # inputs are left alone
+        assert same_bits(layout.detach(), before)  # inputs do not change
     same = X[:1].expand(8, 24)
     assert same_bits(c.compress(same, key=key), c.compress(same.contiguous(), key=key))
 
@@ -546,7 +545,7 @@ def test_a_payload_of_the_wrong_size_is_refused(c):
 @pytest.mark.parametrize("d", [2**40, 2**62, 2**63 - 1])
 @every
 def test_no_dimension_is_allocated_unchecked(c, d):
-    # The tag is a check, not a signature: anybody can make a right one.
+    # The tag is a checksum, not a signature: a forged payload may have the right one.
     payload, who = first_sent(c, normal(4, 20), Key(5, 6))
     tag = c.tag(d, client=who["client"], n_clients=4, key=who["key"])
     hostile = replace(payload, d=d, tag=tag)
@@ -646,7 +645,7 @@ def test_values_are_plus_or_minus_the_norm(c):
 
 @one_bit
 def test_a_coordinate_at_an_end_of_the_range_is_exact(c):
-    # y = 0 or 1: no threshold is below the one or above the other.
+    # y = 0 or 1: no threshold is below 0 or above 1.
     X = torch.cat([3 * torch.eye(5), -3 * torch.eye(5)])
     for r in range(20):
         decoded = c.compress(X, key=Key(15, r))
@@ -778,7 +777,7 @@ def test_sizes_that_do_not_fit_the_options_are_refused():
 
 
 def forged(c, d=5, codes=None, scales=None, n=1):
-    """The message of a single client with other codes or floats, its tag right."""
+    """Return a client's payload with other codes or scales and the right tag."""
     who = {"client": 0, "n_clients": n, "key": Key(0)}
     payload = c.encode(torch.arange(1.0, d + 1), **who)
     codes = payload.codes if codes is None else torch.tensor(codes, dtype=torch.uint8)

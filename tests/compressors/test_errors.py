@@ -1,4 +1,4 @@
-"""How wrong the compressors are: bias and error against what each states about itself.
+"""Bias and errors of the compressors, against the facts and formulas that they state.
 
 Every compressor is run for hundreds of rounds on a few sets of vectors. The tests make fewer than
 50 000 comparisons in all; see ``helpers`` for their level.
@@ -18,18 +18,18 @@ from tests.helpers import Z, bernstein_radius, same_bits, standard_error
 pytestmark = pytest.mark.slow
 
 ROUNDS = {(8, 12): 300, (5, 7): 250, (7, 3): 120, (4, 1): 100}
-ROUNDING = 1e-6  # relative: float32 scales and the grid of the decision
+ROUNDING = 1e-6  # relative error of float32 scales and of the grid
 
 
 def trend(n, d):
-    """Unit vectors that turn from client to client: neighbours are alike."""
+    """Return unit vectors that turn slowly from client to client."""
     angle = torch.linspace(-1, 1, n, dtype=torch.float64)
     X = torch.cos(angle[:, None] * torch.arange(1, d + 1) + torch.arange(d))
     return X / X.norm(dim=1, keepdim=True)
 
 
 def sparse(n, d):
-    """Vectors of which every other coordinate is zero, but not the same ones for all clients."""
+    """Return vectors with every other coordinate zero, even ones or odd ones."""
     X = normal(n, d, seed=7)
     X[:, ::2][::2] = 0.0
     X[:, 1::2][1::2] = 0.0
@@ -37,7 +37,7 @@ def sparse(n, d):
 
 
 def equal(n, d):
-    """The same vector for all clients."""
+    """Return the same vector for all clients."""
     return normal(1, d, seed=2).expand(n, d)
 
 
@@ -51,7 +51,7 @@ INPUTS = {
 
 
 def takes(c, n, d):
-    """Whether the compressor is for that many clients and coordinates."""
+    """Return True if the compressor allows these numbers of clients and coordinates."""
     try:
         c.compress(torch.ones(n, d), key=Key(0))
     except ValueError:
@@ -60,7 +60,7 @@ def takes(c, n, d):
 
 
 def has_exact_mse(c, n, d):
-    """Whether the exact error of the mean is known."""
+    """Return True if the exact error of the mean is known."""
     try:
         c.mse(torch.ones(n, d))
     except ValueError:
@@ -69,7 +69,7 @@ def has_exact_mse(c, n, d):
 
 
 def for_all(condition):
-    """Parametrise by compressors and the shapes of the inputs that they take."""
+    """Parametrise by compressors and the shapes of inputs that they allow."""
     chosen = [(c, shape) for c in STATISTICS for shape in INPUTS if condition(c, shape)]
     return pytest.mark.parametrize(("c", "shape"), chosen, ids=str)
 
@@ -104,7 +104,7 @@ def squared_errors_of_the_mean(c, shape):
 @unbiased
 def test_each_coordinate_is_unbiased(c, shape):
     for which, found in errors(c, shape).items():
-        # The widest range that a client's coordinates took stands for what they can take.
+        # The widest observed range of a client's coordinates estimates their range.
         width = np.ptp(found, axis=0).max(axis=-1, keepdims=True)
         width = width.max() if c.before else width  # all clients have the same levels
         size = INPUTS[shape][which].norm(dim=-1, keepdim=True).numpy()
@@ -114,8 +114,8 @@ def test_each_coordinate_is_unbiased(c, shape):
 
 @unbiased
 def test_sums_of_coordinates_are_unbiased(c, shape):
-    # A small error that many coordinates share shows in their sums: along the vector itself, where
-    # a wrong scale goes, along patterns of signs, and over all clients.
+    # Sums reveal a small bias that many coordinates share: along the vector itself (a wrong scale),
+    # along patterns of signs, and over all clients.
     for which, found in errors(c, shape).items():
         X = INPUTS[shape][which].numpy()
         along = X / np.linalg.norm(X, axis=1, keepdims=True)
@@ -147,13 +147,13 @@ def test_error_of_a_client_is_the_exact_one(c, shape):
             return
         squared = (found**2).sum(axis=-1)
         slack = Z * standard_error(squared) + ROUNDING * (X**2).sum(dim=1).numpy()
-        if c.before:  # small clients are rounded away from 0 too seldom for that
+        if c.before:  # small clients are seldom rounded away from 0: too few events for this test
             slack = bernstein_radius(squared, squared.max())
         assert (np.abs(squared.mean(axis=0) - expected) <= slack).all(), which
 
 
 def bound(c, X, constants="valid"):
-    """Right-hand side of the AB-inequality."""
+    """Return the right-hand side of the AB-inequality."""
     n, d = X.shape
     A, B, _ = c.ab(n, d, constants=constants)
     return A * float((X**2).sum()) / n - B * float((X.mean(dim=0) ** 2).sum())
@@ -179,7 +179,7 @@ def test_error_of_a_client_is_within_omega(c, shape):
 
 
 def adversarial(n, d):
-    """Inputs on which a bound is most likely to fail."""
+    """Yield inputs for which a wrong bound is likely to fail."""
     ones = torch.ones(n, d, dtype=torch.float64)
     one_hot = torch.zeros(n, d, dtype=torch.float64)
     one_hot[:, 0] = 1
@@ -229,8 +229,8 @@ def test_most_compressors_have_an_exact_error():
 
 
 def test_the_papers_constant_for_cq_is_violated():
-    # n = 2, d = 4, a = (1, 1, 1, 1): the error is |a|^2 in every single round, not only in the
-    # mean, where d / (4 n^2) allows a quarter of that.
+    # n = 2, d = 4, a = (1, 1, 1, 1): the error is |a|^2 in every round, but d / (4 n^2) allows a
+    # quarter of it.
     X = torch.ones(2, 4, dtype=torch.float64)
     paper = bound(make("cq"), X, "paper")
     assert paper == 1.0
@@ -252,8 +252,8 @@ def test_the_papers_constant_for_iq_is_violated():
 
 @pytest.mark.parametrize("b", [1, 2, 4, 8])
 def test_the_papers_constant_for_permk_cq_is_violated(b):
-    # Equal clients: Corollary 3 with the factor 1/4 allows b d / (4 n^2), the valid constant is
-    # four times that.
+    # Equal clients: Corollary 3 with the factor 1/4 allows b d / (4 n^2); the valid constant is
+    # four times as large.
     n, d = 8, 16
     c = make("permk_cq", b=b)
     X = normal(1, d, seed=5).expand(n, d)
@@ -268,8 +268,8 @@ def test_the_papers_constant_for_permk_cq_is_violated(b):
 @pytest.mark.parametrize("name", ["drive", "iscc"])
 @pytest.mark.parametrize("d", [2, 4, 1024, 1500])
 def test_drive_with_a_hadamard_rotation_is_biased(d, name):
-    # x = (1, t, 0, ..., 0) is decoded to (1 + t^2, 0, ..., 0) in every round: all clients err the
-    # same way, and averaging over more of them does not help.
+    # x = (1, t, 0, ..., 0) is decoded to (1 + t^2, 0, ..., 0) in every round. All clients have the
+    # same error, so that averaging does not reduce it.
     t, n = 0.9, 64
     x = torch.zeros(d, dtype=torch.float64)
     x[0], x[1] = 1.0, t
@@ -294,7 +294,7 @@ def test_drive_with_a_hadamard_rotation_is_biased(d, name):
 
 @pytest.mark.parametrize("c", [make("iq"), make("cq"), make("cq", levels=3)], ids=str)
 def test_the_mean_of_those_received_is_unbiased(c):
-    # Clients 1, 2 and 6 of 8 do not answer; nobody knew before.
+    # Clients 1, 2 and 6 of 8 do not answer.
     X = spread(8, 12, base=2.0)
     received = [0, 3, 4, 5, 7]
     found = []

@@ -1,6 +1,6 @@
-"""What no sender would send: attacks of every kind on the messages of every compressor.
+"""Attacks of every kind on the messages of every compressor.
 
-The attacks are those of ``fuzzing.py``; ``tools/fuzz_payload.py`` makes millions of them.
+The attacks are in ``fuzzing.py``; ``tools/fuzz_payload.py`` makes millions of them.
 """
 
 import tracemalloc

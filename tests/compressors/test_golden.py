@@ -1,4 +1,4 @@
-"""Every compressor sends the bytes that it has always sent."""
+"""Every compressor sends the same bytes as in the stored golden files."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ HOW = f"If the wire format was meant to change, write the files anew: {golden.WR
 
 
 def differences(expected, found):
-    """The first thing that is missing, superfluous or different at each case and shape."""
+    """Yield the first missing, superfluous or different entry of each case and shape."""
     for case in sorted(expected.keys() | found.keys()):
         if case not in found:
             yield f"{case}: in the file, but not among the cases"
@@ -47,7 +47,7 @@ def test_bytes_are_those_of_the_file(name, backend):
 
 @pytest.mark.parametrize("name", sorted(set(golden.case_names()) - set(STORED)))
 def test_bytes_of_a_new_compressor_are_the_same_again(name, monkeypatch):
-    """There is nothing stored to compare with: backends agree, and something is sent."""
+    """Without a stored file: check that backends agree, and that there are messages."""
     found = golden.entries(name)
     check_content(found)
     monkeypatch.setenv(dispatch.VARIABLE, "reference")

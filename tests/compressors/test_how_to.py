@@ -1,4 +1,4 @@
-"""The page on new compressors is enough: its code, as one file, passes the tests of all."""
+"""The page on new compressors is complete: its code, as one file, passes the tests of all."""
 
 import os
 import re
@@ -144,7 +144,7 @@ def test_the_example_refuses_bad_options(added, bad):
 
 @pytest.mark.slow
 def test_the_compressor_of_the_page_passes_the_tests_of_all(tmp_path):
-    """In another process, in which it lies where all compressors lie."""
+    """Run the tests in another process, with the file in the folder of compressors."""
     new = tmp_path / "new"
     new.mkdir()
     (new / "bucket_qsgd.py").write_text(code_of_the_page())
@@ -179,7 +179,7 @@ def test_the_compressor_of_the_page_passes_the_tests_of_all(tmp_path):
 
 
 def exchanged(rank, n, folder, d):
-    """Exchange by each strategy that suits; return the means."""
+    """Exchange by each possible strategy; return the means."""
     cqlib.compressors.__path__.append(folder)
     c, x = make("bucket_qsgd", s=7), spread(n, d)[rank]
     strategies = predicted_seconds(c, d=d, n=n)

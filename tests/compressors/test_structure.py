@@ -1,4 +1,4 @@
-"""What each compressor's output must look like, exactly, in every single round."""
+"""Exact properties of each compressor's output that hold in every round."""
 
 import math
 from dataclasses import replace
@@ -17,16 +17,16 @@ from tests.cases import normal, spread
 from tests.helpers import philox, same_bits, stream_key
 
 KEYS = [Key(2**35 + 3, r) for r in range(12)]
-FOLDED = 2**64 - 2  # the part of a round's randomness that belongs to the inner compressor of iscc
+FOLDED = 2**64 - 2  # the fold of the round's key for the inner compressor of iscc
 
 
 def norms(X, p=2):
-    """Norms as they are sent: float32, not below, but for a relative 2^-40."""
+    """Return norms as they are sent: float32, rounded up (with a relative error of 2^-40)."""
     return torch.from_numpy(reference.norm_scale(X.numpy(), p).astype(np.float64))[:, None]
 
 
 def alone(c, X, key):
-    """What each client sends on its own."""
+    """Return the messages of all clients, one by one."""
     return [c.encode(x, client=i, n_clients=len(X), key=key) for i, x in enumerate(X)]
 
 
@@ -143,7 +143,7 @@ def test_levels_of_cq_form_a_lattice_that_the_clients_share(key, levels):
     y = (make("cq", levels=levels).compress(X, key=key) / norms(X) + 1) / 2
     apart = (y - y[0]) / step
     torch.testing.assert_close(apart, apart.round(), rtol=0, atol=1e-4)
-    assert ((1e-6 - y) % step <= 1 / levels + 2e-6).all()  # the lowest is in [-1/k, 0)
+    assert ((1e-6 - y) % step <= 1 / levels + 2e-6).all()  # the lowest level is in [-1/k, 0)
     error = (y - (1 + X / norms(X)) / 2).abs()
     assert (error < step + 1e-6).all()
 
@@ -193,7 +193,7 @@ def test_natural_dithering_rounds_to_a_neighbouring_power_of_two(p, s):
     X = spread(5, 60)
     for key in KEYS[:3]:
         rows = make("natural_dithering", p=p, s=s).compress(X, key=key)
-        # Times a power of two, a float32 is exact.
+        # The product of a float32 and a power of two is exact.
         assert_next_powers((rows / norms(X, p)).numpy(), (X / norms(X, p)).numpy(), 1 - s)
 
 
@@ -205,7 +205,7 @@ def test_natural_compression_rounds_to_a_neighbouring_power_of_two():
 
 
 def assert_next_powers(found, x, lowest):
-    """Signed powers of two from 2^lowest on, or zero, next to x."""
+    """Check that found has signed powers of two from 2^lowest on, or zero, next to x."""
     mantissa, exponent = np.frexp(np.abs(found))
     assert set(np.unique(mantissa)) <= {0.0, 0.5}
     assert (found * x >= 0).all()
@@ -292,7 +292,7 @@ def test_clients_rotate_on_their_own():
 
 
 def drawn(key, tau, ends):
-    """The clients of tau draws: 53 bits of a 64-bit word each, compared with the ends."""
+    """Return the clients of tau draws, each from 53 bits of a 64-bit word."""
     clients = []
     for t in range(tau):
         words = philox((t // 2, 0, 0, 0), stream_key(key.seed, key.round, Stream.DRAW))

@@ -1,4 +1,4 @@
-"""The built book: complete, self-contained, and drawn by a browser that knows no other host."""
+"""The built book: complete, self-contained, and displayed by a browser without a network."""
 
 import functools
 import http.server
@@ -28,7 +28,7 @@ HTML = paths.root() / "build" / PROFILE / "book" / "_build" / "html"
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-FETCHED = {  # what a browser loads by itself
+FETCHED = {  # elements that a browser loads automatically
     **dict.fromkeys(("script", "img", "iframe", "source", "embed", "video", "audio"), "src"),
     **{"link": "href", "use": "href", "object": "data"},
 }
@@ -41,7 +41,7 @@ PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.pa
 
 @pytest.fixture(scope="module")
 def book() -> None:
-    """The built book; tests skip without one, or fail if there has to be one."""
+    """Require the built book: without it, skip the tests, or fail if CQLIB_REQUIRE_BOOK is set."""
     if INDEX.exists():
         return
     missing = f"no built book at {HTML}; run: cqlib book --profile {PROFILE}"
@@ -64,7 +64,7 @@ def anchors(path: Path) -> set[str]:
 
 
 def is_foreign(url: str) -> bool:
-    """Whether a browser would leave the book for it."""
+    """Return True if this address is outside the book."""
     parts = urlsplit(url)
     return bool(parts.netloc) or parts.scheme not in ("", "data")
 
@@ -183,10 +183,10 @@ def test_the_ledger_shows_every_item_and_links_to_its_evidence() -> None:
             r for r in soup(page).select("tbody tr") if r.td.get_text(strip=True) == item.title
         ]
         assert row.find_all("td")[-1].get_text(strip=True) == evident.get(item.id, claims.OPEN)
-    for name in contents.chapters():  # what is stored says the same, but of experiments
+    for name in contents.chapters():  # as in stored outputs, but for experiments
         stored = nbformat.read(paths.notebooks() / f"{name}.ipynb", as_version=4)
         for evidence in stored_verdicts(stored):
-            if claims.ledger()[evidence.id].kind == "figure":  # its verdict is that of the settings
+            if claims.ledger()[evidence.id].kind == "figure":  # its verdict depends on the settings
                 continue
             assert evident[evidence.id] == evidence.verdict, evidence.id
     links = {a["href"] for a in soup(page).find_all("a", href=True)}
@@ -201,7 +201,7 @@ def test_the_ledger_shows_every_item_and_links_to_its_evidence() -> None:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """The book over http on loopback: some browsers keep files from their own devtools."""
+    """Serve the book over http on loopback, since some browsers restrict devtools for files."""
     handler = functools.partial(QuietHandler, directory=str(HTML))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -215,7 +215,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 def browse(url: str, folder: Path, *options: str) -> str:
-    """What a browser prints that can resolve no name but 127.0.0.1."""
+    """Return the output of a browser that can resolve no name but 127.0.0.1."""
     flags = (
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
         "--disable-background-networking --disable-component-update --window-size=1000,700 "
@@ -229,7 +229,7 @@ def browse(url: str, folder: Path, *options: str) -> str:
 
 
 def asked_by_page(log: Path) -> set[str]:
-    """Addresses that the page itself asked for, other than those the browser wants at its start."""
+    """Return the addresses requested by the page itself, without those of the browser's start."""
     events = json.loads(log.read_text(encoding="utf-8"))["events"]
     requests = [event.get("params", {}) for event in events]
     return {r["url"] for r in requests if r.get("initiator", "not an origin") != "not an origin"}
@@ -257,7 +257,7 @@ def test_a_browser_draws_mathematics_and_figures(scheme: str, address: str, tmp_
 
 @needs_browser
 def test_figures_are_drawn_in_the_picture(tmp_path: Path) -> None:
-    """Every drawing, opened by itself, leaves coloured ink on a screenshot."""
+    """Every figure, opened separately, has coloured lines on a screenshot."""
     drawings = sorted(paths.runs(PROFILE).rglob("results/*.svg"))
     assert drawings
     for drawing in drawings:

@@ -1,4 +1,4 @@
-"""The command: help, exit codes, plain errors."""
+"""The command: help, exit codes, clear errors."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from cqlib import compressors, data
 def call(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> tuple[int, str, str]:
-    """Exit code, output and errors of `cqlib ARGUMENTS`."""
+    """Return exit code, output and errors of `cqlib ARGUMENTS`."""
     monkeypatch.setattr(sys, "argv", ["cqlib", *arguments])
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as stopped:
@@ -121,7 +121,7 @@ HEAVY = ("torch", "numba", "scipy", "pandas", "matplotlib", "nbformat", "yaml", 
 
 
 def loaded(code: str) -> set[str]:
-    """The packages that a new Python has loaded after some code."""
+    """Return the packages loaded by a new Python that runs some code."""
     code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
@@ -168,7 +168,7 @@ def test_names_below_the_notebooks_folder() -> None:
 
 
 def test_a_data_file_is_named_wherever_it_is_used(tmp_path: Path) -> None:
-    """By a path from the user's folder; a changed file makes the run out of date."""
+    """Paths start at the user's folder; a changed file makes the run out of date."""
     rng = np.random.default_rng(0)
     rows = [f"{i % 2} 1:{x} 2:{y:.3f}" for i, (x, y) in enumerate(rng.standard_normal((40, 2)))]
     (tmp_path / "mine.svm").write_text("\n".join(rows))
@@ -203,7 +203,7 @@ def test_a_missing_data_file_is_told_before_anything_runs(
 
 
 def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
-    """SIGKILL to the command ends its workers and kernels; the next run clears up."""
+    """SIGKILL to the command ends its workers and kernels; the next run cleans up."""
     command = [str(Path(sys.executable).with_name("cqlib")), "run", "quickstart", "-o", "run"]
     options = ["-p", "n_rounds", "100000"]
     with subprocess.Popen([*command, *options], cwd=tmp_path, stderr=subprocess.DEVNULL) as started:
@@ -225,7 +225,7 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 def test_the_installed_command_runs_a_notebook(tmp_path: Path) -> None:
-    """As a user does: from another folder, by name, into a folder of their own."""
+    """Run from another folder, by name, into a given folder."""
     command = [str(Path(sys.executable).with_name("cqlib")), "run", "quickstart"]
     options = ["-p", "n_clients", "5", "-p", "n_rounds", "20", "-o", "mine"]
     done = subprocess.run(

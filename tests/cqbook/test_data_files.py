@@ -1,4 +1,4 @@
-"""Data files that parameters name: found from the user's folder, known by their content."""
+"""Data files in parameters: paths start at the user's folder, digests are of the content."""
 
 from pathlib import Path
 

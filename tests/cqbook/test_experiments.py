@@ -1,4 +1,4 @@
-"""Experiments: contenders and tuning by hand and by brute force, outcomes against other tests."""
+"""Experiments: contenders and tuning, by hand and by brute force; outcomes by other methods."""
 
 import itertools
 import math
@@ -56,7 +56,7 @@ def assert_same(a, b):
 
 
 def least_bits(*, d, bits, A, B, L_minus, L_plus, L_pm):
-    """D.2.1 on a dense grid: the best p, and its bits over those of gradient descent."""
+    """Return the best p of D.2.1 on a dense grid, and its bits over those of gradient descent."""
     p = np.concatenate([10 ** np.linspace(-6, 0, 200_001)[:-1], [1.0]])
     noise = np.sqrt((1 - p) / p * ((A - B) * L_plus**2 + B * L_pm**2))
     cost = (32 * d * p + bits * (1 - p)) * (L_minus + noise) / (32 * d * L_minus)
@@ -84,7 +84,7 @@ def test_marina_has_the_p_and_stepsize_of_table_4(name, task):
 
 
 def test_where_marina_does_not_pay_it_is_gradient_descent():
-    # A is so large for this IQ that the interior minimum is above gradient descent's cost.
+    # A is so large here that the interior minimum is above the cost of gradient descent.
     task = problems.quadratic_hessian_variance(n=2, d=400, noise=0.0, reg=1e-2, seed=0)
     found = contenders.marina(task, make("iq"))
     assert (found.p, found.factor) == (1.0, 1.0)
@@ -112,7 +112,7 @@ def test_another_p_is_positive(p_factor):
 
 def test_valid_constants_cost_more_than_those_of_table_4():
     for name in ("cq", "iq"):
-        A = (TASK.d - 1) / TASK.n  # the valid one of both where clients differ
+        A = (TASK.d - 1) / TASK.n  # the valid constant of both if clients differ
         found = contenders.marina(TASK, make(name), constants="valid", name="careful")
         s = TASK.smoothness()
         best = theory.optimal_p(A=A, d=TASK.d, bits=32 + TASK.d, smoothness=s)
@@ -171,7 +171,7 @@ def test_dcgd_has_the_stepsize_that_descends_for_equal_clients(name):
 
 
 def test_dcgd_may_go_further_where_b_is_positive():
-    # PermK has A = B = 1 for n >= d: all clients being equal, nothing is lost.
+    # PermK has A = B = 1 for n = d: for equal clients it has no error.
     task = problems.quadratic_hessian_variance(n=12, d=12, noise=0.0, reg=0.05, seed=1)
     A, B, _ = make("perm_k").ab(12, 12, constants="paper")
     assert A == B > 0
@@ -193,14 +193,14 @@ BUDGET = 96.0
 
 
 def made_up(score, *, random=True, calls=None):
-    """A method that has score(power, seed) at the budget, and another order everywhere else."""
+    """Return a method with value score(power, seed) at the budget, and another order elsewhere."""
 
     def run(*, stepsize, bit_budget, seed):
         seeds, powers = list(seed), np.log2(np.asarray(stepsize) / 3).round().astype(int)
         if calls is not None:
             calls.append((powers.tolist(), seeds))
         ends = np.array([score(int(k), s) for s in seeds for k in powers])
-        # Just before the budget and beyond it, small is large: only the budget may count.
+        # Before and after the budget the order is reversed: only values at the budget may count.
         rows = [np.full(len(ends), 1e3), 1 / ends, ends, 1 / ends]
         bits = np.repeat([[0.0], [bit_budget / 2], [bit_budget], [bit_budget + 1]], len(ends), 1)
         norms = np.stack(rows)
@@ -307,7 +307,7 @@ def test_seeds_keep_their_order_in_batches_of_any_size(monkeypatch, batch, sizes
         lambda power, seed: (2.0 + seed) ** abs(power) + seed / 16,
         [-1, 0, 1],
         seeds=SEEDS,
-        coordinates=100,  # times three powers: 300 a seed
+        coordinates=100,  # times three powers: 300 per seed
         calls=calls,
     )
     assert [len(seeds) for _, seeds in calls] == sizes
@@ -329,7 +329,7 @@ def test_there_are_powers_and_seeds():
 
 @cache
 def alone(contender, power, seed, budget):
-    """A run by itself."""
+    """Return a single run."""
     return contender.run(stepsize=contender.stepsize * 2.0**power, bit_budget=budget, seed=seed)
 
 
@@ -339,7 +339,7 @@ def real(name):
 
 
 def reached(trace, bits):
-    """Squared gradient norm of the last iterate within some bits, by going through them."""
+    """Return the squared gradient norm of the last iterate within some bits, by a loop."""
     own = [t for t in range(trace.rounds + 1) if trace.bits[t, 0] <= bits]
     return trace.grad_norm_sq[own[-1], 0]
 
@@ -410,15 +410,15 @@ def test_the_budget_is_just_enough_for_tuned_gradient_descent():
 # --- comparison ----------------------------------------------------------------------------------
 
 START = float((TASK.gradients(TASK.x0).mean(dim=0) ** 2).sum())
-MILLION = 10**6  # the seeds of the k-th contender's fresh runs begin at k millions
-FRESH = 5  # of them, and three to tune with
+MILLION = 10**6  # the seeds of the k-th contender's new runs begin at k millions
+FRESH = 5  # number of new seeds; tuning has three
 
 
 def scripted(name, course, *, random=True):
-    """A method that runs through course(k), (bits, share of START), on its k-th fresh seed.
+    """Return a method with the course(k), pairs (bits, share of START), on its k-th new seed.
 
-    That is at its stepsize; half of it gets nowhere, all others diverge. On the seeds of the tuning
-    its stepsize is the best too, but ends elsewhere.
+    This is at its best stepsize. Half of it makes no progress, all others diverge. On the seeds of
+    the tuning the same stepsize is best, with other results.
     """
 
     def run(*, stepsize, bit_budget, seed):
@@ -476,7 +476,7 @@ def test_the_choice_is_made_without_the_fresh_runs():
     ]
     options = {"powers": [0, 1], "bit_budget": BUDGET, "seeds": 3, "fresh_seeds": 4}
     found = compare({}, TASK, rivals, **options)
-    # All candidates on the seeds of the tuning, then the choice alone on seeds of its own.
+    # All candidates run on the seeds of the tuning, then only the choice on its new seeds.
     assert calls["GD"] == [([0, 1], [0]), ([-1, 2, 3], [0]), ([1], [MILLION])]
     for k, name in ((2, "a"), (3, "b")):
         fresh = [k * MILLION + j for j in range(4)]
@@ -492,13 +492,13 @@ def test_no_two_contenders_share_a_seed():
     rivals = [real("cq"), gd, *(replace(real("iq"), name=str(k)) for k in range(3))]
     found = compare({}, TASK, rivals, powers=[0], bit_budget=800.0, seeds=8, fresh_seeds=8)
     finals = found.finals()
-    used = finals[finals.method != "GD"].seed.tolist()  # which takes none
+    used = finals[finals.method != "GD"].seed.tolist()  # which uses no seed
     assert len(used) == len(set(used)) == 4 * 8
     for tuned in found.tuned.values():
         tried = [int(trace.seed[0]) for traces in tuned.traces for trace in traces]
         assert set(tried) == (set(range(8)) if tuned.contender.random else {0})
         assert not set(used) & set(tried)
-    # The same method under three names, all on other seeds.
+    # The same method under three names, with different seeds.
     assert len({tuple(finals[finals.method == str(k)].log10) for k in range(3)}) == 3
 
 
@@ -551,7 +551,7 @@ def test_the_size_of_a_batch_is_that_of_the_problem(monkeypatch):
         sizes.append(len(options["seed"]))
         return other.run(**options)
 
-    # Three members of clients times dimension: a seed at three stepsizes, three at the chosen one.
+    # A batch holds three members: one seed at three stepsizes, or three seeds at the chosen one.
     monkeypatch.setattr(tuning, "_BATCH", 3 * TASK.n * TASK.d)
     scripted_comparison(replace(other, run=run))
     assert sizes == [1, 1, 1, 3, 2]
@@ -586,7 +586,7 @@ def test_curves_are_quantiles_over_the_fresh_seeds_and_candidates_over_the_other
         own = found.tuned[name]
         assert (part.multiple == own.multiple).all()
         power = own.powers[own.chosen]
-        # Of five values quartiles are values themselves.
+        # The quartiles of five values are among the values.
         seeds = range(k * MILLION, k * MILLION + FRESH) if own.contender.random else [0] * FRESH
         runs = [alone(own.contender, power, seed, budget) for seed in seeds]
         expected = [sorted(reached(run, bits) for run in runs) for bits in part.bits_per_client]
@@ -625,7 +625,7 @@ def test_curves_have_the_floor_and_the_ceiling_too(gone, end, shown):
 
 def test_summary_says_when_gradient_descents_result_was_reached():
     courses = {
-        # Medians over five seeds: three of them decide.
+        # The median of five seeds is that of three.
         "half": lambda k: [(240.0, 0.01 if k < 3 else 0.9)],
         "too few": lambda k: [(240.0, 0.009 if k < 2 else 0.0101)],
         "for a while": lambda k: [(120.0, 1e-3), (360.0, 0.02)],
@@ -657,7 +657,7 @@ def test_what_is_below_the_floor_has_reached_what_is_below_the_floor():
 
 
 def dealt(ours, theirs):
-    """Exact two-sided p of the rank sum with midranks, by dealing them out in every way."""
+    """Return the exact two-sided p of the rank sum with midranks, over all assignments."""
     pooled = [*ours, *theirs]
     ranks = [
         Fraction(sum(b < a for b in pooled) * 2 + sum(b == a for b in pooled) + 1, 2)
@@ -711,7 +711,7 @@ def test_the_interval_holds_the_shifts_that_the_test_accepts(k, m, level):
     for _ in range(3):
         ours, theirs = rng.standard_normal(k), 2 * rng.standard_normal(m) + 1
         found = gap(ours, theirs, level=level)
-        # The p of a shift changes at the differences alone: between them, one look is enough.
+        # p changes only at the differences: one shift between two of them is enough.
         edges = np.sort(np.subtract.outer(theirs, ours).ravel())
         between = np.concatenate([[edges[0] - 1], (edges[1:] + edges[:-1]) / 2, [edges[-1] + 1]])
         for shift in between:
@@ -730,7 +730,7 @@ def test_too_few_runs_have_no_interval():
 
 
 def table_of(results):
-    """Finals from {(setting, method): log10 of every seed}."""
+    """Return finals from {(setting, method): log10 of every seed}."""
     return pd.DataFrame(
         [
             {"s": s, "method": method, "seed": seed, "log10": float(value)}
@@ -741,7 +741,7 @@ def table_of(results):
 
 
 def by_hand(p, level):
-    """Holm: the smallest p against level / m, the next against level / (m - 1), till one fails."""
+    """Holm: the smallest p against level / m, the next against level / (m - 1), until one fails."""
     rejected = set()
     for done, k in enumerate(sorted(range(len(p)), key=lambda k: p[k])):
         if p[k] > level / (len(p) - done):
@@ -764,7 +764,7 @@ def test_who_ends_lower_wins():
 
 
 def unclear(row):
-    """What a row is that no test rejects, for the interval of the row alone."""
+    """Return the outcome of a row without a rejection, from the row's interval."""
     return "tie" if -0.3 <= row.low <= row.high <= 0.3 else "undecided"
 
 
@@ -783,7 +783,7 @@ def test_equal_results_are_a_tie():
 
 @pytest.mark.parametrize(("far", "outcome"), [(5, "undecided"), (0.1, "tie")])
 def test_without_a_difference_in_the_middle_nobody_wins(far, outcome):
-    # Most results are the same, and the rest speak for us: nobody is ahead by any number.
+    # Most results are equal, and the others favour us: the interval is unbounded.
     ours, theirs = [0, 0, 0, 0, 0, -far, -far], [0, 0, 0, 0, 0, far, far]
     finals = table_of({(0, "us"): ours, (0, "them"): theirs})
     table = outcomes(finals, ours="us", against=["them"], setting=["s"], level=0.2)
@@ -797,7 +797,7 @@ BEYOND = math.nextafter(0.3, 1)
 @pytest.mark.parametrize(
     ("theirs", "outcome"),
     [
-        # Against five zeros the interval goes from the least to the largest of these.
+        # Against five zeros the interval goes from the smallest to the largest of these.
         ([-0.3, -0.1, 0, 0.1, 0.3], "tie"),
         ([-0.3, -0.1, 0, 0.1, BEYOND], "undecided"),
         ([-BEYOND, -0.1, 0, 0.1, 0.3], "undecided"),
@@ -826,7 +826,7 @@ def test_too_few_runs_decide_nothing():
 
 @pytest.mark.parametrize(("ahead", "outcome"), [(0.1, "tie"), (1.0, "undecided")])
 def test_what_is_significant_alone_only_may_be_a_tie(ahead, outcome):
-    # p = 2 / 252 everywhere: that is below 0.05 / 6, and above 0.05 / 7.
+    # p = 2 / 252 everywhere, which is below 0.05 / 6 and above 0.05 / 7.
     for count, expected in ((6, "win"), (7, outcome)):
         ours = np.arange(5) / 100
         results = {}
@@ -859,7 +859,7 @@ def test_all_comparisons_of_a_table_are_corrected_together(level, seed):
 
 
 def test_holm_goes_through_the_values_in_order():
-    # Separations of 7, 6, 5 and 4 runs: p = 2 / binomial, in an order that is not theirs.
+    # Groups of 7, 6, 5 and 4 separated runs: p = 2 / binomial, not in this order.
     results = {}
     for s, runs in enumerate((5, 4, 7, 6)):
         results |= {(s, "us"): np.arange(runs), (s, "them"): np.arange(runs) + 10.5}
@@ -884,7 +884,7 @@ def test_holm_goes_through_the_values_in_order():
 
 
 def splits(values, size):
-    """All ways to give us ``size`` of the values, and them the rest."""
+    """Yield all splits of the values into ``size`` of ours and the rest."""
     for hand in itertools.combinations(range(len(values)), size):
         rest = [v for k, v in enumerate(values) if k not in hand]
         yield [values[k] for k in hand], rest
@@ -892,7 +892,7 @@ def splits(values, size):
 
 @pytest.mark.parametrize("values", [range(6), [0, 0, 0, 1, 1, 2]], ids=str)
 def test_equal_methods_seldom_differ_anywhere(values):
-    """Exactly, over all deals of the results: settings being independent."""
+    """Check the exact level over all splits of the results, for independent settings."""
     level, total, wrong = 0.2, math.comb(6, 3) ** 2, 0
     deals = Counter((tuple(us), tuple(them)) for us, them in splits(list(values), 3))
     for first, second in itertools.combinations_with_replacement(deals, 2):
@@ -904,11 +904,11 @@ def test_equal_methods_seldom_differ_anywhere(values):
         wrong += ways * decided(table).any()
     assert wrong <= level * total
     if len(set(values)) == 6:
-        assert wrong == 76  # 1 - (1 - 1 / 10)^2 of the 400: not idle
+        assert wrong == 76  # 1 - (1 - 1 / 10)^2 of the 400: the bound is nearly reached
 
 
 def test_equal_methods_seldom_differ_from_one_they_are_all_compared_with():
-    """The same, with our results in both comparisons."""
+    """Check the same if both comparisons use the same results of ours."""
     level, wrong, total = 0.7, 0, 0
     for ours, rest in splits(list(range(6)), 2):
         for first, second in splits(rest, 2):
@@ -1003,7 +1003,7 @@ def test_counts_of_outcomes_and_their_words():
     by_two = counts(table, by=["against", "s"])
     assert by_two.loc[("IQ", 1)].tolist() == [1, 0, 0, 1] and len(by_two) == 6
     assert in_words(by_two, ("IQ", 1)) == "1 win, 1 loss"
-    # A column is there even if no row of the table has this outcome.
+    # Every outcome has a column, even if no row has this outcome.
     assert counts(table[table.against == "GD"]).to_numpy().tolist() == [[0, 1, 0, 0]]
     assert in_words(found, "nobody") == "nothing compared"
 
@@ -1037,7 +1037,7 @@ def style():
 
 
 def some_courses():
-    """Names that have a style of their own, and one that has not; and all names in order."""
+    """Names with a fixed style, and one without; and all names in order."""
     names = ("MARINA + CQ", "DCGD + CQ", "another")
     return [
         scripted("MARINA + CQ", lambda k: [(100.0, 0.1), (300.0, 1e-5 * (1 + k))]),
@@ -1075,7 +1075,7 @@ def test_a_panel_for_every_setting(style):
         "n = 8, s = 1.0",
     ]
     assert all(ax.get_yscale() == "log" and ax.get_xlim()[0] == 0 for ax in drawn)
-    # Labels stand at the left of every row and below the last panel of every column.
+    # Labels are at the left of every row and below the last panel of every column.
     assert [bool(ax.get_ylabel()) for ax in drawn] == [True, False, True]
     assert [bool(ax.get_xlabel()) for ax in drawn] == [False, True, True]
     legend = [text.get_text() for text in fig.legends[0].get_texts()]

@@ -1,7 +1,7 @@
-"""Jobs in processes, here and under Snakemake: stopped in every way, resumed, failing.
+"""Jobs in processes, with and without Snakemake: interrupted in several ways, resumed, failing.
 
-Each test has a checkout of its own, in a folder with a space in its name, with a copy of the
-package in it. Its notebooks wait for files, so no test rests on how long something takes.
+Each test has its own checkout, in a folder with a space in its name, with a copy of the package.
+The notebooks wait for files, so that no test depends on durations.
 """
 
 import csv
@@ -26,7 +26,7 @@ from tests import slurm
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 900  # seconds for each step, which takes a few; only what is broken takes as long
+LIMIT = 900  # seconds for each step, which takes a few; only a broken one reaches the limit
 WORK = """
 import os, time
 from pathlib import Path
@@ -48,7 +48,7 @@ print(n, rate)
 
 
 class Checkout:
-    """A small checkout, and the command run in it from another folder."""
+    """A small checkout, where the command is run from another folder."""
 
     def __init__(self, folder: Path) -> None:
         self.root, self.notes, self.elsewhere = (
@@ -66,7 +66,7 @@ class Checkout:
             "CQLIB_ROOT": str(self.root),
             "PYTHONPATH": str(self.root),
             "NOTES": str(self.notes),
-            "CQLIB_PATIENCE": str(10 * LIMIT),  # nothing here may rest on it
+            "CQLIB_PATIENCE": str(10 * LIMIT),  # no test may depend on it
             "XDG_CACHE_HOME": str(folder / "cache"),
         }
         self.started: list[subprocess.Popen[str]] = []
@@ -91,7 +91,7 @@ class Checkout:
         return self._start([str(Path(sys.executable).with_name("cqlib")), *words], env)
 
     def start_in_background(self, *words: str) -> "subprocess.Popen[str]":
-        """As `cqlib ... &` in a script, where SIGINT is ignored."""
+        """Start it as `cqlib ... &` in a script, where SIGINT is ignored."""
         command = [str(Path(sys.executable).with_name("cqlib")), *words]
         return self._start(["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command], {})
 
@@ -143,7 +143,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 
 def wait(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
-    """Wait until a condition holds, for as long as the process that should bring it about runs."""
+    """Wait until a condition holds; fail if the process ends before."""
     deadline = time.monotonic() + LIMIT
     while not condition():
         if process is not None and process.poll() is not None:
@@ -170,7 +170,7 @@ def done(folder: Path) -> set[str]:
 
 
 def made(folder: Path) -> dict[str, bytes]:
-    """Everything in the jobs' folders that must be the same again."""
+    """Return the contents of the jobs' folders that must be reproduced."""
     files = (path for path in folder.glob("n=*/**/*") if path.is_file())
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
     return {name: content for name, content in found.items() if "provenance" not in name}
@@ -178,7 +178,7 @@ def made(folder: Path) -> dict[str, bytes]:
 
 class TestStopped:
     def test_a_sweep_survives_every_end_and_is_the_same(self, checkout: Checkout) -> None:
-        """SIGTERM; SIGKILL to the command; SIGKILL to a job; SIGINT: each goes on where it was."""
+        """After SIGTERM, SIGKILL to the command or to a job, or SIGINT, the sweep is resumed."""
         file, folder = checkout.sweep("stopped", [1, 2]), checkout.folder("stopped")
         command = ("sweep", file, "--cores", "2", "--retries", "0")
         checkout.hold(2)
@@ -197,7 +197,7 @@ class TestStopped:
         second = checkout.start(*command)
         wait(lambda: checkout.attempts(2) == 2, second)
         alive = family(second)
-        second.kill()  # nobody asks for its exit code yet
+        second.kill()  # its exit code is not read yet: a zombie
         third = checkout.start(*command)
         all_gone(alive)
         wait(lambda: checkout.attempts(2) == 3, third)
@@ -236,7 +236,7 @@ class TestStopped:
 
 class TestGoesOn:
     def test_only_what_changed_runs_again(self, checkout: Checkout) -> None:
-        """Chapters of a profile: content counts, times do not; on a cluster it is the same."""
+        """Chapters of a profile depend on contents, not on file times, also on a cluster."""
         toc = "chapters: [{file: notebooks/a}, {file: notebooks/theory/b}, {file: book/x}]\n"
         (checkout.root / "book" / "_toc.yml").write_text(toc)
         (checkout.root / "profiles" / "big.yml").write_text("theory/b: {n: 50}\n")
@@ -290,7 +290,7 @@ class TestFailures:
 class TestQueue:
     @staticmethod
     def sweep(file: str, seconds: int) -> list[str]:
-        """The command, with the seconds until Snakemake asks how its jobs are."""
+        """Return the command, with the seconds between Snakemake's status checks."""
         queue = ["--executor", "slurm", "--jobs", "2", "--retries", "0"]
         return [
             "sweep",
@@ -312,7 +312,7 @@ class TestQueue:
         assert slurm.states(tmp_path / "slurm") == ["RUNNING"]
         first.terminate()
         wait(lambda: slurm.states(tmp_path / "slurm") == ["CANCELLED"], first)
-        first.terminate()  # Snakemake would wait until it may ask again
+        first.terminate()  # Snakemake would wait for its next status check
         assert "the same command goes on" in checkout.end(first, 130)
 
         checkout.release(1)
@@ -330,7 +330,7 @@ class TestQueue:
         assert checkout.attempts(13) == 1
 
 
-# What must not depend on how busy the machine is
+# Independent of the load of the machine
 
 
 def test_a_text_that_came_in_pieces_is_joined() -> None:
@@ -346,7 +346,7 @@ def test_a_text_that_came_in_pieces_is_joined() -> None:
     assert nb.cells[0].outputs == whole
 
 
-# Who owns a folder
+# Owners of folders
 
 
 def test_an_owner_is_named(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_every_point_has_its_label(ax):
     labels.place(ax, points, floor=0.2)
     assert [text.get_text() for text in ax.texts] == ["A", "B"]
     assert [text.get_color() for text in ax.texts] == ["black", "red"]
-    assert not ax.lines  # a single point has its label beside it
+    assert not ax.lines  # the label of a single point is next to it
 
 
 def test_labels_of_one_place_do_not_cover_each_other(ax):
@@ -35,7 +35,7 @@ def test_labels_of_one_place_do_not_cover_each_other(ax):
     found = boxes(ax)
     for k, box in enumerate(found):
         assert not any(box.overlaps(other) for other in found[:k])
-    assert ax.lines  # those that are far get a line
+    assert ax.lines  # labels far from their point get a line
     for line in ax.lines:
         assert line.get_xydata()[0].tolist() == [3, 3]
 

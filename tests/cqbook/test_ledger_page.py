@@ -18,7 +18,7 @@ FAILED = claims.Evidence("proposition-4", "fails as stated", "rates", "32,429 fl
 
 
 def runs(found: dict[str, list[claims.Evidence]], text: str = "") -> list[Run]:
-    """Runs with this evidence, whose notebooks hold this text."""
+    """Return runs with this evidence, whose notebooks contain this text."""
     return [
         Run(name, Path(name), text.encode(), {}, tuple(evidence), {})
         for name, evidence in found.items()

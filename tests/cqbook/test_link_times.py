@@ -1,4 +1,4 @@
-"""The model of times over slow links: recovered from made-up times, checked on emulated links."""
+"""The model of times over slow links: fitted to made-up times, checked on emulated links."""
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,11 @@ from cqlib.theory import Link, all_gather_seconds
 
 REASON = why_not()
 here = pytest.mark.skipif(bool(REASON), reason=f"no emulated links: {REASON}")
-LINK = Link(3e-4, 1.2e7)  # of 12.5 MB a second
+LINK = Link(3e-4, 1.2e7)  # a link of 12.5 MB per second
 
 
 def made_up(noise):
-    """Times that obey the model, but for noise."""
+    """Return times of the model, with noise."""
     rng, rows = np.random.default_rng(0), []
     for scheme in link_times.SCHEMES:
         for n in (2, 4, 8):
@@ -68,7 +68,7 @@ def test_no_saved_mean_is_faster_than_its_bytes():
     slow = means[means.rate > 0]
     cases = slow[["way", "n", "d", "rate"]].to_numpy()
     least = [link_times.wire_seconds(w, n, d, Link(0.0, rate / 8)) for w, n, d, rate in cases]
-    # A link that was idle sends what it has saved up, a packet, at once; so does the one behind it.
+    # An idle link sends one packet without delay, and so does the next one.
     assert (slow.least > np.array(least) - 1e-3).all()
     assert (slow.least > 0.9 * np.array(least)).all()
 
@@ -80,6 +80,6 @@ def test_means_over_emulated_links_take_what_the_model_says():
     measured = link_times.measure_means((2,), (None, 1e8), (2**19,), **options)
     assert (measured.cpu_seconds > 0).all() and (measured.cores >= 1).all()
     link = link_times.fit_link(measured, 1e8)
-    assert 0.7 < 8 * link.bandwidth / 1e8 < 1.3  # loose: other programs run beside
+    assert 0.7 < 8 * link.bandwidth / 1e8 < 1.3  # wide, since other programs are running
     rest = link_times.predict(measured, {1e8: link}).set_index("way")
     assert 0.3 < rest.predicted["cq/all_gather"] / rest.seconds["cq/all_gather"] < 3

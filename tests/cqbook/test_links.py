@@ -1,4 +1,4 @@
-"""Emulated slow links, and the time that means take over them."""
+"""Emulated slow links, and times of means over them."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def test_a_link_has_the_bandwidth_that_it_is_given():
     whole, compressed = map(json.loads, said[0].splitlines())
     assert said[1] == ""
     assert whole["sent_bytes"] == 4 * d and compressed["sent_bytes"] == d // 8 + 24
-    rounds = 2 + 2  # to warm up, and timed
+    rounds = 2 + 2  # warm-up and timed ones
     counted = rounds * (whole["sent_bytes"] + compressed["sent_bytes"])
     assert 1.0 < on_the_interface / counted < 1.1  # headers, acknowledgements, the rendezvous
     least = 8 * whole["sent_bytes"] / rate

@@ -19,7 +19,7 @@ def test_choices_by_hand():
     tried = [Trial(m, s, 0) for m in ("CQ", "IQ") for s in (0.3, 0.1)]
     nan = float("nan")
     assert tuned.choose(tried, [2.0, 1.0, 3.0, nan]) == [tried[1], tried[2]]
-    assert tuned.choose(tried, [1.0, 1.0, nan, nan]) == [tried[0], tried[2]]  # the first of equals
+    assert tuned.choose(tried, [1.0, 1.0, nan, nan]) == [tried[0], tried[2]]  # ties go to the first
 
 
 def test_every_method_is_trained_afresh(monkeypatch):
@@ -100,7 +100,7 @@ def test_break_even_bandwidths():
     ]
     measured = pd.DataFrame(rows, columns=["way", "cpu_seconds", "cpu_low", "cpu_high"])
     found = extrapolation.break_even(measured.assign(n=2), 1000, ["float16", "cq/all_gather"])
-    half = found.iloc[0]  # saves 2 bytes a coordinate; spends 1/2, from 0.7 to none or less
+    half = found.iloc[0]  # saves 2 bytes per coordinate; spends 1/2, between 0.7 and at most 0
     assert half["MB saved"] == pytest.approx(2e-3) and half["ms spent"] == pytest.approx(500)
     assert half["Gbit/s"] == pytest.approx(8e-9 * 2000 / 0.5)
     assert half["from"] == pytest.approx(8e-9 * 2000 / 0.7) and half["to"] == float("inf")

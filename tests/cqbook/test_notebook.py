@@ -1,4 +1,4 @@
-"""The runner: strict parameters, all of a run or none of it, and nothing that changes by itself."""
+"""The runner: strict parameters, whole runs or none, and reproducible output."""
 
 import ast
 import json
@@ -24,7 +24,7 @@ PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 
 
 def write(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Path:
-    """A notebook of code cells; the first is tagged as parameters unless there is none."""
+    """Write a notebook of code cells; the first is tagged as parameters if there is one."""
     nb = nbformat.v4.new_notebook()
     if parameters is not None:
         cell = nbformat.v4.new_code_cell(parameters)
@@ -98,7 +98,7 @@ def test_wrong_parameters_are_refused(tmp_path: Path, name: str, value: Any, mes
 def test_a_whole_number_does_for_a_float(tmp_path: Path) -> None:
     job = plan(write(tmp_path / "a.ipynb"), tmp_path / "run", rate=2)
     assert job.parameters == {"rate": 2}
-    text = plan(write(tmp_path / "a.ipynb"), tmp_path / "run", rate="1e-3")  # YAML's idea of it
+    text = plan(write(tmp_path / "a.ipynb"), tmp_path / "run", rate="1e-3")  # as YAML reads it
     assert text.parameters == {"rate": 0.001}
 
 
@@ -151,7 +151,7 @@ def test_what_lists_hold_is_checked(tmp_path: Path, value: Any, message: str) ->
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     source = write(tmp_path / "a.ipynb")
     (tmp_path / "home").mkdir()
-    assert plan(source, tmp_path / "home").folder == tmp_path / "home"  # empty: fine
+    assert plan(source, tmp_path / "home").folder == tmp_path / "home"  # an empty folder is allowed
     (tmp_path / "home" / "thesis.tex").touch()
     for folder in (tmp_path / "home", tmp_path / "home" / "thesis.tex"):
         with pytest.raises(ParameterError, match="holds something else than a run"):
@@ -163,7 +163,7 @@ def test_a_damaged_run_is_not_current(tmp_path: Path) -> None:
     notebook.run(job)
     made = job.folder / "provenance.json"
     good = made.read_text()
-    listed = json.dumps(json.loads(good) | {"files": ["a.ipynb"]})  # as it once was
+    listed = json.dumps(json.loads(good) | {"files": ["a.ipynb"]})  # as in an older format
     for content in ("{}", "{", "[]", listed):
         made.write_text(content)
         assert not is_current(job)
@@ -194,7 +194,7 @@ def test_different_overrides_get_different_folders(tmp_path: Path) -> None:
     assert len(folders) == 3
 
 
-# What a run is made from
+# Dependencies of a run
 
 
 LEDGER = """
@@ -211,7 +211,7 @@ table = paths.root() / "benchmarks" / "results" / "means.csv"
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of both packages with a small ledger, a page and a table; a notebook uses them."""
+    """A copy of both packages with a small ledger, a page and a table, for a notebook."""
     for package in ("cqlib", "cqbook"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(paths.root() / package, tmp_path / package, ignore=ignored)
@@ -314,7 +314,7 @@ def test_cells_that_python_cannot_read_use_everything(checkout: Path) -> None:
 
 
 def test_modules_that_are_loaded_are_among_those_that_count() -> None:
-    """What a notebook's imports and a round of messages load is known from the sources."""
+    """The modules loaded by a notebook's imports and a round of messages are those found."""
     cell = (
         "from cqbook import evidence, paths\n"
         "from cqbook.cells import claims, plotting, results, setup\n"

@@ -1,4 +1,4 @@
-"""The page that counts who wins."""
+"""The page that counts wins, ties and losses."""
 
 import math
 from pathlib import Path
@@ -26,7 +26,7 @@ WITHOUT = Run("theory", Path("theory"), b"", {}, (), {"other.csv": b"x\n1\n"})
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    """Two chapters with tables, saved as notebooks save them, and one without."""
+    """Two chapters with tables of outcomes, and one without."""
     tables = {
         "experiments/a": [
             row(8, 8, "win", "quadratics", s=0.5),

@@ -1,4 +1,4 @@
-"""Figures are the same bytes for the same input, and come with their data."""
+"""Equal inputs give figures of equal bytes, saved with their data."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -53,7 +53,7 @@ def test_what_a_notebook_shows() -> None:
 
 
 def test_colours_differ_in_grey() -> None:
-    """Lightness of neighbouring colours differs, and so does every dash."""
+    """Neighbouring colours differ in lightness, and all dashes differ."""
     rgb = [mpl.colors.to_rgb(color) for color in plotting.COLORS[:4]]
     grey = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in rgb)
     assert min(b - a for a, b in pairwise(grey)) > 0.03

@@ -1,4 +1,4 @@
-"""A run, read once from its folder."""
+"""A run, read from its folder."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sweep files: what they expand to, what is refused; and tables joined from their jobs."""
+"""Sweep files: their jobs, errors in them, and joined tables."""
 
 import csv
 import json
@@ -224,7 +224,7 @@ def test_what_snakemake_is_told() -> None:
 
 
 class Says:
-    """Snakemake that writes logs, completes what it is told to, and ends with an exit code."""
+    """A fake Snakemake that writes logs, completes given jobs, and ends with an exit code."""
 
     def __init__(self, code: int, logs: dict[str, str], complete: list[Job]) -> None:
         self.code, self.logs, self.complete = code, logs, complete
@@ -297,7 +297,7 @@ def fingerprint(job: Job) -> str:
 
 
 def finish(job: Job, **tables: str) -> None:
-    """Put a run in a job's folder that looks up to date."""
+    """Write an up-to-date run into a job's folder."""
     (job.folder / "results").mkdir(parents=True)
     for name, text in tables.items():
         (job.folder / "results" / f"{name}.csv").write_text(text)

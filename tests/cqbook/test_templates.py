@@ -1,4 +1,4 @@
-"""Templates: a name that is not given is an error; every one is used; none reaches the book."""
+"""Templates: a name without a value is an error; all are used; none is part of the book."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Training between processes: what the methods have in common, and what they send."""
+"""Training between processes: common properties of the methods, and bytes sent."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ TRIALS = [Trial(method, 0.01, seed=3) for method in METHODS]
 
 @pytest.fixture(scope="module")
 def trained():
-    """What each of two processes returns for all methods, twice in a row."""
+    """Return the results of two processes for all methods, run twice."""
     return on_ranks(2, train_all, TASK, TRIALS + TRIALS)
 
 

@@ -1,4 +1,4 @@
-"""The set itself: checked, copied, frozen; rows of length 1."""
+"""The type of data sets: checked, copied, frozen, with rows of norm 1."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Anybody's LibSVM file: what is read, what is refused and with which words, in bounded memory."""
+"""LibSVM files: reading, errors and their messages, in bounded memory."""
 
 import bz2
 import gzip
@@ -217,7 +217,7 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, name: str, reason: str, en
 
 
 def test_many_lines_are_read_in_blocks(write: Callable[..., Path]) -> None:
-    """30 MB of text, most of it comments: never in memory at once, compressed or not."""
+    """30 MB of text, mostly comments, compressed or not: it is never in memory as a whole."""
     line = b"+1 1:1 2:0.5  # " + b"x" * 1000 + b"\n"
     text = line * 15_000 + line.replace(b"+1", b"-1") * 15_000
     for path in (write(text), write(gzip.compress(text), "x.svm.gz")):
@@ -263,7 +263,7 @@ def test_a_line_without_end_is_refused(
     tracemalloc.stop()
 
 
-# Against another reader, and against the slow one
+# Against another reader, and against a slow one
 
 numbers = st.one_of(
     st.integers(-(10**6), 10**6).map(str),
@@ -310,7 +310,7 @@ pieces = st.binary(max_size=40) | st.text("+-1 :0239.eqidn#_\n\t", max_size=60).
 @example(b"1 1:\xc2\xa01")
 @example("1 1:٣".encode())
 def test_both_ways_of_reading_agree_on_any_bytes(text: bytes) -> None:
-    """What is read at once is what is read one by one; only the latter raises."""
+    """Reading whole blocks gives the same as reading line by line, which names errors."""
     places, samples = libsvm._samples(1, text.split(b"\n"))
     quick = libsvm._all_at_once(samples) if samples else None
     try:

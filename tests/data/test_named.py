@@ -1,4 +1,4 @@
-"""Sets with a name: their content, what they need, and what is said where it is missing."""
+"""Named data sets: contents, requirements, and errors if these are missing."""
 
 import hashlib
 import lzma
@@ -17,7 +17,7 @@ from scipy import sparse
 from cqlib import data
 from cqlib.data.named import named
 
-PACKAGED = {  # samples, features, +1, -1, entries that are not zero, content
+PACKAGED = {  # samples, features, +1, -1, nonzero entries, content
     "a9a": (32561, 123, 7841, 24720, 451592, "741af0a12cb9"),
     "madelon": (2000, 500, 1000, 1000, 999999, "0353f1b6a0c5"),
     "splice": (1000, 60, 517, 483, 60000, "2c00d62ea299"),

@@ -34,7 +34,7 @@ def vectors(n, d, dtype):
 
 
 def wanted(c, X, key):
-    """What the simulator says, from 16-bit floats widened as they are."""
+    """Return the simulator's mean of 16-bit floats, widened without rounding."""
     wide = X if X.dtype in (torch.float32, torch.float64) else X.float()
     statistic = c.statistic(wide)
     ids = [
@@ -153,7 +153,7 @@ def traffic(rank, n, d):
 def test_bytes_are_those_of_the_messages():
     n, d = 4, 4 * SHARD
     codes, scale, tag = d // 8, 4, 4
-    statistic = round(2 * 3 * 8 / 4)  # one number, by a ring
+    statistic = round(2 * 3 * 8 / 4)  # one number, by an all-reduce over a ring
     for rank, found in enumerate(on_ranks(n, traffic, d)):
         gather, floats, again, integers, ring, tree = found
         assert gather == 3 * (codes + scale + tag)
@@ -163,7 +163,7 @@ def test_bytes_are_those_of_the_messages():
         levels = 3 * (4 * d // 8 // 4 + tag)  # 15 symbols: four bits; sums up to 28: six bits
         assert integers == statistic + levels + 3 * 6 * d // 8 // 4
         assert ring == statistic + 2 * 3 * d // 4
-        sends = {0: 2, 1: 1, 2: 2, 3: 1}[rank]  # up once unless it is the root, then down
+        sends = {0: 2, 1: 1, 2: 2, 3: 1}[rank]  # one message up, unless it is the root; then down
         assert tree == statistic + sends * d
 
 
@@ -199,7 +199,7 @@ def test_a_compressed_second_shot_adds_its_own_error_and_no_bias():
 
 
 def failures(rank, n):
-    """What each process says to what goes wrong on one of them; all go on afterwards."""
+    """Return each process's errors for failures on one of them; all go on afterwards."""
     x = vectors(n, 2 * SHARD, torch.float32)[rank]
     bad = x.clone()
     if rank == 1:
@@ -245,7 +245,7 @@ def failures(rank, n):
         said.append("nothing")
     except GroupError as error:
         said.append(f"{type(error).__name__}: {error}")
-    said.append(str(bool((large == torch.full_like(x, 3e38)).all())))  # as it was
+    said.append(str(bool((large == torch.full_like(x, 3e38)).all())))  # unchanged
     fine = mean(x, compressor=make("cq"), key=Key(3))
     said.append(str(bool(torch.isfinite(fine).all())))
     return said

@@ -94,7 +94,7 @@ def test_no_changed_byte_gets_past_as_another_error():
         for bit in (1, 8):
             changed = bytearray(sent)
             changed[place] ^= bit
-            with suppress(CheckpointError):  # some change nothing that is read
+            with suppress(CheckpointError):  # some changes are in bytes that are not read
                 Checkpoint.from_bytes(bytes(changed))
 
 
@@ -208,7 +208,7 @@ def workers(process):
 
 
 def wait_for_round(process, folder, least):
-    """Wait until a checkpoint of at least that round is there."""
+    """Wait for a checkpoint of at least this round."""
     until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None:
         path = folder / "checkpoint.npz"
@@ -230,7 +230,7 @@ def test_a_killed_worker_is_restarted_and_the_run_ends_with_the_same_bits(tmp_pa
     assert again == out
     for name in ("trace.csv", "checkpoint.npz"):
         assert (killed / name).read_bytes() == (straight / name).read_bytes()
-    # The same command once more has nothing to do; another one is refused.
+    # The same command again has nothing to do; a different one raises.
     once_more, err = finish(start(4, "--folder", str(killed)))
     assert once_more == out, err
     refused = start(4, "--folder", str(killed), "--seed", "1")
@@ -242,7 +242,7 @@ def test_a_killed_worker_is_restarted_and_the_run_ends_with_the_same_bits(tmp_pa
 def test_survivors_report_a_peer_that_is_gone_for_good(tmp_path):
     process = start(3, "--folder", str(tmp_path), "--rounds", "1000000", "--timeout", "5")
     wait_for_round(process, tmp_path, 20)
-    os.kill(workers(process)[1], signal.SIGSTOP)  # it is there, and does not answer
+    os.kill(workers(process)[1], signal.SIGSTOP)  # it exists, but does not answer
     stopped, began = workers(process)[1], time.monotonic()
     _, err = finish(process, 120)
     if os.path.exists(f"/proc/{stopped}"):
@@ -255,7 +255,7 @@ def test_survivors_report_a_peer_that_is_gone_for_good(tmp_path):
 
 
 def test_a_data_file_by_its_path(tmp_path):
-    """Its content belongs to the run: a checkpoint made on another content is refused."""
+    """A checkpoint of a run on other data is refused."""
     path = tmp_path / "mine.svm"
     path.write_text("".join(f"{i % 2} 1:{i / 8} 2:1\n" for i in range(8)))
     options = ("--dataset", str(path), "--folder", str(tmp_path / "run"))

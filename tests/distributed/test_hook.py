@@ -18,7 +18,7 @@ WIDE = 64
 
 
 class Recorder(DDPHook):
-    """A hook that keeps what it is given and what it returns."""
+    """A hook that records its inputs and outputs."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -170,7 +170,7 @@ def resumed(rank, n, feedback):
     train(model, rank, 3, first=3)
     again = fresh()
     other = wrapped(again)
-    train(other, rank, 2)  # DDP makes its buckets anew after the first step
+    train(other, rank, 2)  # DDP rebuilds its buckets after the first step
     other.module.load_state_dict(kept["model"])
     again.load_state_dict(kept["hook"], other.module)
     train(other, rank, 3, first=3)

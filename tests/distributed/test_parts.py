@@ -1,4 +1,4 @@
-"""Exchanges ask the parts of a compressor: two that are defined here add up on their way."""
+"""Exchanges use only the parts of a compressor: two defined here have messages that add up."""
 
 import ast
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Steps(Sums):
 
 @dataclass(frozen=True)
 class FixedSteps(Compressor):
-    """Multiples of 1/8, whatever the vectors: integers that add up without any statistic."""
+    """Multiples of 1/8 for all vectors: integers that add up, without a statistic."""
 
     name: ClassVar[str] = "fixed_steps"
     facts = Facts(unbiased=False, deterministic=True, can_be_cut=True)
@@ -70,7 +70,7 @@ class Doublings(Sums):
 
 @dataclass(frozen=True)
 class Signs(Compressor):
-    """-1, 0 or 1, whose sums are rounded to powers of two."""
+    """-1, 0 or 1, with sums rounded to powers of two."""
 
     name: ClassVar[str] = "signs"
     facts = Facts(unbiased=False, deterministic=True)

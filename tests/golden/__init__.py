@@ -1,6 +1,6 @@
-"""The bytes that every compressor sends for fixed vectors, and what is read from them.
+"""The bytes that every compressor sends for fixed vectors, and the decoded vectors.
 
-One file a compressor, NAME.json: case, shape, then a line for each client, null for a silent one.
+There is one file per compressor, NAME.json: case, shape, then a line per client, null if silent.
 A change of these bytes is a change of the wire format, or of the randomness behind it.
 """
 
@@ -19,13 +19,13 @@ FOLDER = Path(__file__).parent
 WRITE_ANEW = "python -m tests.golden"
 KEY = Key(2**40 + 12345, 2**33 + 7)
 SHAPES = [(4, 19), (8, 19), (4, 2600), (8, 2600)]
-LONG = 100  # from this dimension on only checksums are kept
+LONG = 100  # from this dimension on only checksums are stored
 
 Entry = dict[str, list[str | None]]
 
 
 def vectors(n: int, d: int) -> torch.Tensor:
-    """Float32 rows from integers: every fifth entry and the last row are 0, sizes vary."""
+    """Return float32 rows made from integers; every fifth entry and the last row are 0."""
     i, j = torch.arange(n)[:, None], torch.arange(d)
     integers = (7919 * i + 104729 * j + 31 * i * j * j) % 2003 - 1001
     integers[(3 * i + j) % 5 == 0] = 0
@@ -34,10 +34,10 @@ def vectors(n: int, d: int) -> torch.Tensor:
 
 
 def entry(c: Compressor, n: int, d: int) -> Entry:
-    """What the clients send, and what is decoded from it.
+    """Return the messages of the clients, and the decoded vectors.
 
     Raises:
-        ValueError: if the compressor is not for that many clients.
+        ValueError: if the compressor does not allow this number of clients.
     """
     payloads: list[str | None] = []
     decoded: list[str | None] = []
@@ -51,7 +51,7 @@ def entry(c: Compressor, n: int, d: int) -> Entry:
             continue
         data = payload.to_bytes()
         values = c.decode(Payload.from_bytes(data), **who).numpy().astype("<f4").tobytes()
-        # With its own checksum included, the checksum of any message is the same.
+        # Without the message's own checksum, which would make all checksums equal.
         payloads.append(_shown(data[:-4] if d >= LONG else data, d))
         decoded.append(_shown(values, d))
     kind = "CRC-32 of " if d >= LONG else ""
@@ -59,7 +59,7 @@ def entry(c: Compressor, n: int, d: int) -> Entry:
 
 
 def entries(name: str) -> dict[str, dict[str, Entry]]:
-    """What the file of a compressor holds: by case, then by shape."""
+    """Return the content for the file of a compressor: by case, then by shape."""
     found: dict[str, dict[str, Entry]] = {}
     for c in STATISTICS:
         if c.name != name:
@@ -67,7 +67,7 @@ def entries(name: str) -> dict[str, dict[str, Entry]]:
         shapes = found.setdefault(repr(c), {})
         for n, d in SHAPES:
             if d >= LONG and "uniform" in repr(c):
-                continue  # it takes d^2 operations
+                continue  # a uniform rotation takes d^2 operations
             try:
                 shapes[f"n = {n}, d = {d}"] = entry(c, n, d)
             except ValueError:
@@ -76,7 +76,7 @@ def entries(name: str) -> dict[str, dict[str, Entry]]:
 
 
 def case_names() -> list[str]:
-    """Names of the compressors among the cases."""
+    """Return the names of the compressors among the cases."""
     return sorted({c.name for c in STATISTICS})
 
 
@@ -85,12 +85,12 @@ def path(name: str) -> Path:
 
 
 def load(name: str) -> Any:
-    """What the file of a compressor holds; nothing, if there is none."""
+    """Return the content of the file of a compressor; empty if it does not exist."""
     return json.loads(path(name).read_text()) if path(name).exists() else {}
 
 
 def text(name: str) -> str:
-    """The file of a compressor."""
+    """Return the path of the file of a compressor."""
     return json.dumps(entries(name), indent=1, sort_keys=True) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Write golden files anew: ``python -m tests.golden NAME ...``, or all of them."""
+"""Write golden files: ``python -m tests.golden NAME ...``, or all of them."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Every backend has the operations of its protocol, and what it lacks is written down."""
+"""Every backend has the operations of its protocol, except those listed in ``limits``."""
 
 import inspect
 
@@ -24,7 +24,7 @@ OFFERED = {"reference": HostKernels, "cpu": HostKernels, "triton": Kernels}
 
 
 def parameters(function):
-    """Names, kinds and defaults of what a function takes."""
+    """Return names, kinds and defaults of a function's parameters."""
     found = inspect.signature(function).parameters.values()
     return [(p.name, p.kind, p.default) for p in found if p.name != "self"]
 
@@ -39,7 +39,7 @@ def test_arguments_are_those_of_the_protocol(name):
     for operation in api.operations(OFFERED[name]):
         expected = parameters(getattr(OFFERED[name], operation))
         found = parameters(getattr(MODULES[name], operation))
-        if operation == "philox4x32":  # the reference takes another number of rounds, too
+        if operation == "philox4x32":  # the reference has a parameter for the number of rounds
             found = found[: len(expected)]
         assert found == expected, operation
 
@@ -68,7 +68,7 @@ def test_every_operation_is_described():
 
 @pytest.fixture
 def left(monkeypatch):
-    """The operations that the reference was asked for."""
+    """Record the operations that call the reference."""
     asked = []
 
     def spied(function):

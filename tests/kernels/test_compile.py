@@ -1,4 +1,4 @@
-"""Machine code is kept on disk until one of the sources changes, wherever it can be written."""
+"""Machine code is cached on disk until a source changes, if a folder is writable."""
 
 import ast
 import importlib.util
@@ -18,7 +18,7 @@ def double(x):
 
 
 def loaded(path):
-    """Import a file anew, as a new process would."""
+    """Import a file again, as a new process would."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -26,7 +26,7 @@ def loaded(path):
 
 
 def is_on_disk(path):
-    """Call the function of a file, and return whether its machine code was there."""
+    """Call the function of a file; return True if its machine code was cached."""
     double = loaded(path).double
     assert double(21) == 42
     return sum(double.stats.cache_hits.values()) == 1

@@ -1,4 +1,4 @@
-"""Packed integers and levels: the compiled loops against the reference."""
+"""Packing of integers and levels: the compiled loops against the reference."""
 
 import numpy as np
 import pytest

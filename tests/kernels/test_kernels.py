@@ -1,7 +1,6 @@
-"""The compiled kernels give the bits of the reference, whatever the size, the numbers, the threads.
+"""The compiled kernels give the bits of the reference, for all sizes, numbers and threads.
 
-That the compressors give the same bits, too, is checked over the whole registry where a test takes
-the fixture ``backend``.
+Tests with the fixture ``backend`` check the same for all compressors.
 """
 
 import tracemalloc
@@ -27,14 +26,14 @@ iq_or_cq = pytest.mark.parametrize("correlated", [False, True], ids=["iq", "cq"]
 
 
 def vectors(*shape, dtype=np.float64, seed=0):
-    """Numbers of very different size, some of them zero."""
+    """Return numbers of very different size, some of them zero."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal(shape) * 10.0 ** rng.integers(-3, 4, shape)
     return np.where(rng.random(shape) < 0.1, 0.0, x).astype(dtype)
 
 
 def same(a, b):
-    """Whether two arrays agree in dtype, shape and every bit."""
+    """Return True if two arrays agree in dtype, shape and every bit."""
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
@@ -108,12 +107,12 @@ def cq_decisions(x, step, word, shared, place, n):
 
 
 def near_ties(dtype, count=200_000):
-    """Coordinates and ranges, and words that decide by a hair."""
+    """Return coordinates, ranges, and words with thresholds equal or next to the coordinate."""
     rng = np.random.default_rng(8)
     R = np.ldexp(rng.uniform(0.5, 1.0, count), rng.integers(-20, 20, count)).astype(np.float32)
     m = rng.integers(-(2**30), 2**30 + 1, count)
     m[:1000], m[1000:2000] = 2**30, -(2**30)
-    x = (m * (R.astype(np.float64) / 2**30)).astype(dtype)  # on the grid, as nearly as it goes
+    x = (m * (R.astype(np.float64) / 2**30)).astype(dtype)  # as close to the grid as possible
     x = np.where(rng.random(count) < 0.5, x, np.nextafter(x, dtype(np.inf)))
     x = np.clip(x, -R, R).astype(dtype)
     g = rounding.grid(x[:, None], R)[:, 0]
@@ -136,11 +135,11 @@ def test_iq_at_the_edge_of_the_grid(dtype):
 def test_cq_at_the_edge_of_the_grid(dtype, n):
     x, R, g, rng = near_ties(dtype)
     place = rng.integers(0, n, len(g))
-    # The threshold rank 2^31 + word div 2 is put at n g, or next to it.
+    # The threshold rank 2^31 + word div 2 is n g or next to it.
     threshold = np.clip(n * g + rng.integers(-1, 2, len(g)), 0, n * 2**31 - 1)
     rank, half_word = threshold >> 31, threshold & (2**31 - 1)
     shift = (rank - place) % n
-    shared = -((-shift << 32) // n)  # the smallest word with that shift
+    shared = -((-shift << 32) // n)  # the smallest word with this shift
     word = 2 * half_word + rng.integers(0, 2, len(g))
     unsigned = [v.astype(np.uint64) for v in (word, shared, place)]
     up = cq_decisions(x, R.astype(np.float64) / 2**30, *unsigned, np.uint64(n))
@@ -328,7 +327,7 @@ def test_levels(d, levels, dtype):
 def test_levels_at_a_tie(kernels):
     d, key = 3000, Key(11)
     half_words = reference.stream_words(key.private(Stream.ROUNDING, np.array([2])), d)[0] >> 1
-    above = np.arange(d) % 2  # up only where the chance exceeds the word
+    above = np.arange(d) % 2  # it is rounded up only if the probability exceeds the word
     x = (half_words + above) / 2.0**31
     found = kernels.quantize_levels(x, np.float32(1), levels=1, key=key, client=2)
     assert (found == above).all()

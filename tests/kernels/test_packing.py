@@ -1,7 +1,7 @@
-"""The layout of codes against slow twins, written from its description in plain Python integers.
+"""The layout of codes against slow versions in Python integers, written from its description.
 
-The twins place one symbol at a time and share no code with the package. One-bit codes have more
-tests in ``test_reference``.
+The slow versions place one symbol at a time and share no code with the package. More tests of
+one-bit codes are in ``test_reference``.
 """
 
 import math
@@ -22,7 +22,7 @@ ALPHABETS = [2, 3, 4, 5, 8, 9, 15, 255, 256, 257, 600]
 
 
 def pack_digits(symbols, base, digits, tile):
-    """Tiles of L bytes: digit k of byte l is symbol L k + l."""
+    """Pack tiles of L bytes: digit k of byte l is symbol L k + l."""
     codes = bytearray()
     for start in range(0, len(symbols), tile):
         part = symbols[start : start + tile]
@@ -44,7 +44,7 @@ def pack_trits(trits):
 
 
 def pack_integers(values, width):
-    """Tiles of 1024 integers, each a string of bits, plane by plane from the lowest."""
+    """Pack tiles of 1024 integers, each as a string of bits, plane by plane from the lowest."""
     codes = b""
     for start in range(0, len(values), 1024):
         part = values[start : start + 1024]
@@ -53,7 +53,7 @@ def pack_integers(values, width):
 
 
 def width_of(alphabet):
-    """Least number of bits that tells all symbols apart."""
+    """Return the smallest number of bits for all symbols."""
     width = 0
     while 2**width < alphabet:
         width += 1
@@ -184,7 +184,7 @@ def test_one_symbol_alone_takes_nothing():
 
 
 def padding_places(count, alphabet):
-    """Bits that no symbol sets, as (byte, bit)."""
+    """Return the padding bits as (byte, bit)."""
     ones = 2 ** width_of(alphabet) - 1
     used = pack([ones] * count, alphabet)
     return [(l, k) for l, byte in enumerate(used) for k in range(8) if not byte >> k & 1]

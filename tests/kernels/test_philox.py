@@ -1,4 +1,4 @@
-"""Philox4x32-10: the published vectors, on every kind of word that the project computes with."""
+"""Philox4x32-10: the published test vectors, for all types of words in the project."""
 
 import numpy as np
 import pytest

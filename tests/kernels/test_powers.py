@@ -1,4 +1,4 @@
-"""Powers of two, rounded to and added up: the compiled loops against the reference."""
+"""Rounding to powers of two and sums of them: the compiled loops against the reference."""
 
 import itertools
 
@@ -16,7 +16,7 @@ both = pytest.mark.parametrize("kernels", [cpu, reference])
 
 
 def vector(d, lowest, dtype):
-    """Entries of all sizes, some of them powers of two and some zero."""
+    """Return entries of all sizes, some of them powers of two and some zero."""
     rng = np.random.default_rng(d)
     x = rng.normal(size=d) * np.exp2(rng.uniform(lowest - 8, 0, d))
     x[::5] = np.copysign(np.exp2(rng.integers(lowest - 2, 1, len(x[::5]))), x[::5])

@@ -1,7 +1,7 @@
-"""The normative kernels against slow twins, written from the design in plain Python integers.
+"""The normative kernels against slow versions in Python integers, written from the design.
 
-The twins work on one coordinate of one client at a time and share no code with the package. The
-statistical tests below make fewer than 50 000 comparisons; see ``helpers`` for their level.
+The slow versions compute one coordinate of one client at a time and share no code with the package.
+The statistical tests below make fewer than 50 000 comparisons; see ``helpers`` for their level.
 """
 
 import itertools
@@ -30,7 +30,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def place(j, d):
-    """Tile, bit and byte within the tile of coordinate j of d."""
+    """Return tile, bit and byte within the tile of coordinate j of d."""
     tile, in_tile = divmod(j, 1024)
     coordinates = min(1024, d - 1024 * tile)
     length = math.ceil(coordinates / 8)
@@ -39,13 +39,13 @@ def place(j, d):
 
 
 def word(key, j, d):
-    """Random word of coordinate j of a stream."""
+    """Return the random word of coordinate j of a stream."""
     tile, bit, byte = place(j, d)
     return philox((256 * tile + 128 * (bit // 4) + byte, 0, 0, 0), key)[bit % 4]
 
 
 def pack(bits):
-    """Bytes of a list of bits."""
+    """Return the bytes of a list of bits."""
     d = len(bits)
     codes = bytearray(math.ceil(d / 8))
     for j, up in enumerate(bits):
@@ -55,7 +55,7 @@ def pack(bits):
 
 
 def tree_sum(values):
-    """Rows of 64, neighbours first; then the columns, halves first."""
+    """Add rows of 64 entries, neighbours first; then fold the row in halves."""
     rows = [[*values[i : i + 64], *[0.0] * 64][:64] for i in range(0, len(values), 64)]
     while len(rows) > 1:
         rows += [[0.0] * 64] * (len(rows) % 2)
@@ -71,7 +71,7 @@ def tree_sum(values):
 
 
 def l2_scale(x):
-    """Norm of a list of floats, rounded up to float32, at least 2^-126; 0 for zeros."""
+    """Return the norm of a list of floats, rounded up to float32, at least 2^-126; 0 for zeros."""
     if not any(x):
         return 0.0
     norm = math.sqrt(tree_sum([v * v for v in x]))
@@ -82,14 +82,14 @@ def l2_scale(x):
 
 
 def grid(x, scale):
-    """Position of one coordinate: 0 at -scale, 2^31 at +scale."""
+    """Return the grid position of a coordinate: 0 at -scale, 2^31 at +scale."""
     if scale == 0:
         return 2**30
     return min(max(math.floor(x * 2**30 / scale), -(2**30)), 2**30) + 2**30
 
 
 def sigma(key, tile, client, n):
-    """Image of one client under the tile's permutation: 32 swap-or-not rounds."""
+    """Return the image of a client under the tile's permutation: 32 swap-or-not rounds."""
     x = client
     for r in range(32):
         offset = philox((r // 4, tile, 0, 0), key)[r % 4] * n >> 32
@@ -102,13 +102,13 @@ def sigma(key, tile, client, n):
 
 
 def shift_rank(seed, round, j, d, client, n):
-    """Rank of one client at one coordinate: (shift + sigma) mod n."""
+    """Return the rank of a client at a coordinate: (shift + sigma) mod n."""
     shift = word(stream_key(seed, round, Stream.SHIFT), j, d) * n >> 32
     return (shift + sigma(stream_key(seed, round, Stream.SIGMA), j // 1024, client, n)) % n
 
 
 def permutation_rank(seed, round, j, client, n):
-    """Rank of one client at one coordinate: clients with a smaller ticket, ties by id."""
+    """Return the rank of a client at a coordinate: clients with a smaller ticket, ties by id."""
     key = stream_key(seed, round, Stream.PERMUTATION)
 
     def ticket(i):
@@ -119,7 +119,7 @@ def permutation_rank(seed, round, j, client, n):
 
 
 def encode(name, x, seed, round, client, n):
-    """Scale and code bytes of one client's vector under IQ or CQ."""
+    """Return scale and code bytes of a client's vector under IQ or CQ."""
     d = len(x)
     scale = l2_scale(x)
     bits = []
@@ -187,7 +187,7 @@ def test_words_of_the_coordinates(d):
     assert one.dtype == rows.dtype == np.int64
     assert one.shape == (d,) and rows.shape == (2, d)
     np.testing.assert_array_equal(one, rows[0])
-    step = 1 if d < 1000 else 3  # prime to the layout, so that every bit and byte still occurs
+    step = 1 if d < 1000 else 3  # coprime to the layout, so that every bit and byte occurs
     for row, key in zip(rows, keys, strict=True):
         for j in range(0, d, step):
             assert row[j] == word(key, j, d)
@@ -235,8 +235,8 @@ def test_scale_is_the_norm_rounded_up(single, double):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_scale_against_the_exact_norm(dtype):
-    # Rational arithmetic. Random norms are nowhere near a float32, so the float64 sum decides as
-    # the exact one would: smallest float32 that is not below the norm.
+    # In rational arithmetic. Random norms are not close to a float32, so the rounded float64 sum is
+    # the smallest float32 that is at least the exact norm.
     rng = np.random.default_rng(2)
     for d in (2, 3, 5, 17, 100, 1025):
         x = (rng.standard_normal((20, d)) * 10.0 ** rng.integers(-15, 15, (20, 1))).astype(dtype)
@@ -247,8 +247,8 @@ def test_scale_against_the_exact_norm(dtype):
 
 
 def test_scale_rounds_the_float64_norm():
-    # 1 + 2^-60 is 1 in float64: the scale is below the exact norm, by less than a float64 step,
-    # and still no coordinate exceeds it.
+    # 1 + 2^-60 is 1 in float64. So the scale is below the exact norm, by less than the spacing of
+    # float64, but no coordinate exceeds it.
     x = np.array([1.0, 2.0**-30])
     assert reference.l2_scale(x) == 1
     assert reference.l2_scale(np.array([1.0, 2.0**-25])) == np.nextafter(
@@ -302,8 +302,8 @@ def test_grid(values):
     assert ((g >= 0) & (g <= 2**31)).all()
     radius = Fraction(float(scale))
     for v, step in zip(values, g.tolist(), strict=True):
-        # Expected value of the decoded coordinate: low by at most one step R 2^-30, but for
-        # the rounding, or underflow, of one float64 division.
+        # The expected decoded coordinate is too low by at most one step R 2^-30, plus the
+        # rounding, or underflow, of a float64 division.
         low = Fraction(v) - radius * Fraction(step - 2**30, 2**30)
         error = abs(Fraction(v)) / 2**52 + radius / 2**1060
         assert -error <= low <= radius / 2**30 + error
@@ -351,7 +351,7 @@ def test_iq_decision(g, w):
 def test_cq_decision_about_the_threshold(n, where, w, steps):
     rank = min(int(where * n), n - 1)
     threshold = rank * 2**31 + w // 2
-    # The g nearest to the threshold: a tie, where n divides it, and the steps beside it.
+    # The g closest to the threshold (a tie if n divides it), and its neighbours.
     g = min(max(threshold // n + steps, 0), 2**31)
     found = rounding.round_correlated(np.array(g), np.array(w), np.array(rank), n)
     assert bool(found) == (threshold < n * g)
@@ -394,7 +394,7 @@ def test_sigma_is_a_permutation(n):
 
 @pytest.mark.parametrize("n", [4097, 5000, 70_001])
 def test_sigma_pointwise_and_by_table(n):
-    # All clients at once read a table of swap bits; one client of many computes its own words.
+    # For all clients there is a table of swap bits; a few of many clients compute their words.
     everyone = reference.sigma(Key(6), tiles=2, clients=np.arange(n), n_clients=n)
     np.testing.assert_array_equal(np.sort(everyone, axis=1), np.tile(np.arange(n), (2, 1)))
     for client in (0, 1, n // 3, n - 1):
@@ -417,7 +417,7 @@ def test_sigma_of_very_many_clients(n):
 
 
 def swap_or_not_pairs(n, rounds):
-    """Exact distribution of (sigma(0), sigma(1)) when offsets and swap bits are ideal."""
+    """Return the exact law of (sigma(0), sigma(1)) for ideal offsets and swap bits."""
     chance = np.zeros((n, n))
     chance[0, 1] = 1
     x, y = np.indices((n, n))
@@ -425,7 +425,7 @@ def swap_or_not_pairs(n, rounds):
         after = np.zeros((n, n))
         for offset in range(n):
             to_x, to_y = (offset - x) % n, (offset - y) % n
-            partners = to_x == y  # one bit decides for both; else each has its own
+            partners = to_x == y  # then one bit decides for both
             for move_x, move_y in np.ndindex(2, 2):
                 weight = np.where(partners, 0.5 * (move_x == move_y), 0.25)
                 target = np.where(move_x, to_x, x), np.where(move_y, to_y, y)
@@ -443,7 +443,7 @@ def test_ideal_swap_or_not_is_nearly_uniform_on_pairs(n):
         return np.abs(chance - uniform).sum() / 2
 
     assert distance(ranks.SIGMA_ROUNDS) < 1e-6
-    assert distance(ranks.SIGMA_ROUNDS // 2) > 1e-6 or n < 4  # half as many would show
+    assert distance(ranks.SIGMA_ROUNDS // 2) > 1e-6 or n < 4  # half as many rounds are too few
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8])
@@ -458,7 +458,7 @@ def ordered_pairs(n):
 
 
 def assert_uniform(outcomes, cells):
-    """Chi-square test at LEVEL that independent outcomes are uniform over cells."""
+    """Test at LEVEL, by chi-square, that independent outcomes are uniform over cells."""
     values, counts = np.unique(outcomes, return_counts=True)
     assert set(values.tolist()) <= set(cells)
     expected = len(outcomes) / len(cells)
@@ -497,7 +497,7 @@ def test_ranks_are_a_permutation_at_each_coordinate(name, n, d):
 
 @pytest.mark.parametrize("n", [2**31 - 1, 2**31 + 5, 2**32 - 1])
 def test_shift_ranks_of_very_many_clients(n):
-    # word * n takes up to 64 bits: one more than a signed integer has.
+    # word * n has up to 64 bits, too many for a signed integer.
     clients = np.array([3, n - 1])
     ranks = reference.shift_ranks(Key(13), d=12, clients=clients, n_clients=n)
     for (row, j), rank in np.ndenumerate(ranks):
@@ -507,7 +507,7 @@ def test_shift_ranks_of_very_many_clients(n):
 @pytest.mark.parametrize("name", RANKS)
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_ranks_are_uniform(name, n):
-    # sigma is fixed within a tile, so each (round, tile) gives one independent sample of a pair.
+    # sigma is constant within a tile, so that each (round, tile) gives one independent sample.
     tiles, rounds = 100, 12
     ranks = np.concatenate(
         [
@@ -531,7 +531,7 @@ def test_sigma_is_redrawn_per_tile_and_round():
     seen = set()
     for r in range(3):
         ranks = reference.shift_ranks(Key(15, r), d=1024 * tiles, clients=clients, n_clients=n)
-        relative = (ranks - ranks[0]) % n  # the shift drops out: sigma(i) - sigma(0)
+        relative = (ranks - ranks[0]) % n  # the shift cancels: sigma(i) - sigma(0)
         by_tile = relative.reshape(n, tiles, 1024)
         np.testing.assert_array_equal(by_tile, np.repeat(by_tile[:, :, :1], 1024, axis=2))
         seen |= {tuple(by_tile[:, t, 0].tolist()) for t in range(tiles)}
@@ -541,8 +541,8 @@ def test_sigma_is_redrawn_per_tile_and_round():
 
 @pytest.mark.parametrize("name", RANKS)
 def test_a_trend_over_the_clients_would_show_a_missing_sigma(name):
-    # Clients in the order of their values: without sigma neighbours stay neighbours, and the
-    # error is several times what the theory says.
+    # Clients are sorted by their values. Without sigma, neighbours would have neighbouring ranks,
+    # and the error would be several times that of the theory.
     n, tiles = 16, 300
     y = (np.arange(n) + 0.5) / n * 0.6 + 0.1
     g = np.floor(y * 2**31).astype(np.int64)[:, None]
@@ -576,7 +576,7 @@ COMPRESSORS = {
 def test_a_client_sends_what_the_design_says(name, n, d, dtype):
     seed, round = 2**63 + 17, 2**40 + d
     X = torch.from_numpy(np.random.default_rng(d).standard_normal((n, d))).to(dtype)
-    for client in range(n) if d < 1000 else [n - 1]:  # the twins are slow
+    for client in range(n) if d < 1000 else [n - 1]:  # the slow versions take long
         x = X[client]
         payload = COMPRESSORS[name].encode(x, client=client, n_clients=n, key=Key(seed, round))
         scale, codes = encode(name, x.tolist(), seed, round, client, n)
@@ -594,13 +594,13 @@ def test_a_client_sends_what_the_design_says(name, n, d, dtype):
 
 
 def to_the_power(values, p):
-    """Sum of |v|^p, to 60 digits."""
+    """Return the sum of |v|^p, with 60 digits."""
     with localcontext(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN):
         return sum((abs(Decimal(float(v))) ** Decimal(p) for v in values), Decimal(0))
 
 
 def assert_norm(x, p):
-    """That the scale is at least the exact p-norm, and one float32 lower by two is below it."""
+    """Check that the scale is at least the exact p-norm, and two float32 lower is below it."""
     scale = reference.norm_scale(x, p)
     assert scale.dtype == np.float32
     two_below = scale
@@ -701,19 +701,19 @@ POSITIONS = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1 / 3, 5e-324,
 
 
 def chance_rounds_up(chance, word):
-    """Whether the chance, in whole steps of 2^-31, exceeds the word's upper 31 bits."""
+    """Return True if the probability, in steps of 2^-31, exceeds the word's upper 31 bits."""
     return word // 2 < math.floor(chance * 2**31)
 
 
 def linear(y, word, levels):
-    """Level of y among 0, 1/s, .., 1: the product y s 2^31 is a float64, the rest is exact."""
+    """Return the level of y among 0, 1/s, .., 1; only the product y s 2^31 is rounded."""
     place = Fraction(math.floor(y * (levels * 2**31)), 2**31)
     below = math.floor(place)
     return below + chance_rounds_up(place - below, word)
 
 
 def exponential(y, word, lowest):
-    """Level of y among 0, 2^lowest, 2^(lowest + 1), ..: 0, 1, 2, .."""
+    """Return the number of y's level among 0, 2^lowest, 2^(lowest + 1), .."""
     exact, level = Fraction(y), 0
     while Fraction(2) ** (lowest + level) <= exact:
         level += 1
@@ -735,7 +735,7 @@ def test_linear_rounding(y, word, levels):
 
 @given(st.floats(0, 1), st.integers(0, 16), st.integers(-2, 2))
 def test_linear_rounding_about_the_threshold(y, power, steps):
-    # For s a power of two nothing is rounded: the chance is y s, in whole steps.
+    # If s is a power of two, the probability is exact: y s mod 1.
     levels = 2**power
     below = math.floor(y * levels)
     step = math.floor((Fraction(y) * levels - below) * 2**31) + steps
@@ -751,7 +751,7 @@ def test_a_level_stays_where_it_is(levels):
     for level in {0, 1, levels // 2, levels - 1, levels}:
         g = (level << 31) / (levels << 31)
         found = rounding.round_linear(np.array([g]), words, levels)
-        # A quotient may be the float64 below its level: then one step of the chance is missing.
+        # A quotient may be rounded to the float64 below its level: one step is missing then.
         assert (found[0] == level).all()
         assert found[1] == level or Fraction(g) * levels < level
 
@@ -798,7 +798,7 @@ def test_rounding_of_rows_against_their_own_words():
 
 
 def test_rounding_has_no_bias():
-    # Every 31-bit threshold of a coarse set as often: the mean level is the position.
+    # Each threshold of a regular grid occurs once: the mean level is the position.
     u = np.arange(2**16) << 16
     for y in (0.0, 0.1, 0.25, 0.7, 0.999, 1.0):
         for levels in (1, 3, 8):
@@ -815,7 +815,7 @@ def lowest_level(word, k):
 
 
 def k_levels(y, word, k):
-    """Number of the level below y, and y's place between it and the next in steps of 2^-31."""
+    """Return the level below y, and y's position between it and the next in steps of 2^-31."""
     apart = Fraction(k + 1, k * (k - 1))
     steps = (y - lowest_level(word, k)) / apart
     return math.floor(steps), math.floor((steps - math.floor(steps)) * 2**31)
@@ -850,7 +850,7 @@ def test_place_between_k_levels(g, word, k):
 
 @given(st.integers(3, 2**15), st.data())
 def test_place_at_a_level(k, data):
-    # Words at which a coordinate of the grid is a level, exactly, and those beside it.
+    # Words at which a coordinate of the grid is exactly a level, and their neighbours.
     m = data.draw(st.integers(0, k - 1))
     g = data.draw(st.integers(0, 2**31))
     at_level = math.floor((Fraction(m * (k + 1), k * (k - 1)) - Fraction(g, 2**31)) * k * 2**32)

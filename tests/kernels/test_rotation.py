@@ -1,4 +1,4 @@
-"""Random rotations against slow twins, and against the moments of the uniform distribution.
+"""Random rotations against slow versions, and against moments of the uniform distribution.
 
 The statistical tests below make fewer than 50 000 comparisons; see ``helpers`` for their level.
 """
@@ -35,7 +35,7 @@ def normal(*shape, seed=0):
 
 
 def streams(seed, clients):
-    """Keys of the clients' own rotations, one a row."""
+    """Return the keys of the clients' rotations, one per row."""
     return Key(seed).private(Stream.ROTATION, clients)
 
 
@@ -43,14 +43,14 @@ def streams(seed, clients):
 
 
 def sign(key, j):
-    """Bit (j mod 2^17) div 4096 of word j mod 4096 of a chunk of 2^17 coordinates."""
+    """Return signs by bit (j mod 2^17) div 4096 of word j mod 4096 of each chunk."""
     chunk, l = j // 2**17, j % 4096
     word = philox((1024 * chunk + l % 1024, 0, 0, 0), key)[l // 1024]
     return -1 if word >> j % 2**17 // 4096 & 1 else 1
 
 
 def deviates(key, k):
-    """Normal deviates of the reflection of dimension k, from the upper bits of 64-bit words."""
+    """Return the normal deviates of reflection k, from the upper bits of 64-bit words."""
     found = []
     for j in range(k):
         words = philox((j // 2, k, 0, 0), key)
@@ -60,14 +60,14 @@ def deviates(key, k):
 
 
 def reflection(u):
-    """The matrix that sends e_1 to the direction of u and is a reflection, up to its sign."""
+    """Return the reflection, up to its sign, that sends e_1 to the direction of u."""
     side = -1.0 if u[0] < 0 else 1.0
     v = u / np.linalg.norm(u) + side * np.eye(len(u))[0]
     return side * (2 * np.outer(v, v) / (v @ v) - np.eye(len(u)))
 
 
 def uniform_rotation(key, D):
-    """Product of the reflections of the last k axes, k = 1 first."""
+    """Return the product of the reflections of the last k axes, k = 1 first."""
     Q = np.eye(D)
     for k in range(1, D + 1):
         P = np.eye(D)
@@ -115,9 +115,9 @@ def test_rows_there_and_back_are_those_of_the_reference(D, shape):
     rng = np.random.default_rng(D)
     y = rng.standard_normal((*shape, D)).astype(np.float32)
     y[..., 0] = 0.5 * 2.0**-30  # a tie
-    steps = dispatch.host().length_in_steps(y)
+    steps = dispatch.host().norm1_in_steps(y)
     assert steps.shape == shape and steps.dtype == np.int64
-    np.testing.assert_array_equal(steps, hadamard_kernels.length_in_steps(y))
+    np.testing.assert_array_equal(steps, hadamard_kernels.norm1_in_steps(y))
     signs = rng.choice(np.float32([-1, 1]), (3, D))
     scales = np.abs(rng.standard_normal((*shape, 1))).astype(np.float32)
     scales[..., :1, :] = 0.0
@@ -237,13 +237,13 @@ DRAWS = 20_000
 
 
 def rotations(D, kind="uniform"):
-    """Matrices of shape (DRAWS, D, D)."""
+    """Return rotation matrices, shape (DRAWS, D, D)."""
     rows = np.broadcast_to(np.eye(D)[:, None], (D, DRAWS, D))
     return KINDS[kind][0](rows, streams(13, np.arange(DRAWS))).transpose(1, 2, 0)
 
 
 def assert_mean(samples, expected):
-    """z-test of means over axis 0: moments of bounded samples, and many of them."""
+    """Test means over axis 0 by z-tests, for moments of many bounded samples."""
     assert (np.abs(samples.mean(axis=0) - expected) < Z * standard_error(samples)).all()
 
 

@@ -1,4 +1,4 @@
-"""Random subsets and permutations against slow twins, and against the uniform distribution.
+"""Random subsets and permutations against slow versions, and the uniform distribution.
 
 The statistical tests below make fewer than 50 000 comparisons; see ``helpers`` for their level.
 """
@@ -24,13 +24,13 @@ DIMENSIONS = [1, 2, 3, 7, 8, 9, 127, 128, 129, 1000]
 
 
 def word64(key, j):
-    """Words 2 (j mod 2) and the next of block j div 2, the first one high."""
+    """Return 64-bit words: words 2 (j mod 2) and the next of block j div 2, the first one high."""
     words = philox((j // 2, 0, 0, 0), key)
     return words[2 * (j % 2)] * 2**32 + words[2 * (j % 2) + 1]
 
 
 def ticket(key, j, d):
-    """The word of coordinate j, its lowest ceil(log2 d) bits replaced by j."""
+    """Return the word of coordinate j with its lowest ceil(log2 d) bits replaced by j."""
     low = 1
     while low < d:
         low *= 2
@@ -46,7 +46,7 @@ def subset(key, d, k):
 
 
 def streams(seed, count):
-    """Keys of independent streams, one a row."""
+    """Return keys of independent streams, one per row."""
     return Key(seed).private(Stream.SUBSET, np.arange(count))
 
 
@@ -136,7 +136,7 @@ DRAWS = 20_000
 
 
 def assert_uniform(cells, count):
-    """Chi-square test at LEVEL that independent cells, numbered below count, are uniform."""
+    """Test at LEVEL, by chi-square, that independent cells, numbered below count, are uniform."""
     counts = np.bincount(cells, minlength=count)
     expected = len(cells) / count
     assert len(counts) == count and expected > 20
@@ -144,7 +144,7 @@ def assert_uniform(cells, count):
 
 
 def numbered(rows, cells):
-    """Number of each row among the cells."""
+    """Return the number of each row among the cells."""
     numbers = {cell: number for number, cell in enumerate(cells)}
     return np.array([numbers[tuple(row)] for row in rows.tolist()])
 
@@ -163,7 +163,7 @@ def test_every_permutation_is_as_likely(d):
 
 
 def kept(d, k):
-    """Whether each draw keeps each coordinate."""
+    """Return a mask of the coordinates kept in each draw."""
     keeps = np.zeros((DRAWS, d))
     np.put_along_axis(keeps, subsets.random_subset(streams(9, DRAWS), d, k), 1, axis=1)
     return keeps
@@ -171,7 +171,7 @@ def kept(d, k):
 
 @pytest.mark.parametrize(("d", "k"), [(10, 5), (33, 4), (100, 10), (129, 128)])
 def test_every_coordinate_is_kept_as_often(d, k):
-    # k of d: the covariance of the indicators is k (d - k) / (d (d - 1)) times a projection.
+    # The covariance of the indicators is k (d - k) / (d (d - 1)) times a projection.
     counts = kept(d, k).sum(axis=0)
     variance = DRAWS * k * (d - k) / (d * (d - 1))
     assert ((counts - DRAWS * k / d) ** 2).sum() / variance < chi2.isf(LEVEL, d - 1)

@@ -1,4 +1,4 @@
-"""The compiled codec of symbols and the compiled rounding give the bits of the reference."""
+"""The compiled packing of symbols and the compiled rounding give the bits of the reference."""
 
 import numpy as np
 import pytest

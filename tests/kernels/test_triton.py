@@ -1,4 +1,4 @@
-"""The Triton programs give the bits of the reference; without a GPU they are interpreted."""
+"""The Triton functions give the bits of the reference; without a GPU they are interpreted."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Runs are pure functions: a member of a batch does what it does alone, and twice the same."""
+"""Runs are pure functions: a member of a batch gives the same as alone, at every repetition."""
 
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,9 +14,9 @@ from cqlib.methods import Progress, Trace, dcgd, descend, diana, marina, weighte
 from cqlib.methods.gd import gd_init, gd_step
 from tests.helpers import global_generators_untouched
 
-SEEDS = (7, 0, 2**63 + 5)  # not in order
+SEEDS = (7, 0, 2**63 + 5)  # not sorted
 MULTIPLES = (1 / 2, 1 / 8)  # of 1 / L_-
-FLOOR = 1e-20  # of the first squared gradient norm; further down, rounding errors decide
+FLOOR = 1e-20  # share of the first squared gradient norm; below it, rounding errors decide
 FIELDS = ("bits", "grad_norm_sq", "value", "stepsize", "seed")
 
 
@@ -43,7 +43,7 @@ METHODS = {
     "marina": lambda task, **options: marina(task, make("cq"), p=0.2, **options),
     "weighted_marina": run_weighted,
 }
-COINS = ("marina", "weighted_marina")  # whose rounds cost more or less, by the seed
+COINS = ("marina", "weighted_marina")  # the cost of their rounds depends on the seed
 methods = pytest.mark.parametrize("method", METHODS)
 tasks = pytest.mark.parametrize("task", ["quadratic", "logistic", "network"])
 
@@ -53,13 +53,13 @@ def steps(task, multiples=MULTIPLES):
 
 
 def limit(task):
-    """The bits of six whole gradients, or ten rounds where they are slow."""
+    """Return the bits of six whole gradients, or ten rounds if a run is slow."""
     return {"rounds": 10} if isinstance(task, problems.Network) else {"bit_budget": 208 * task.d}
 
 
 @cache
 def whole(method, task):
-    """A batch over all seeds and stepsizes."""
+    """Return a batch over all seeds and stepsizes."""
     task = problem(task)
     return METHODS[method](task, stepsize=steps(task), seed=SEEDS, **limit(task))
 
@@ -70,7 +70,7 @@ def assert_identical(a, b):
 
 
 def assert_close(a, b):
-    """Same bits, stepsizes, seeds; same course up to rounding, until it falls below FLOOR."""
+    """Check that bits, stepsizes and seeds agree, and values up to rounding, down to FLOOR."""
     for field in ("bits", "stepsize", "seed"):
         np.testing.assert_array_equal(getattr(a, field), getattr(b, field), strict=True)
     shown = b.grad_norm_sq > FLOOR * b.grad_norm_sq[0]
@@ -104,7 +104,7 @@ def test_seeds_matter_where_there_is_chance(method):
 def test_what_marina_sends_depends_on_the_seed_and_not_only_when():
     task = problem("quadratic")
     found = marina(task, make("cq"), p=1e-9, stepsize=0.1, rounds=3, seed=SEEDS)
-    assert (found.bits == found.bits[:, :1]).all()  # all coins fell alike
+    assert (found.bits == found.bits[:, :1]).all()  # all coins are the same
     assert len(set(found.grad_norm_sq[-1].tolist())) == len(SEEDS)
 
 
@@ -113,7 +113,7 @@ def test_what_marina_sends_depends_on_the_seed_and_not_only_when():
 def test_the_same_call_gives_the_same_bits(method, task):
     first = whole(method, task)
     task = problem(task)
-    METHODS[method](task, stepsize=0.01, rounds=2, seed=99)  # nothing of it may be kept
+    METHODS[method](task, stepsize=0.01, rounds=2, seed=99)  # it must not change later runs
     options = {"stepsize": steps(task), "seed": SEEDS, **limit(task)}
     assert_identical(METHODS[method](task, **options), first)
     options["seed"] = np.array(SEEDS, dtype=np.uint64)
@@ -134,7 +134,7 @@ def test_the_order_of_seeds_and_stepsizes_is_that_of_the_columns():
 
 @methods
 def test_the_number_of_threads_changes_rounding_alone(method):
-    # Large enough for PyTorch to share the work: it does not below 2^15 numbers.
+    # Large enough for PyTorch to use threads, which it does from 2^15 numbers on.
     task = problems.quadratic_hessian_variance(n=64, d=256, noise=0.2, reg=0.1, seed=3)
     options = {"stepsize": steps(task), "rounds": 8, "seed": SEEDS[:2]}
     before = torch.get_num_threads()
@@ -165,11 +165,11 @@ def test_shorter_runs_are_padded(method):
     there = ~np.isnan(trace.bits)
     for field in ("grad_norm_sq", "value"):
         np.testing.assert_array_equal(~np.isnan(getattr(trace, field)), there)
-    # Once ended, always ended; and the columns of a seed end together.
+    # A column that has ended does not restart, and the columns of a seed end together.
     np.testing.assert_array_equal(there, np.logical_and.accumulate(there))
     lengths = there.sum(axis=0).reshape(len(SEEDS), -1)
     assert (lengths == lengths[:, :1]).all()
-    assert len(set(lengths[:, 0].tolist())) > 1  # or nothing was padded
+    assert len(set(lengths[:, 0].tolist())) > 1  # so that some columns are padded
     assert lengths.max() == trace.rounds + 1
     assert not trace.diverged.any()
     ends = np.nanmax(trace.bits, axis=0)
@@ -192,7 +192,7 @@ def test_the_run_of_a_seed_has_no_padding(method):
 def test_at_goes_by_the_bits_of_each_column(method):
     trace = whole(method, "quadratic")
     every = np.unique(trace.bits[~np.isnan(trace.bits)])
-    bits = np.concatenate([every, every[1:] - 0.5, [1e9, np.inf]])  # in no order
+    bits = np.concatenate([every, every[1:] - 0.5, [1e9, np.inf]])  # not sorted
     found = trace.at(bits)
     assert found.shape == (len(bits), len(trace.seed))
     for column in range(len(trace.seed)):
@@ -229,7 +229,7 @@ def test_select_takes_masks_and_indices():
             )
         assert found.seed.tolist() == [SEEDS[0], SEEDS[2]]
         assert found.stepsize.tolist() == trace.stepsize[[1, 4]].tolist()
-    backwards = trace.select([4, 1])  # in the order asked for
+    backwards = trace.select([4, 1])  # in the given order
     assert_identical(backwards.select([1, 0]), trace.select([1, 4]))
     shortest = int(np.argmin((~np.isnan(trace.bits)).sum(axis=0)))
     assert not np.isnan(trace.select(shortest).bits).any()
@@ -247,14 +247,14 @@ def test_select_refuses_columns_that_are_not_there(wrong):
 
 @dataclass(frozen=True)
 class Counter:
-    """A memory, to see that it stays with its member."""
+    """A state, to check that it stays with its member."""
 
     first: torch.Tensor  # gradient at the start, shape (b, d)
-    sums: torch.Tensor  # of the gradients so far, shape (b, d)
+    sums: torch.Tensor  # sum of the gradients so far, shape (b, d)
 
 
 def explosive(task, factor, **options):
-    """Gradient descent with momentum of sorts; the steps of seed 1 are ``factor`` times as long."""
+    """Gradient descent with a kind of momentum; seed 1 has ``factor`` times the stepsize."""
 
     def init(gradients, *, key):
         return step(Counter(average(gradients), 0 * average(gradients)), gradients, key=key)
@@ -289,7 +289,7 @@ def test_a_member_that_diverges_changes_no_other(limit, seeds):
         gone = trace.of_seed(seed).diverged.tolist()
         assert gone == ([True, False, True] if seed == 1 else [False] * 3)
     assert_runs_as_alone(trace, run, seeds)
-    # The one that is left keeps its own memory.
+    # The remaining member keeps its state.
     calm = explosive(task, 100.0, stepsize=gamma[1], seed=1, **limit)
     assert_close(trace.select((trace.seed == 1) & (trace.stepsize == gamma[1])), calm)
 
@@ -321,7 +321,7 @@ def test_long_steps_diverge_for_every_seed_and_short_ones_for_none(method):
     assert trace.rounds == 25 and not np.isnan(trace.bits).any()
     calm = METHODS[method](task, stepsize=gamma[0], rounds=25, seed=SEEDS)
     assert_close(trace.select(trace.stepsize == gamma[0]), calm)
-    wild = METHODS[method](task, stepsize=gamma[1:], rounds=10**6, seed=SEEDS)  # ends by itself
+    wild = METHODS[method](task, stepsize=gamma[1:], rounds=10**6, seed=SEEDS)  # it diverges
     assert wild.diverged.all() and wild.rounds < 25
 
 

@@ -1,4 +1,4 @@
-"""DCGD and DIANA against the algorithms written out client by client over real bytes."""
+"""DCGD and DIANA against the algorithms, client by client with real bytes."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ STEP = 0.05
 
 
 def received(compressor, vectors, key):
-    """What the server reads of the clients' messages."""
+    """Return the server's decoded vectors of the clients' messages."""
     read = []
     for i, vector in enumerate(vectors):
         who = {"client": i, "n_clients": len(vectors), "key": key}
@@ -28,7 +28,7 @@ def received(compressor, vectors, key):
 
 
 def written_out(compressor, alpha, rounds, seed):
-    """Squared gradient norms of DIANA; alpha = 0 is DCGD."""
+    """Return the squared gradient norms of DIANA; alpha = 0 is DCGD."""
     x, key, norms = TASK.x0, Key(seed), []
     shifts = [torch.zeros(TASK.d, dtype=torch.float64) for _ in range(TASK.n)]
     for _ in range(rounds + 1):
@@ -66,7 +66,7 @@ def test_without_compression_they_are_gradient_descent():
 
 
 def test_diana_learns_what_dcgd_cannot():
-    """With unequal clients DCGD's error stays; DIANA's shifts take it away."""
+    """With unequal clients the error of DCGD stays; DIANA's shifts remove it."""
     budget = {"stepsize": 0.05, "rounds": 3000, "seed": 1}
     stays = dcgd(TASK, make("iq"), **budget).grad_norm_sq[-1, 0]
     goes = diana(TASK, make("iq"), **budget).grad_norm_sq[-1, 0]

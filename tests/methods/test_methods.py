@@ -29,7 +29,7 @@ every = pytest.mark.parametrize("c", UNBIASED, ids=repr)
 
 @dataclass(frozen=True, eq=False)
 class Quadratic:
-    """f_i(x) = x^T A_i x / 2 - b_i^T x, with every constant known exactly."""
+    """f_i(x) = x^T A_i x / 2 - b_i^T x, with all constants known exactly."""
 
     A: torch.Tensor  # (n, d, d), symmetric
     b: torch.Tensor  # (n, d)
@@ -132,7 +132,7 @@ def test_gd_keeps_its_guarantee():
 
 
 def coins(seed, rounds, p):
-    """Whether round t sends whole gradients: always the first, then as the shared coin says."""
+    """Return, for each round, True if it sends whole gradients: the first, then by the coin."""
     later = (Key(seed, t).uniform(Stream.COIN) < p for t in range(1, rounds))
     return [True, *later][:rounds]
 
@@ -156,7 +156,7 @@ def test_marina_follows_its_formula(c):
             direction = direction + c.mean(gradients - previous, key=Key(seed, t))
             sent += c.bits(problem.d, problem.n)
         x, previous = x - gamma * direction, gradients
-    assert 3 < sum(coins(seed, 25, p)) < 15  # both kinds of round were seen
+    assert 3 < sum(coins(seed, 25, p)) < 15  # both kinds of rounds occur
 
 
 def test_identity_is_gradient_descent_up_to_float32():
@@ -166,7 +166,7 @@ def test_identity_is_gradient_descent_up_to_float32():
     np.testing.assert_array_equal(trace.bits, descent.bits)
     np.testing.assert_allclose(trace.value, descent.value, rtol=1e-6)
     np.testing.assert_allclose(trace.grad_norm_sq, descent.grad_norm_sq, rtol=1e-5)
-    assert (trace.value != descent.value).any()  # or nothing was compressed
+    assert (trace.value != descent.value).any()  # some rounds were compressed
 
 
 @every
@@ -264,17 +264,17 @@ def test_marina_is_what_its_bytes_make(c, task, monkeypatch):
         np.testing.assert_array_equal(slow.stepsize, fast.stepsize)
         np.testing.assert_allclose(slow.grad_norm_sq, fast.grad_norm_sq, rtol=1e-9)
         np.testing.assert_allclose(slow.value, fast.value, rtol=1e-9)
-        # Round t makes x^{t+1}; the message of the last point is read by nobody who steps on.
+        # Round t makes x^{t+1}; the messages at the last point are sent, but not used.
         compressed = coins(seed, rounds + 1, p).count(False)
         assert compressed > 0
         heard = [len(data) > 0 for data in read]
-        senders = 1 if c.name == "iscc" else problem.n  # all others are silent
+        senders = 1 if c.name == "iscc" else problem.n  # the other clients are silent
         assert all(heard) and len(read) == compressed * senders
 
 
 @dataclass(frozen=True, eq=False)
 class OneByOne:
-    """A problem whose single gradients are those of all at once, to the last digit."""
+    """A problem where gradients one by one are bitwise those of all clients together."""
 
     problem: object
 
@@ -294,7 +294,7 @@ def test_by_bytes_p_one_is_gradient_descent(task):
     slow = marina_by_bytes(problem, make("cq"), p=1, stepsize=0.1, rounds=15, seed=3)
     descent = gd(problem, stepsize=0.1, rounds=15)
     np.testing.assert_array_equal(slow.bits, descent.bits)
-    np.testing.assert_array_equal(slow.value, descent.value)  # so the iterates are the same
+    np.testing.assert_array_equal(slow.value, descent.value)  # since the iterates are the same
     np.testing.assert_allclose(slow.grad_norm_sq, descent.grad_norm_sq, rtol=1e-14)
 
 
@@ -317,7 +317,7 @@ def test_divergence_is_recorded_and_harms_nobody_else(run):
     for column in range(5):
         infinite = np.isinf(trace.grad_norm_sq[:, column])
         np.testing.assert_array_equal(infinite, np.isinf(trace.value[:, column]))
-        # Once infinite, always infinite.
+        # A column that is infinite stays infinite.
         np.testing.assert_array_equal(infinite, np.logical_or.accumulate(infinite))
         assert not infinite[0]
         assert infinite.any() == trace.diverged[column]
@@ -364,7 +364,7 @@ def test_exactly_one_limit(run):
         for wrong in (-1, math.nan, math.inf):
             with pytest.raises(ValueError, match=limit):
                 run(**{limit: wrong})
-    assert run(rounds=2.5).rounds == 3  # and not for ever
+    assert run(rounds=2.5).rounds == 3  # and it ends
 
 
 @pytest.mark.parametrize("run", [run_gd, run_marina])
@@ -443,7 +443,7 @@ def test_csv_keeps_every_digit(tmp_path):
         written = pd.DataFrame(trace.columns(method="marina", note='a "quoted", note'))
         read = pd.read_csv(path, dtype={"seed": "uint64"})
         pd.testing.assert_frame_equal(read, written, check_exact=True)
-        assert list(path.parent.iterdir()) == [path]  # nothing half written is left
+        assert list(path.parent.iterdir()) == [path]  # no partial file is left
         assert b"\r" not in path.read_bytes()
 
 
@@ -453,10 +453,10 @@ SEEDS = 20
 
 
 def assert_guarantee(problem, c, infimum, *, homogeneous=False, rounds=50):
-    """E |grad f(x^)|^2 <= 2 Delta0 / (gamma T), x^ uniform over x^0 .. x^{T-1}.
+    """Check E |grad f(x^)|^2 <= 2 Delta0 / (gamma T), x^ uniform over x^0 .. x^{T-1}.
 
-    The mean over t is that over x^; the mean over SEEDS runs stays below the bound with Z of
-    their standard errors to spare.
+    The mean over t is the mean over x^. The mean over SEEDS runs plus Z standard errors must be
+    below the bound.
     """
     constants = "homogeneous" if homogeneous else "valid"
     A, B, homogeneous_only = c.ab(problem.n, problem.d, constants=constants)
@@ -483,7 +483,7 @@ def assert_guarantee(problem, c, infimum, *, homogeneous=False, rounds=50):
 def test_guarantee_on_breast_cancer(c):
     problem = breast_cancer()
     descent = gd(problem, stepsize=theory.gd_stepsize(problem.smoothness().L_minus), rounds=500)
-    # The smallest value found: a little above the infimum, which makes the test stricter.
+    # The smallest value found is slightly above the infimum, which makes the test stricter.
     assert_guarantee(problem, c, descent.value.min())
 
 
@@ -491,13 +491,13 @@ def test_guarantee_on_breast_cancer(c):
 def test_guarantee_on_unlike_quadratics(c):
     problem = quadratic(n=8, d=16)
     ratio = assert_guarantee(problem, c, problem.infimum())
-    assert ratio > 0.3  # the bound is not idle here
+    assert ratio > 0.3  # the bound is not too loose here
 
 
 @pytest.mark.parametrize("c", [c for c in CASES if c.name == "cq"], ids=repr)
 def test_guarantee_of_cq_for_equal_clients(c):
-    # All clients hold the same samples, so the larger stepsize of the homogeneous constant
-    # d / n^2 is allowed, and CQ's mean is better than IQ's by far.
+    # All clients have the same samples. So the larger stepsize of the homogeneous constant d / n^2
+    # is allowed, and CQ is much better than IQ.
     source = data.load("breast_cancer")
     X, y = np.tile(source.X[:18], (30, 1)), np.tile(source.y[:18], 30)
     problem = logistic(Dataset(X, y, "repeated", "breast_cancer"), 30, 0.1)

@@ -55,7 +55,7 @@ def test_with_sampling_it_follows_its_formula(inner, tau):
 
 
 def test_sampling_of_proportional_clients_is_gradient_descent():
-    # Without a regulariser all Hessians are proportional: whoever is drawn sends the mean change.
+    # Without a regulariser all Hessians are proportional: any drawn client sends the mean change.
     problem = task()
     trace = weighted_marina(
         problem, sampling(problem, "identity"), p=0.05, stepsize=[0.05, 0.2], rounds=40
@@ -67,7 +67,7 @@ def test_sampling_of_proportional_clients_is_gradient_descent():
 
 
 def guaranteed(problem, c, *, p, gamma, rounds=40, seeds=20):
-    """Mean of |grad f|^2 over the output and over seeds, with its error, over what is allowed."""
+    """Return the mean of |grad f|^2 over outputs and seeds, and its error, over the bound."""
     runs = [
         weighted_marina(problem, c, p=p, stepsize=gamma, rounds=rounds, seed=seed)
         for seed in range(seeds)
@@ -148,7 +148,7 @@ def test_the_output_round_is_independent_of_the_coins():
         coins = np.array([Key(seed, t).uniform(Stream.COIN) for seed in range(seeds)])
         correlation = np.corrcoef(drawn, coins)[0, 1]
         assert abs(correlation) < Z / math.sqrt(seeds)
-        # Given any round, heads are as frequent as ever.
+        # The probability of heads does not depend on the output's round.
         for k in range(T):
             heads = coins[drawn == k] < 0.5
             assert abs(heads.mean() - 0.5) < Z * 0.5 / math.sqrt(len(heads))

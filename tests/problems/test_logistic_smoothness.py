@@ -1,4 +1,4 @@
-"""Upper and lower bounds of logistic regression's constants, weighted and not."""
+"""Upper and lower bounds of the constants of logistic regression, with and without weights."""
 
 import functools
 import itertools
@@ -38,7 +38,7 @@ each_problem = pytest.mark.parametrize("made", MADE.values(), ids=MADE.keys())
 
 
 def hessians(problem, x):
-    """Hessians of all f_i, by automatic differentiation of the gradients."""
+    """Return the Hessians of all f_i, by automatic differentiation of the gradients."""
     return torch.func.jacrev(problem.gradients)(torch.as_tensor(x)).numpy()
 
 
@@ -142,7 +142,7 @@ def test_equal_clients_keep_half_of_their_curvature():
     rows = np.random.default_rng(7).standard_normal((1, 6, 3))
     problem = Logistic(torch.from_numpy(np.repeat(rows, 4, axis=0)), 0.2)
     ell = top(gram(problem)[0])
-    # The data part of the variance at zero vanishes; what is left is ell / 2.
+    # The data part of the variance at zero vanishes; ell / 2 is left.
     assert problem.smoothness_at_zero().L_pm <= 1e-6
     assert problem.smoothness().L_pm == pytest.approx(ell / 2, abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""The network: its derivatives against other ways to find them, and its constants at the start."""
+"""The network: derivatives against other computations, and constants at the start."""
 
 import functools
 import math
@@ -34,13 +34,13 @@ def problem(request):
 
 
 def points(problem, count=4):
-    """The start, and points around it at growing distances."""
+    """Return the start, and points around it at growing distances."""
     steps = np.random.default_rng(1).standard_normal((count, problem.d))
     return problem.x0 + torch.from_numpy(steps * np.array([0.0, 0.1, 1.0, 5.0])[:count, None])
 
 
 def by_hand(problem, i, x):
-    """f_i and its gradient, each derivative written out."""
+    """Return f_i and its gradient, with all derivatives written out."""
     h, (Z, y) = problem.hidden, (problem.features[i].numpy(), problem.labels[i].numpy())
     m, D = Z.shape
     W, b, v, c = x[: h * D].reshape(h, D), x[h * D : h * D + h], x[h * D + h : -1], x[-1]

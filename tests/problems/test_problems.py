@@ -1,4 +1,4 @@
-"""Logistic regression: its gradients, and constants that really bound what they say."""
+"""Logistic regression: gradients, and checks that the constants are valid bounds."""
 
 import math
 
@@ -18,13 +18,13 @@ def dataset(N, d, seed=0, scale=1.0):
 
 
 def client_loss(Z, y, x, reg):
-    """f_i as the paper writes it; Z of shape (m, d), y of shape (m,)."""
+    """Return f_i by the paper's formula; Z of shape (m, d), y of shape (m,)."""
     loss = torch.nn.functional.softplus(-y * (Z @ x), threshold=700)  # log(1 + e^-margin)
     return loss.mean() + reg * (x**2 / (1 + x**2)).sum()
 
 
 def parts(source, n):
-    """Each client's samples and labels: in order, remainder dropped."""
+    """Return each client's samples and labels: in order, without the remainder."""
     m = len(source.y) // n
     X, y = torch.tensor(source.X), torch.tensor(source.y)
     return [(X[i * m : (i + 1) * m], y[i * m : (i + 1) * m]) for i in range(n)]
@@ -83,7 +83,7 @@ def test_batched_single_and_per_client_paths_agree(N, n, d, reg):
     for b in range(4):
         single = problem.gradients(x[b])
         assert single.shape == (n, d) and problem.value(x[b]).shape == ()
-        # Relative to the largest entry: a small one may be a difference of large ones.
+        # Relative to the largest entry, since a small one may be a difference of large ones.
         size = float(batched[b].abs().max())
         torch.testing.assert_close(single, batched[b], rtol=1e-9, atol=1e-12 * size)
         torch.testing.assert_close(problem.value(x[b]), values[b], rtol=1e-9, atol=0)
@@ -118,7 +118,7 @@ def test_samples_are_split_in_order_and_the_rest_dropped():
             row = 4 * i + k
             expected = source.y[row] * source.X[row]
             np.testing.assert_array_equal(problem.signed[i, k].numpy(), expected)
-    # The dropped rows play no part.
+    # The dropped rows have no effect.
     X = np.array(source.X)
     X[20:] = 1e6
     other = logistic(Dataset(X, source.y, "other", "generated"), 5, 0.1)
@@ -154,7 +154,7 @@ def test_a_wrong_regulariser_is_refused(reg):
 
 
 def hessians(problem, x):
-    """Hessians of all f_i at x, by automatic differentiation of the paper's formula."""
+    """Return the Hessians of all f_i at x, by automatic differentiation of the paper's formula."""
 
     def loss(x, rows):
         return client_loss(rows, torch.ones(len(rows)).double(), x, problem.reg)
@@ -168,7 +168,7 @@ def largest(matrix):
 
 
 def adversarial_points(problem):
-    """Where curvature is largest: the origin, points of no margin, ends of the regulariser."""
+    """Yield points of large curvature: the origin, zero margins, extremes of the regulariser."""
     d = problem.d
     rng = np.random.default_rng(1)
     yield np.zeros(d)
@@ -185,7 +185,7 @@ def adversarial_points(problem):
 
 @pytest.fixture(scope="module", params=range(6))
 def problem(request):
-    """Small problems of unlike clients."""
+    """Return small problems with heterogeneous clients."""
     sizes = [(12, 3, 2, 0.0), (12, 3, 2, 0.5), (20, 5, 4, 0.05), (8, 1, 3, 2.0), (30, 10, 6, 1e-3)]
     if request.param == 5:
         return logistic(data.load("breast_cancer"), 30, 0.1)
@@ -238,8 +238,8 @@ def test_constants_are_in_order(problem):
 
 
 def test_constants_are_reached_at_the_origin():
-    # There all sigmoid weights are 1/4 and the regulariser is most convex: for f and each f_i the
-    # bound is the curvature itself. One that were merely large would fail here.
+    # At zero all sigmoid weights are 1/4 and the regulariser is most convex. For f and each f_i the
+    # bound equals the curvature there, so that a bound which is too large would fail.
     problem = logistic(dataset(40, 5), 4, 0.2)
     M = hessians(problem, problem.x0)
     bounds = problem.smoothness()
@@ -257,11 +257,11 @@ def test_constants_of_one_sample():
 
 
 def test_squaring_the_bound_of_each_hessian_is_no_bound():
-    # 0 <= M <= H does not give M^2 <= H^2. Client 1 has H = A + w w^T, A = [[1, 1], [1, 1]] and
-    # w = (0.1, -10), which turns the range of A to the axes; where the row of w has a huge
-    # margin, its weight vanishes and M = A. Client 2 has H = M = c e_1 e_1^T, c large, so that the
-    # first axis decides: there M^2 has 2 and H^2 only 1.02. The third coordinate moves the
-    # margin of w alone.
+    # 0 <= M <= H does not imply M^2 <= H^2. Client 1 has H = A + w w^T, A = [[1, 1], [1, 1]] and
+    # w = (0.1, -10), so that H is nearly diagonal. If the row of w has a huge margin, its weight
+    # vanishes and M = A. Client 2 has H = M = c e_1 e_1^T with large c, so that the first axis
+    # decides: its entry is 2 in M^2 and only 1.02 in H^2. The third coordinate changes only the
+    # margin of w.
     m, c, margin = 2, 200.0, 1e-6
     rows = np.zeros((2, m, 3))
     rows[0, 0] = 1, 1, 0

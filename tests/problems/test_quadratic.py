@@ -23,7 +23,7 @@ def tridiagonal(d):
 
 
 def dense(task):
-    """The matrices A_i and the vectors b_i."""
+    """Return the matrices A_i and the vectors b_i."""
     A = np.multiply.outer(task.scale.numpy(), tridiagonal(task.d)) + task.shift * np.eye(task.d)
     b = np.zeros((task.n, task.d))
     b[:, 0] = task.pull.numpy()

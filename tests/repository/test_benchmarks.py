@@ -1,4 +1,4 @@
-"""The benchmarks run, save what they should, and the book's page says what they found; no clock."""
+"""The benchmarks run and save results, and the book's page shows them; times do not matter."""
 
 import csv
 import json
@@ -32,10 +32,10 @@ COLUMNS = list(row.Row.__dataclass_fields__)
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a quick run, and what was printed."""
+    """Return the folder of a quick run, and its output."""
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(peers, "NAMES", ("torch",))  # JAX alone would compile for half a minute
+        patch.setattr(peers, "NAMES", ("torch",))  # JAX would compile for half a minute
         done = CliRunner().invoke(main, ["--quick", "--out", str(folder), "--threads", "1"])
     assert done.exit_code == 0, (done.output, done.exception)
     return folder, done.output
@@ -47,7 +47,7 @@ def results(quick: tuple[Path, str]) -> dict:
 
 
 def sample(**changes: object) -> row.Row:
-    """A row of a run that did not happen."""
+    """Return a made-up row of a run."""
     case = Case("cq encode", "a case", lambda n, d: list, 1)
     own, copy = measure.Timing((2e-3, 4e-3), 1.0), measure.Timing((1e-3, 1e-3), 1.0)
     made = row.measured("cqlib", case, 16, D_BAR, threads=1, timing=own, copy=copy)
@@ -132,7 +132,7 @@ def test_a_case_that_fails_or_is_slow_has_a_row_that_says_so() -> None:
     assert refused.status == row.NOT_RUN and "8 s" in refused.why
 
 
-# Processes of their own
+# Child processes
 
 
 def test_first_call_and_memory_print_numbers(
@@ -175,7 +175,7 @@ def test_gpu_cases_run() -> None:
 
 
 def about(rows: list[row.Row]) -> dict:
-    """A stored run, small."""
+    """Return a small stored run."""
     return {
         "quick": False,
         "seconds": 1.0,

@@ -1,4 +1,4 @@
-"""What the prose pages tell a reader to type works."""
+"""Commands and code in the pages work."""
 
 import inspect
 import re
@@ -32,10 +32,10 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_python_examples_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
     for name, value in (alone | {"MASTER_PORT": "0"}).items():
-        monkeypatch.setenv(name, value)  # what torchrun says
+        monkeypatch.setenv(name, value)  # as torchrun sets them
     for number, block in enumerate(blocks(page, "python")):
         module = type(sys)(f"example_{number}")
-        monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look there
+        monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses need it
         try:
             exec(compile(block, str(page), "exec"), module.__dict__)
         finally:
@@ -44,7 +44,7 @@ def test_python_examples_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def commands() -> list[str]:
-    """Every `cqlib ...` line of the pages, comments off."""
+    """Return every `cqlib ...` line of the pages, without comments."""
     found = []
     for page in PAGES:
         for block in blocks(page, "sh"):
@@ -56,7 +56,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_commands_are_understood(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything but the notebook itself is done: names and parameters are checked."""
+    """Check names and parameters without executing the notebook."""
     planned = []
     monkeypatch.setattr(runner, "complete", lambda jobs, **_: planned.extend(jobs))
     monkeypatch.setattr(driver, "run", lambda *_: None)

@@ -1,4 +1,4 @@
-"""The environment: three files that must agree, and an installer that must say what is missing."""
+"""The environment: three files that must agree, and an installer with clear errors."""
 
 import ast
 import os
@@ -37,7 +37,7 @@ def pins():
 
 
 def requirements(*extras):
-    """What the core and these extras require, with the extras that they include."""
+    """Return the requirements of the core and these extras, with the extras that they include."""
     found = list(map(Requirement, PROJECT["dependencies"]))
     for extra in extras:
         for requirement in map(Requirement, EXTRAS[extra]):
@@ -54,7 +54,7 @@ def test_constraints_are_exact_sorted_and_untagged():
     assert [line for line in lines if not PIN.fullmatch(line)] == []
     names = [line.split("==")[0] for line in lines]
     assert names == sorted(set(names)) == [canonicalize_name(name) for name in names]
-    # a local build tag, as torch's CPU wheels carry, would not resolve on another index
+    # a local build tag, as in torch's CPU wheels, cannot be resolved on another index
     assert [line for line in lines if Version(line.split("==")[1]).local] == []
 
 
@@ -80,7 +80,7 @@ def test_the_library_needs_four_packages():
 
 
 def third_party(*patterns):
-    """The distributions whose modules these files import, by the name of the module."""
+    """Return the distributions imported by these files, by the name of the module."""
     files = [file for pattern in patterns for file in ROOT.glob(pattern)]
     assert files
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))]
@@ -150,7 +150,7 @@ def test_what_make_creates_is_ignored():
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
-    """The folder of the programs of a new environment with the library and nothing else."""
+    """Return the bin folder of a new environment with only the library."""
     folder = tmp_path_factory.mktemp("core")
     for package in ("cqlib", "cqbook"):
         ignored = shutil.ignore_patterns("__pycache__")
@@ -165,7 +165,7 @@ def core(tmp_path_factory):
 
 
 def in_the_core(programs, *command, code=0, **env):
-    """Run a command of the new environment, which sees nothing of this checkout."""
+    """Run a command of the new environment, isolated from this checkout."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command, cwd=programs.parent, env=kept | env, capture_output=True, text=True
@@ -176,7 +176,7 @@ def in_the_core(programs, *command, code=0, **env):
 
 @pytest.mark.slow
 def test_the_core_runs_the_readme(core):
-    """Compressors and the hook, each block as it stands, in a process of its own."""
+    """Run each code block, on compressors and the hook, in its own process."""
     readme = (ROOT / "README.md").read_text("utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", readme, flags=re.M | re.S)
     assert len(blocks) == 2 and "DDPHook" in blocks[1]
@@ -196,11 +196,11 @@ def test_without_its_extra_the_command_says_so(core):
         assert said == "cqlib: this command needs pip install 'cqlib[book]'\n"
 
 
-# The installer, by make; its PATH holds only the tools it may ask for and the Pythons of the test
+# The installer, by make; PATH has only the tools that it may use and the Pythons of the test
 
 TOOLS = "make sh cat cksum cp date dirname grep mkdir rm tail touch tr".split()
 
-# Stands in for a Python: its venv is a copy of itself, its pip is the shell code of $FAKE_PIP.
+# A fake Python: its venv is a copy of itself, its pip is the shell code of $FAKE_PIP.
 FAKE_PYTHON = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case "$*" in
@@ -226,7 +226,7 @@ exec {PYTHON} "$@"
 
 
 class Clone:
-    """A copy of what the installer reads, in a folder whose name has a space."""
+    """A copy of the installer's files, in a folder with a space in its name."""
 
     def __init__(self, folder: Path) -> None:
         self.root, self.bin = folder / "a clone", folder / "bin"
@@ -257,7 +257,7 @@ class Clone:
         )
 
     def calls(self, word: str) -> list[str]:
-        """The commands given to the fake Python in the last `make` that hold this word."""
+        """Return the fake Python's commands in the last `make` that contain this word."""
         return [line for line in self.calls_file.read_text().splitlines() if word in line]
 
     def stamps(self) -> list[str]:
@@ -270,7 +270,7 @@ def clone(tmp_path):
 
 
 def the_sentence(run):
-    """The one line that a failed run says, before make's own."""
+    """Return the single line of output of a failed run, before make's own."""
     assert run.returncode != 0
     said = [line for line in run.stderr.splitlines() if not line.startswith("make")]
     assert len(said) == 1
@@ -305,7 +305,7 @@ def test_a_missing_venv_module_is_named(clone):
 
 
 def test_an_unreachable_index_is_soon_said(clone):
-    clone.python(BROKEN_SHIM)  # passed over
+    clone.python(BROKEN_SHIM)  # it is skipped
     clone.python(REAL_PYTHON, "python3.12")
     (clone.root / "README.md").touch()
     start = time.monotonic()

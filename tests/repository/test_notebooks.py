@@ -1,4 +1,4 @@
-"""Lint of the notebooks and of their stored outputs. That they run is nbval's part."""
+"""Lint of the notebooks and of their stored outputs; nbval tests that they run."""
 
 import ast
 import builtins
@@ -27,7 +27,7 @@ from tests.helpers import stored_verdicts
 NOTEBOOKS = sorted(paths.notebooks().rglob("*.ipynb"))
 TAGS = {"parameters", "nbval-ignore-output", "hide-input", "remove-stderr"}
 MAX_BYTES = 300_000
-MAX_LINES = 40  # of a cell: what is longer belongs in cqbook, typed and tested
+MAX_LINES = 40  # per cell: longer code belongs in cqbook, typed and tested
 FORBIDDEN = ("tqdm", "time.time", "perf_counter", "getcwd", "np.random.seed", "torch.manual_seed")
 
 
@@ -46,7 +46,7 @@ def code_cells(nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def checks(nb: nbformat.NotebookNode) -> Iterator[ast.Call]:
-    """All calls of claims.check."""
+    """Yield all calls of claims.check."""
     for cell in code_cells(nb):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "claims.check":
@@ -54,7 +54,7 @@ def checks(nb: nbformat.NotebookNode) -> Iterator[ast.Call]:
 
 
 def literal_conditions(nb: nbformat.NotebookNode) -> list[str]:
-    """Calls of claims.check whose `holds` does not depend on anything computed."""
+    """Return the calls of claims.check whose `holds` depends on no computed value."""
     found = []
     for call in checks(nb):
         holds = next((k.value for k in call.keywords if k.arg == "holds"), ast.Constant(None))
@@ -86,7 +86,7 @@ def test_starts_with_title_and_parameters(path: Path, nb: nbformat.NotebookNode)
 
 
 def definitions(nb: nbformat.NotebookNode) -> Iterator[str]:
-    """Names of the functions and classes that a notebook defines, not those inside of others."""
+    """Yield the names of a notebook's functions and classes, without nested ones."""
     for cell in code_cells(nb):
         for node in ast.parse(cell.source).body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -99,7 +99,7 @@ def test_cells_are_short(nb: nbformat.NotebookNode) -> None:
 
 
 def test_nothing_is_defined_in_two_notebooks() -> None:
-    """What two notebooks need is in cqbook, once."""
+    """Common functions of two notebooks are in cqbook, once."""
     homes: dict[str, set[str]] = {}
     for each in NOTEBOOKS:
         for name in definitions(nbformat.read(each, as_version=4)):
@@ -152,7 +152,7 @@ def test_a_literal_condition_would_be_found(holds: str) -> None:
 
 
 def test_a_figure_names_the_data_it_may_rest_on(nb: nbformat.NotebookNode) -> None:
-    """Where a parameter says which data to load, a caption must name them."""
+    """If a parameter names the data, a caption must name them, too."""
     calls = [
         n for c in code_cells(nb) for n in ast.walk(ast.parse(c.source)) if isinstance(n, ast.Call)
     ]
@@ -163,12 +163,12 @@ def test_a_figure_names_the_data_it_may_rest_on(nb: nbformat.NotebookNode) -> No
 
 
 def test_announces_its_claims(nb: nbformat.NotebookNode) -> None:
-    """What is checked is shown: the stored outputs link every verdict to an item."""
+    """Every check is displayed: the stored outputs link every verdict to an item."""
     shown = list(stored_verdicts(nb))
     assert shown and all(evidence.verdict in claims.VERDICTS for evidence in shown)
 
 
-NEEDS_THE_PAPERS_DATA = {"figure-2", "table-3"}  # which the quick profile does without
+NEEDS_THE_PAPERS_DATA = {"figure-2", "table-3"}  # which the quick profile does not have
 
 
 def test_every_item_has_one_verdict() -> None:
@@ -176,7 +176,8 @@ def test_every_item_has_one_verdict() -> None:
     for each in NOTEBOOKS:
         for evidence in stored_verdicts(nbformat.read(each, as_version=4)):
             found[evidence.id].append(evidence)
-    decided = {id: claims.verdict(records) for id, records in found.items()}  # or they disagree
+    # Verdicts that disagree raise.
+    decided = {id: claims.verdict(records) for id, records in found.items()}
     still_open = {id for id, verdict in decided.items() if verdict == claims.OPEN}
     assert still_open == NEEDS_THE_PAPERS_DATA
     for id, verdict in decided.items():
@@ -185,7 +186,7 @@ def test_every_item_has_one_verdict() -> None:
 
 
 def test_every_statement_of_the_theory_has_a_box() -> None:
-    """Definitions to algorithms are stated in the book, each once, under the ledger's id."""
+    """The book states every definition, theorem, algorithm etc. once, with the ledger's id."""
     texts = [each.read_text(encoding="utf-8") for each in NOTEBOOKS]
     boxes = [id for text in texts for id in ledger.stated_in(text)]
     kinds = ("definition", "assumption", "proposition", "lemma", "theorem", "corollary")
@@ -205,7 +206,7 @@ def test_profiles_set_parameters_that_exist(profile: Path) -> None:
     json.dumps(yaml.safe_load(profile.read_text()))  # plain values only
 
 
-# What an old processor would compute with: the libraries choose their loops by these.
+# Settings with which the libraries choose the code for an old processor.
 OLD_PROCESSOR = {
     "ATEN_CPU_CAPABILITY": "default",
     "MKL_CBWR": "COMPATIBLE",
@@ -217,7 +218,7 @@ OLD_PROCESSOR = {
 def test_results_are_those_of_the_reference_kernels(path: Path) -> None:
     """The stored outputs come from the compiled kernels; nbval compares them with the reference.
 
-    The reference works as on an old processor, whose sums are rounded otherwise.
+    The reference runs as on an old processor, where sums have another rounding.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
     command += ["--nbval-current-env", "--nbval-cell-timeout", "600", "--nbval-sanitize-with"]

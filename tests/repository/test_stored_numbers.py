@@ -1,4 +1,4 @@
-"""The tolerance of nbval's comparison: it must let rounding pass, and nothing else."""
+"""The tolerance of nbval's comparison: it must accept rounding errors and no other change."""
 
 import subprocess
 import sys

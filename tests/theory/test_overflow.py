@@ -1,4 +1,4 @@
-"""Head-room of Global-QSGD's sums: the published choices overflow, the library's never do."""
+"""Overflow of Global-QSGD's sums: it occurs with the published choices, never in the library."""
 
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ def test_published_linear_levels_overflow_eight_bits(n, mean):
 
 
 def test_published_linear_levels_overflow_in_torch_as_well():
-    """The same in eight-bit integers, with independent roundings."""
+    """Sums of eight-bit integers with independent rounding overflow as often as predicted."""
     n, draws = 4, 100_000
     generator = torch.Generator().manual_seed(1)
     rounded = torch.floor(127 / n + torch.rand(draws, n, generator=generator))
@@ -68,7 +68,7 @@ def test_head_room_for_one_client_after_the_other_is_an_exponent_each(n):
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 16, 33, 127])
 @pytest.mark.parametrize("levels", ["linear", "exponential"])
 def test_sums_of_the_largest_vectors_come_back(n, levels):
-    """Where every client is at plus or minus the norm, the sum is as large as it can be."""
+    """The sum is largest if every client is at plus or minus the norm."""
     X = torch.tensor([[3.0, -3.0]]).expand(n, 2)
     c = make("global_qsgd", levels=levels, s=theory.most_levels(n, levels=levels))
     means = torch.stack([c.mean(X, key=Key(7, r)) for r in range(200)]).double()

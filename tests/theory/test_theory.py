@@ -1,4 +1,4 @@
-"""The theory against enumeration in rational numbers and against the numbers that were printed."""
+"""The theory against enumeration in rational numbers, and against printed numbers."""
 
 import inspect
 import itertools
@@ -21,12 +21,12 @@ UNIT = Smoothness(L_minus=1.0, L_plus=1.0, L_pm=0.0)
 
 
 def chance_up(y, rank, n):
-    """Chance that a threshold (rank + u) / n, u uniform on [0, 1), lies below y."""
+    """Return the probability that a threshold (rank + u) / n, u uniform, lies below y."""
     return min(max(n * y - rank, Fraction(0)), Fraction(1))
 
 
 def enumerated_variance(y, weights):
-    """Variance of the weighted number of ups: all permutations of the ranks, all outcomes."""
+    """Return the variance of the weighted number of ones, over all ranks and outcomes."""
     n = len(y)
     total = sum(w * v for w, v in zip(weights, y, strict=True))
     variance = Fraction(0)
@@ -41,7 +41,7 @@ def enumerated_variance(y, weights):
 
 
 def covariance(y, z, n):
-    """Covariance of two clients' bits, by the cases of the closed formula."""
+    """Return the covariance of two clients' bits, by the cases of the closed formula."""
     if y > z:
         y, z = z, y
     m, q = math.floor(n * y), math.floor(n * z)
@@ -51,7 +51,7 @@ def covariance(y, z, n):
 
 
 def pairwise_variance(y, weights):
-    """Variance of the weighted number of ups, from all pairs of clients."""
+    """Return the variance of the weighted number of ones, from all pairs of clients."""
     n = len(y)
     own = sum(w**2 * v * (1 - v) for w, v in zip(weights, y, strict=True))
     pairs = itertools.permutations(range(n), 2)
@@ -59,7 +59,7 @@ def pairwise_variance(y, weights):
 
 
 def per_coordinate(X, norms, variance):
-    """MSE of the mean of +-norm codes, coordinate by coordinate."""
+    """Return the MSE of the mean of values +-norm, coordinate by coordinate."""
     n = len(X)
     weights = [2 * r for r in norms]
     total = 0
@@ -103,7 +103,7 @@ def test_variance_against_full_enumeration(y):
     independent = sum(v * (1 - v) for v in y) / n**2
     assert theory.iq_variance(np.array(y, float)) == pytest.approx(float(independent), abs=1e-15)
     if n > 1:
-        assert pairwise_variance(y, [1] * n) / n**2 == exact  # the twins agree, exactly
+        assert pairwise_variance(y, [1] * n) / n**2 == exact  # both computations agree exactly
 
 
 @given(fractions, fractions, st.integers(2, 40))
@@ -123,7 +123,7 @@ def test_mse_against_all_pairs(n, d):
         np.sort(rng.standard_normal((n, d)), axis=0),
         rng.integers(-2, 3, (n, d)).astype(float),
     ):
-        # The norms enter as floats; from there on the twin is exact.
+        # The norms are floats; all else is exact.
         norms = [Fraction(math.sqrt(sum(v * v for v in row))) for row in X.tolist()]
         rows = [[Fraction(v) for v in row] for row in X.tolist()]
         exact = per_coordinate(rows, norms, pairwise_variance)
@@ -183,8 +183,8 @@ def test_equal_vectors_reach_the_homogeneous_constant():
 
 
 def test_parity_of_n():
-    # For n far below sqrt(d) every coordinate is near the middle of its range. There an even
-    # number of clients is decided, and an odd number leaves one undecided.
+    # For n far below sqrt(d) every coordinate is near the middle of its range. There the number of
+    # ones is certain for even n, and one client's bit is random for odd n.
     d = 1024
     a = np.random.default_rng(5).standard_normal(d)
     square, absolute = np.sum(a**2), np.sum(np.abs(a))
@@ -228,13 +228,13 @@ def test_positions_at_the_ends_have_no_variance():
     assert theory.cq_mse(np.diag([1.0, -2.0])[:, :1]) == 0
     one_hot = np.zeros((4, 3))
     one_hot[:, 0] = 2
-    # Coordinate 0 is certain; the other two are at the middle, where four clients are decided.
+    # Coordinate 0 is certain; at the middle, the number of ones of four clients is certain, too.
     assert theory.cq_mse(one_hot) == 0
     assert theory.iq_mse(one_hot) == pytest.approx(2 * 4 * 4 / 16)
 
 
 def test_precision_at_a_thousand_clients():
-    # Positions a / 4096: every sum is an integer, and so the variance is known exactly.
+    # Positions a / 4096: every sum is an integer, so that the variance is known exactly.
     n, unit = 1000, 4096
     for seed, a in enumerate(
         [
@@ -269,7 +269,7 @@ def test_inputs_of_the_mse(function):
 
 
 def factor(p, A, d):
-    """Bits of MARINA over bits of gradient descent, written out."""
+    """Return the bits of MARINA over those of gradient descent, written out."""
     c = (d + 32) / (32 * d)
     return (p + (1 - p) * c) * (1 + math.sqrt((1 - p) / p * A))
 
@@ -314,7 +314,7 @@ def test_finite_dimensions(d, iq_p, cq_p, ratio_p, iq_v, cq_v, ratio_v):
     for kappa, iq, cq, ratio in ((0.25, iq_p, cq_p, ratio_p), (1.0, iq_v, cq_v, ratio_v)):
         found_iq = theory.improvement_factor(kappa * d / n, d).factor
         found_cq = theory.improvement_factor(kappa * d / n**2, d).factor
-        # The table has four digits and two decimals; half of the last place is its own error.
+        # The table has four digits and two decimals; its error is half of the last place.
         assert found_iq == pytest.approx(iq, abs=5.001e-5)
         assert found_cq == pytest.approx(cq, abs=5.001e-5)
         assert found_iq / found_cq == pytest.approx(ratio, abs=5.001e-3)

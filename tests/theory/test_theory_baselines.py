@@ -45,7 +45,7 @@ def distance(v, w):
 
 
 def neighbours(y, levels):
-    """The level or two next to y with their chances, without bias."""
+    """Return the neighbouring levels of y with their probabilities, without bias."""
     below = max(level for level in levels if level <= y)
     if below == y:
         return [(y, Fraction(1))]
@@ -55,7 +55,7 @@ def neighbours(y, levels):
 
 
 def rounding_error(x, R, levels):
-    """Expected squared error of all roundings of |x| / R to neighbouring levels."""
+    """Return the expected squared error of the rounding of |x| / R to neighbouring levels."""
     choices = [neighbours(abs(v) / R, levels) for v in x]
     total = Fraction(0)
     for outcome in itertools.product(*choices):
@@ -137,12 +137,12 @@ INDICES = [1, 1.2, 1.5, 2, 2.5, 3.5, 10, math.inf]
 
 
 def worst_for_the_largest(d):
-    """Where |x|_inf |x|_1 / |x|_2^2 is largest."""
+    """Return a vector with the largest |x|_inf |x|_1 / |x|_2^2."""
     return np.array([1.0] + [1 / (1 + math.sqrt(d))] * (d - 1))
 
 
 def adversaries(d, p, s):
-    """Vectors that a bound may miss: equal, few, halfway between two levels, of all sizes."""
+    """Return vectors to test a bound: entries equal, few, midway between levels, or very unequal."""
     rng = np.random.default_rng([d, s])
     rows = [np.ones(d), worst_for_the_largest(d), 2.0 ** -np.arange(d), 1.0 / np.arange(1, d + 1)]
     rows += [np.arange(d) < k for k in {1, (d + 1) // 2, d}]
@@ -257,7 +257,7 @@ def small_integers(n, d, seed=0):
 
 
 def expectation(outcomes, X):
-    """Expected squared error of equally likely means, which must be unbiased."""
+    """Return the expected squared error of equally likely means; check that they are unbiased."""
     outcomes = list(outcomes)
     a = mean_of(X)
     assert mean_of(outcomes) == a
@@ -277,14 +277,14 @@ def test_rand_k_against_every_subset(n, d, k):
 
 
 def slices(d, b):
-    """Cut d places into b blocks, the longer ones first."""
+    """Return d places cut into b blocks, the longer ones first."""
     small, more = divmod(d, b)
     ends = list(itertools.accumulate([small + 1] * more + [small] * (b - more)))
     return [range(start, stop) for start, stop in itertools.pairwise([0, *ends])]
 
 
 def perm_k_rows(X):
-    """What the clients' vectors become, for every order of coordinates and of clients."""
+    """Yield the clients' decoded vectors, for every order of coordinates and of clients."""
     n, d = len(X), len(X[0])
     for columns in itertools.permutations(range(d)):
         for turns in itertools.permutations(range(n)):
@@ -332,7 +332,7 @@ def test_blocks_share_the_columns_out(d, b):
 
 
 def permk_iq_error(X, b):
-    """Exact error of PermK with IQ in the blocks: all orders, independent rounding in each."""
+    """Return the exact error of PermK with IQ: all orders, with independent rounding."""
     n, d = len(X), len(X[0])
     a = mean_of(X)
     orders = itertools.product(itertools.permutations(range(d)), itertools.permutations(range(n)))
@@ -408,13 +408,13 @@ def test_importance_sampling_against_every_draw(q, tau):
 
 
 def directions(rng, draws, D):
-    """Uniformly random unit vectors, shape (draws, D)."""
+    """Return uniformly random unit vectors, shape (draws, D)."""
     g = rng.standard_normal((draws, D))
     return g / np.linalg.norm(g, axis=1, keepdims=True)
 
 
 def orthogonal(rng, draws, D):
-    """Uniformly random orthogonal matrices: Gram-Schmidt of normal columns."""
+    """Return uniformly random orthogonal matrices: Gram-Schmidt of normal columns."""
     Q, R = np.linalg.qr(rng.standard_normal((draws, D, D)))
     return Q * np.sign(np.diagonal(R, axis1=1, axis2=2))[:, None, :]
 
@@ -456,7 +456,7 @@ def test_limits_of_drive():
 
 
 def sent_by_drive(x, scale, rng, draws):
-    """What DRIVE makes of x: pad, rotate, keep signs and one scale, rotate back, crop."""
+    """Return x after DRIVE: pad, rotate, keep signs and one scale, rotate back, crop."""
     D = padded(len(x))
     Q = orthogonal(rng, draws, D)
     y = Q[:, :, : len(x)] @ x
@@ -511,7 +511,7 @@ def test_the_minimum_error_is_smaller(d):
 
 
 def elias_omega(k):
-    """The code itself, as a string of bits."""
+    """Return the code as a string of bits."""
     code = "0"
     while k > 1:
         binary = f"{k:b}"
@@ -521,7 +521,7 @@ def elias_omega(k):
 
 
 def decoded(bits):
-    """All numbers that a string of codes holds."""
+    """Return all numbers of a string of codes."""
     numbers, place = [], 0
     while place < len(bits):
         k = 1
@@ -565,7 +565,7 @@ def test_elias_omega_refuses_anything_else(wrong):
 
 
 def sparse_message(levels):
-    """QSGD's message: a float, then gap, sign and size of each level that is not zero."""
+    """Return QSGD's message: a float, then gap, sign and size of each nonzero level."""
     message, last = "." * 32, -1
     for j, level in enumerate(levels):
         if level:
@@ -575,7 +575,7 @@ def sparse_message(levels):
 
 
 def dense_message(levels):
-    """The same without gaps: size plus one of each level, a sign where it is not zero."""
+    """Return it without gaps: size plus one of each level, and the sign of each nonzero level."""
     message = "." * 32
     for level in levels:
         message += elias_omega(abs(level) + 1) + ("+-"[level < 0] if level else "")
@@ -608,18 +608,18 @@ def test_qsgd_messages_of_zeros_and_of_far_places():
 
 
 def positions(x, s):
-    """Level below each coordinate, and the chance of the one above."""
+    """Return the level below each coordinate, and the probability of the level above."""
     y = s * np.abs(x) / np.linalg.norm(x)
     return np.floor(y).astype(np.int64), y % 1
 
 
 def expected_bits(x, s):
-    """Expected length of the sparse message of a dithered vector, over all outcomes."""
+    """Return the expected length of the sparse message of a dithered vector, over all outcomes."""
     below, up = positions(x, s)
     length = np.array([0] + [len(elias_omega(k)) for k in range(1, len(x) + s + 2)])
     sent = np.where(below > 0, 1.0, up)
     total = 32 + np.sum(sent + (1 - up) * length[below] + up * length[below + 1])
-    for i in range(-1, len(x)):  # i is sent, or the start, and nothing between it and the next
+    for i in range(-1, len(x)):  # i is a nonzero coordinate, or the start
         rest = sent[i + 1 :]
         skipped = np.cumprod(np.append(1.0, 1 - rest))[:-1]
         gap = np.sum(skipped * rest * length[1 : len(rest) + 1])
@@ -628,7 +628,7 @@ def expected_bits(x, s):
 
 
 def dithered(x, s, draws, rng):
-    """Signed levels of standard dithering with the 2-norm, shape (draws, d)."""
+    """Return signed levels of standard dithering with the 2-norm, shape (draws, d)."""
     below, up = positions(x, s)
     return np.sign(x).astype(np.int64) * (below + (rng.random((draws, len(x))) < up))
 

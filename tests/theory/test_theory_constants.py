@@ -62,7 +62,7 @@ def test_correlated_clients_keep_the_constants_of_any_dependence():
 
 
 def quantized(X, law=iq_bits):
-    """All outcomes of IQ of the rows, with their probabilities."""
+    """Yield all outcomes of IQ of the rows, with their probabilities."""
     norms = [exact.norm(row) for row in X]
     y = [(1 + v / r) / 2 for row, r in zip(X, norms, strict=True) for v in row]
     d = len(X[0])

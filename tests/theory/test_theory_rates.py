@@ -1,4 +1,4 @@
-"""Bounds and minima of MARINA's cost, stepsizes, and errors where all clients are equal."""
+"""Bounds and minima of MARINA's cost, stepsizes, and errors for equal clients."""
 
 import math
 from fractions import Fraction

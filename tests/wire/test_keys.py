@@ -1,4 +1,4 @@
-"""Keys: every stream is derived as the design says, and nothing else is random."""
+"""Keys: streams are derived as in the design, and there is no other randomness."""
 
 import itertools
 import pickle
@@ -44,7 +44,7 @@ def test_stream_numbers_are_part_of_the_wire_format():
 
 
 def test_streams_are_pinned():
-    # Literal words: a change made to both implementations at once would still show here.
+    # Literal words, to detect a change that is made in both implementations.
     key = Key(seed=0x0123456789ABCDEF, round=0xFEDCBA9876543210)
     assert [hex(w) for w in key.shared(Stream.SHIFT)] == ["0x2b19200b", "0x5bee5d38"]
     private = [hex(int(w)) for w in key.private(Stream.ROUNDING, 7)]
@@ -81,8 +81,8 @@ def test_private_streams_of_many_clients_at_once():
 
 
 def test_streams_are_apart():
-    # Client 0's private stream has the number of the shared one, so no stream serves as both;
-    # apart from that, no two of streams, clients, rounds and seeds meet.
+    # Client 0's private stream equals the shared one, so no stream is used as both. Otherwise
+    # different streams, clients, rounds and seeds have different keys.
     grid = itertools.product((0, 1, 2**32), (0, 1, 2**32), Stream, range(20))
     keys = [tuple(map(int, Key(s, r).private(stream, c))) for s, r, stream, c in grid]
     assert len(set(keys)) == len(keys) == 3 * 3 * len(Stream) * 20
@@ -115,7 +115,7 @@ def test_numpy_integers_are_integers(kind):
     key = Key(kind(7), kind(9))
     assert key == Key(7, 9)
     assert type(key.seed) is type(key.round) is int
-    assert repr(key) == "Key(seed=7, round=9)"  # the repr enters the tag on the wire
+    assert repr(key) == "Key(seed=7, round=9)"  # the repr is part of the tag
     assert key.fold(kind(3)) == Key(7, 9).fold(3)
 
 
@@ -145,7 +145,7 @@ def test_a_key_is_a_value():
 
 
 def everything_random(problem):
-    """Result of every public path that uses random numbers."""
+    """Yield the results of all public functions that use random numbers."""
     key = Key(5, 6)
     yield from key.words(Stream.COIN)
     yield key.uniform(Stream.COIN)
@@ -161,7 +161,7 @@ def everything_random(problem):
 
 
 def test_global_generators_are_neither_moved_nor_read():
-    # Loaded outside the guard: some library draws a random number when it is first imported.
+    # Outside the guard, since some library draws a random number at its first import.
     problem = problems.logistic(data.load("breast_cancer"), n_clients=5, reg=0.1)
     results = []
     for seed in (1, 2):

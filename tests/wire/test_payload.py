@@ -1,4 +1,4 @@
-"""The wire: what is sent comes back, and nothing else is taken for it."""
+"""The wire: payloads are read back exactly, and other bytes raise."""
 
 import math
 import struct
@@ -25,12 +25,12 @@ def payload(name="cq", d=19, tag=0xDEADBEEF, codes=(1, 2, 255), scales=(1.5,)):
 
 
 def with_checksum(body):
-    """Bytes that only a check of the content can refuse."""
+    """Return bytes that only a check of the content can reject."""
     return body + struct.pack("<I", zlib.crc32(body))
 
 
 def raw(*, name=b"cq", d=19, n_codes=3, n_scales=1, rest=None, **header):
-    """Bytes of any header and body, checksum right."""
+    """Return bytes of any header and body, with the right checksum."""
     rest = struct.pack("<f", 1.5) + b"\1\2\3" if rest is None else rest
     head = {"magic": b"CQLB", "version": 1, "name_length": len(name), "tag": 7} | header
     return with_checksum(HEADER.pack(*head.values(), d, n_codes, n_scales) + name + rest)
@@ -94,7 +94,7 @@ def test_bytes_of_any_kind_are_copied(kind):
     p = Payload.from_bytes(kind(buffer))
     buffer[:] = bytes(len(buffer))
     assert_same(p, payload())
-    p.codes[0] = 9  # writable, and nobody else's
+    p.codes[0] = 9  # writable, without shared memory
     p.scales[0] = 9
 
 
@@ -239,7 +239,7 @@ def test_mutated_payloads_with_a_right_checksum(p, changes, longer):
 
 
 def check_any_bytes(data):
-    """Bytes are refused by PayloadError, or are exactly those of the payload that they give."""
+    """Check that bytes raise PayloadError, or are exactly those of the payload read from them."""
     try:
         p = Payload.from_bytes(data)
     except PayloadError:

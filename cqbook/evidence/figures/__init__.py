@@ -1,1 +1,1 @@
-"""How the notebooks' figures are drawn: each function takes the numbers and returns a figure."""
+"""The figures of the notebooks: each function takes the numbers and returns a figure."""

@@ -30,12 +30,12 @@ def draw(points: pd.DataFrame, *, n_clients: list[int], title: str) -> Figure:
     """Draw a column for each n, homogeneous inputs above heterogeneous ones.
 
     Args:
-        points: a row for each compressor, n and kind of inputs, with the columns of
-            :func:`cqbook.evidence.zoo.measure` and ``n``, ``inputs``, ``compressor`` (short name),
-            ``family`` and ``what`` (the name).
-        n_clients: numbers of clients; the legend is in the empty panel below n = 1, or in one at
-            the right.
-        title: of the figure.
+        points: a row per compressor, n and kind of inputs. Columns are those of
+            :func:`cqbook.evidence.zoo.measure`, and ``n``, ``inputs``, ``compressor`` (the short
+            name), ``family`` and ``what`` (the name).
+        n_clients: numbers of clients; the legend is in the empty panel below n = 1, or else in an
+            extra panel at the right.
+        title: title of the figure.
     """
     columns = [*n_clients, *([] if 1 in n_clients else [None])]
     widths = [1.0 if n else 0.65 for n in columns]  # the last may hold a legend only
@@ -74,7 +74,7 @@ def draw(points: pd.DataFrame, *, n_clients: list[int], title: str) -> Figure:
 
 
 def _set_limits(ax: Axes, points: pd.DataFrame) -> float:
-    """Set the limits that all panels share; return the height of errors of zero."""
+    """Set the common limits of all panels; return the height at which zero errors are drawn."""
     values = points[["sampled", "exact", "bound"]].to_numpy()
     values = values[values > FLOOR]
     floor, bits = float(values.min() / 3), points[_BITS]
@@ -85,7 +85,7 @@ def _set_limits(ax: Axes, points: pd.DataFrame) -> float:
 
 
 def _draw_panel(ax: Axes, panel: pd.DataFrame, floor: float) -> None:
-    """Sampled errors with two standard errors, exact values, bounds where nothing is exact."""
+    """Draw sampled errors with two standard errors, and exact values, or bounds if these miss."""
     strokes: list[tuple[Any, ...]] = []
     for family, (marker, color) in FAMILIES.items():
         own = panel[panel.family == family]
@@ -123,7 +123,7 @@ def _labels(panel: pd.DataFrame, floor: float) -> list[labels.Label]:
 
 
 def _draw_legend(ax: Axes, points: pd.DataFrame) -> None:
-    """Families with their members, and the meaning of the marks."""
+    """Draw the families with their members, and the meaning of the marks."""
     handles = []
     for family, (marker, color) in FAMILIES.items():
         members = points[points.family == family].drop_duplicates("compressor")

@@ -24,12 +24,12 @@ Array = NDArray[np.float64]
 def approach(
     d: Array, ratios: Mapping[str, Array], limits: Mapping[str, float], sets: Mapping[str, int]
 ) -> Figure:
-    """Draw bits of IQ over bits of CQ at n = d, and their limits.
+    """Draw the bits of IQ over those of CQ at n = d, and the limits of this ratio.
 
     Args:
         d: dimensions.
-        ratios: by the kind of constants, the shape of d.
-        limits: of the ratios.
+        ratios: ratios by kind of constants, each of the shape of d.
+        limits: limits of the ratios, by kind of constants.
         sets: dimension of each data set, by name.
     """
     fig, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
@@ -59,7 +59,7 @@ class Maps(NamedTuple):
         n: 1 to 1e7, shape (resolution,).
         iq: gain of IQ over gradient descent, shape (resolution, resolution), n first.
         cq: gain of CQ.
-        thresholds: by quantizer, the number of clients from which on it pays off, for each d.
+        thresholds: by quantizer, the smallest number of clients with a gain, for each d.
     """
 
     d: Array
@@ -79,7 +79,7 @@ def gain_maps(kappa: float, resolution: int) -> Maps:
     """Return the gains on a logarithmic grid.
 
     Args:
-        kappa: of the constants; 1 valid, 1/4 as read.
+        kappa: factor of the constants; 1 valid, 1/4 as read.
         resolution: points along each axis.
     """
     d, n = np.geomspace([10, 1], 1e7, resolution).T
@@ -116,7 +116,7 @@ def figure_4(maps: Maps) -> Figure:
 
 
 def _map(ax: Axes, values: Array) -> AxesImage:
-    """Draw gains from 1 to 32; samples sit in the middle of their pixels."""
+    """Draw gains from 1 to 32; samples are the centres of pixels."""
     half = np.array([3, 3.5]) / (len(values) - 1)
     return ax.imshow(
         values,

@@ -1,4 +1,4 @@
-"""Figures of correlated quantization: the steps of Algorithm 2, and errors by number of clients."""
+"""Figures of correlated quantization: the steps of Algorithm 2, and errors against n."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def example_of_steps() -> pd.DataFrame:
-    """Return one draw of Algorithm 2 for six clients at one position, and one of coins.
+    """Return one draw of Algorithm 2, and one of independent thresholds, for six clients.
 
     >>> example_of_steps().columns.tolist()[2:]
     ['cell', 'correlated_threshold', 'independent_threshold']
@@ -84,11 +84,11 @@ def shares_of_bound(a: Array, most: int) -> pd.DataFrame:
         most: about the largest n.
 
     Returns:
-        Columns ``n`` (from 2, spaced like a geometric series, with both parities) and
+        Columns ``n`` (from 2, about a geometric series, with odd and even numbers) and
         ``share_of_bound``.
 
     Raises:
-        ValueError: if there is one coordinate only, where IQ and CQ have no error.
+        ValueError: if d = 1, where IQ and CQ have no error.
     """
     if len(a) < 2:
         raise ValueError(f"d_curve must be at least 2, got {len(a)}")
@@ -99,10 +99,10 @@ def shares_of_bound(a: Array, most: int) -> pd.DataFrame:
 
 
 def draw_shares(table: pd.DataFrame, d: int) -> Figure:
-    """Draw the shares of the bound for even and odd n, with the constants that are discussed.
+    """Draw the shares of the bound for even and odd n, and the constants of the chapter.
 
     Args:
-        table: as :func:`shares_of_bound` returns it.
+        table: result of :func:`shares_of_bound`.
         d: number of coordinates, marked by a line at its square root.
     """
     fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")

@@ -105,7 +105,7 @@ def _draw_costs(ax: Axes, costs: pd.DataFrame) -> None:
         bits, omega = group.bits_per_coordinate.to_numpy(), group.omega.to_numpy()
         ls, color = ":" if len(group) > 1 else "", plotting.COLORS[k % 6]
         ax.plot(bits, omega, MARKERS[str(label)], ls=ls, color=color, lw=1, ms=6)
-        named = 2 if label == "natural dithering" else 0  # the member next to the name
+        named = 2 if label == "natural dithering" else 0  # index of the member next to the name
         ax.annotate(
             str(label),
             (bits[named], omega[named]),

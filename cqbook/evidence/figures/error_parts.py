@@ -1,4 +1,4 @@
-"""Figure of the parts of the error: own variances and covariances, by kind of randomness."""
+"""Figure of the parts of the error, variances and covariances, by kind of shared randomness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 _OWN = "#c9d3e0"
 _INK = "#1f1f1f"
-_NAMES = {  # place along the curve, offset in points
+_NAMES = {  # position along the curve, offset in points
     "one threshold for all": (22, (0, -14)),
     "IQ": (10, (0, 5)),
     "CQ": (24, (-4, -14)),
@@ -32,7 +32,7 @@ def one_threshold_mse(X: Array) -> float:
     $\frac1{n^2}\sum_{i,k,j}4\|a_i\|\|a_k\|(\min\{y_{ij},y_{kj}\}-y_{ij}y_{kj})$.
 
     Args:
-        X: rows $a_i$, none of them zero, shape (n, d).
+        X: nonzero rows $a_i$, shape (n, d).
 
     >>> one_threshold_mse(np.ones((2, 4)))
     12.0
@@ -49,7 +49,7 @@ def directions(n: int, d: int, seed: int) -> tuple[Array, Array]:
     Args:
         n: number of clients, at least 2.
         d: number of coordinates, at least 2.
-        seed: of both.
+        seed: seed of all vectors.
 
     Raises:
         ValueError: if n or d is below 2.
@@ -72,11 +72,11 @@ def curves(n: int, d: int, shares: Array, *, seed: int) -> pd.DataFrame:
     Args:
         n: number of clients.
         d: number of coordinates.
-        shares: variances among the clients, of inputs of mean square 1.
-        seed: of the inputs.
+        shares: variances among the clients, for inputs of mean square 1.
+        seed: seed of the inputs.
 
     Returns:
-        A row for each share, column ``heterogeneity``, and a column for each kind.
+        A row per share, with the column ``heterogeneity`` and a column per kind of randomness.
     """
     common, apart = directions(n, d, seed)
     inputs = [np.sqrt(1 - share) * common + np.sqrt(share) * apart for share in shares]

@@ -20,11 +20,11 @@ _CURVES: dict[str, dict[str, Any]] = {
 
 
 def theta(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Draw exact errors, bound and note against the dimension, a panel for each kind of levels.
+    """Draw exact errors, bound and noted value against the dimension, a panel per kind of levels.
 
     Args:
         table: columns levels, curve, d, theta.
-        titles: of the panels, by kind of levels.
+        titles: titles of the panels, by kind of levels.
     """
     fig, axes = plt.subplots(1, 2, figsize=(9.4, 3.8), layout="constrained", sharey=True)
     for ax, (levels, title) in zip(axes, titles.items(), strict=True):
@@ -39,7 +39,7 @@ def theta(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
 
 
 def reductions(table: pd.DataFrame) -> Figure:
-    """Draw errors by the way sums are made, a panel for equal and for independent vectors.
+    """Draw errors by kind of reduction, a panel for equal and one for independent vectors.
 
     Args:
         table: columns inputs, n, sums, error.

@@ -1,4 +1,4 @@
-"""How much of MARINA's guarantee is used: by compressor, and by stepsize."""
+"""Shares of MARINA's guarantee: by compressor, and by stepsize."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def shares(measured: pd.DataFrame, curves: pd.DataFrame, rounds: int) -> Figure:
 
     Args:
         measured: columns compressor, sampled, half, exact (NaN where unknown).
-        curves: as :func:`limit_curves` gives them.
-        rounds: after which the shares were taken.
+        curves: result of :func:`limit_curves`.
+        rounds: number of rounds of the shares.
     """
     fig, (left, right) = plt.subplots(
         1, 2, figsize=(9.6, 4.0), layout="constrained", width_ratios=(1.25, 1)

@@ -18,18 +18,18 @@ from cqlib.compressors import make
 
 Array = NDArray[np.float64]
 
-_ZERO = 1e-12  # errors below are rounding
+_ZERO = 1e-12  # smaller errors are rounding errors
 _ERRORS = ["PermK_CQ", "PermK_IQ", "b_d_over_n2"]
 
 
 def errors_given_permutations(X: Array, b: int, *, draws: int, rng: np.random.Generator) -> Array:
-    """Return errors of Algorithm 3 for random permutations, the rounding averaged exactly.
+    """Return the errors of Algorithm 3 given random permutations: exact means over the rounding.
 
     Args:
         X: the clients' vectors, shape (n, d).
         b: number of blocks, a divisor of n and d.
-        draws: number of permutations; one is drawn for b = 1 and b = n.
-        rng: of the permutations.
+        draws: number of permutations; for b = 1 and b = n only one is drawn.
+        rng: generator of the permutations.
     """
     (n, d), found = X.shape, []
     for _ in range(draws if 1 < b < n else 1):
@@ -38,7 +38,7 @@ def errors_given_permutations(X: Array, b: int, *, draws: int, rng: np.random.Ge
         error = 0.0
         for clients, places in zip(by_client, by_place, strict=True):
             part = X[np.ix_(clients, places)]
-            error += theory.cq_mse(part)  # b^2 of the scale, 1 / b^2 of the share of clients
+            error += theory.cq_mse(part)  # the scale gives b^2, the share of clients 1 / b^2
             error += float(((part.mean(axis=0) - X.mean(axis=0)[places]) ** 2).sum())
         found.append(error)
     return np.array(found)
@@ -50,8 +50,8 @@ def curves(n: int, d: int, *, draws: int, seed: int) -> pd.DataFrame:
     Args:
         n: number of clients.
         d: number of coordinates.
-        draws: number of permutations that errors with CQ are averaged over.
-        seed: of the inputs, equal Gaussian ones and unequal ones, and of the permutations.
+        draws: number of permutations for the average errors with CQ.
+        seed: seed of the permutations and of the inputs, equal and unequal Gaussian ones.
 
     Returns:
         Columns ``inputs``, ``blocks`` (0: PermK), ``bits``, ``PermK_CQ``, ``PermK_IQ``,
@@ -76,7 +76,7 @@ def curves(n: int, d: int, *, draws: int, seed: int) -> pd.DataFrame:
 
 
 def draw(curve: pd.DataFrame) -> Figure:
-    """Draw a panel for each kind of inputs; errors of zero have no place on a log axis."""
+    """Draw a panel for each kind of inputs, without zero errors, since axes are logarithmic."""
     shown = curve.copy()
     shown[_ERRORS] = shown[_ERRORS].where(shown[_ERRORS] > _ZERO)
     fig, axes = plt.subplots(1, 2, figsize=(9.4, 4.2), sharey=True, layout="constrained")
@@ -141,7 +141,7 @@ def _set_axes(ax: Axes, shown: pd.DataFrame) -> None:
 
 
 def in_words(curve: pd.DataFrame, n: int, d: int) -> str:
-    """Return the caption, in words that fit the curves."""
+    """Return a caption that describes the curves."""
     blocks = curve[curve.blocks > 0]
     equal, unequal = (blocks[blocks.inputs == kind] for kind in ("equal", "unequal"))
     sentences = [f"n = {n}, d = {d}, Gaussian vectors.", *_equal_in_words(equal, n)]

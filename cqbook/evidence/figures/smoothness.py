@@ -20,8 +20,8 @@ def constants(left: NDArray[np.float64], right: pd.DataFrame, titles: tuple[str,
 
     Args:
         left: columns s, L_-, L_+, L_pm.
-        right: columns samples, n, lower, upper: a line for each order of the samples.
-        titles: of the two panels.
+        right: columns samples, n, lower, upper: a line per order of the samples.
+        titles: titles of the two panels.
     """
     fig, axes = plt.subplots(1, 2, figsize=(9.4, 3.7), layout="constrained")
     _against_noise(axes[0], left)
@@ -57,10 +57,10 @@ def _against_clients(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def trend(lower: Mapping[str, NDArray[np.float64]]) -> str:
-    """Say how often lower bounds rise from one number of clients to the next.
+    """Return a sentence on how often the lower bound rises from one number of clients to the next.
 
     Args:
-        lower: lower bounds of L_pm / L_-, by order of the samples; clients ascending.
+        lower: lower bounds of L_pm / L_- by order of the samples, for ascending n.
 
     >>> trend({"shuffled": np.array([1.0, 2.0, 1.5])})
     'From one n to the next they rise in 1 of 2 cases'

@@ -17,10 +17,10 @@ def layout(sizes: Mapping[str, int]) -> pd.DataFrame:
     """Return the coordinates of each bit in tiles of these sizes.
 
     Args:
-        sizes: numbers of coordinates m by the tile's title, 1 to 1024.
+        sizes: numbers of coordinates m, 1 to 1024, by the tile's title.
 
     Returns:
-        A row for each bit that holds a coordinate: tile, bit, half (of the bits), word (of the
+        A row for each bit with a coordinate: tile, bit, half (of the bits), word (of the
         block), bytes, first and last coordinate.
 
     >>> layout({"nine": 9})[["bit", "bytes", "first", "last"]].values.tolist()[-1]
@@ -36,10 +36,10 @@ def layout(sizes: Mapping[str, int]) -> pd.DataFrame:
 
 
 def tiles(sizes: Mapping[str, int]) -> Figure:
-    """Draw tiles of these sizes, a panel each, coloured by the word of the block.
+    """Draw tiles of these sizes, one panel each, coloured by the word of the block.
 
     Args:
-        sizes: numbers of coordinates by the tile's title, 1 to 1024.
+        sizes: numbers of coordinates, 1 to 1024, by the tile's title.
     """
     table = layout(sizes)
     fig, axes = plt.subplots(
@@ -74,7 +74,7 @@ def _tile(ax: Axes, table: pd.DataFrame, m: int) -> None:
 
 
 def _row(ax: Axes, bit: int, filled: int, width: int) -> None:
-    """One bit of all bytes; what holds no coordinate is hatched."""
+    """Draw one bit of all bytes; bits without a coordinate are hatched."""
     color, alpha = COLORS[2 if bit < 4 else 1], 0.22 + 0.2 * (bit % 4)
     ax.barh(bit, filled, left=-0.5, height=0.9, color=color, alpha=alpha)
     if filled < width:

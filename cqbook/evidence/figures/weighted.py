@@ -1,4 +1,4 @@
-"""Cost of MARINA with ISCC: against the clients' differences, and against their number."""
+"""Cost of MARINA with ISCC, against the clients' heterogeneity and against their number."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LINES: dict[str, tuple[int, str, str, tuple[int, int]]] = {
 
 
 def iscc_cost(costs: pd.DataFrame, curves: pd.DataFrame) -> Figure:
-    """Draw bits over those of gradient descent, and gains over the original MARINA.
+    """Draw bits relative to gradient descent, and gains over the original MARINA.
 
     Args:
-        costs: columns noise, and the names of the lines as ``iscc_cost.relative_costs`` has them.
-        curves: columns n, root_n, and four messages.
+        costs: columns noise, and a line each as from ``iscc_cost.relative_costs``.
+        curves: columns n, root_n, and one for each of four messages.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9), layout="constrained")
     _costs(left, costs)

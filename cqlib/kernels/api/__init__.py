@@ -1,13 +1,13 @@
-"""What the kernels do, said once: the operations of every backend, as protocols.
+"""The contracts of the kernels: the operations of every backend, as protocols.
 
 ``Kernels``
-    the operations of all backends, with arrays A: NumPy's for ``reference`` and ``cpu``, torch's
+    the operations of all backends, on arrays A: NumPy arrays for ``reference`` and ``cpu``, torch
     tensors for ``gpu``;
 ``HostKernels``
-    those, and the operations that are needed in main memory only.
+    these, and the operations of NumPy arrays only.
 
-A backend is a folder that has functions of these names. mypy compares each with its protocol where
-``dispatch`` hands it out; ``limits`` says what a backend lacks, or leaves to another one, and why.
+A backend is a package with functions of these names. mypy compares it with its protocol in
+``dispatch``. ``limits`` lists the operations that a backend lacks or leaves to another one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class HostKernels(
     HostRotation,
     Protocol,
 ):
-    """The operations of the backends that work in main memory."""
+    """The operations of the backends for NumPy arrays."""
 
 
 def operations(protocol: type) -> list[str]:

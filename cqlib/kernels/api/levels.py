@@ -1,4 +1,4 @@
-"""Signed levels: dithering, and Global-QSGD's integers."""
+"""Signed levels: dithering, and the integers of Global-QSGD."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cqlib.keys import Key
 
 
 class Levels(Protocol[A]):
-    """Each coordinate over R becomes a signed multiple of 1/s."""
+    """Rounding of x_j / R to signed multiples of 1/s."""
 
     def quantize_levels(
         self,
@@ -21,24 +21,24 @@ class Levels(Protocol[A]):
         client: int,
         out: A | None = None,
     ) -> A:
-        """Round a vector over R to signed multiples of 1/s, and return the integers.
+        """Round x / R to signed multiples of 1/s, and return s times them: integers.
 
-        Those of several clients with a common R add up: Global-QSGD's linear quantizer.
+        This is Global-QSGD's linear quantizer: with a common R the clients' integers add up.
 
         Args:
             x: finite, shape (d,), float32 or float64.
-            scale: R, a float32, at least |x_j|, or an array of it without axes; for 0 all levels
-                are 0.
+            scale: R, a float32 or an array without axes, at least |x_j|; if it is 0, all levels are
+                0.
             levels: s, in [1, 2^16].
             key: the round's key.
-            client: its id.
-            out: int8, int16 or int32, shape (d,), to fill, wide enough for s.
+            client: the client's id.
+            out: array to fill, int8, int16 or int32, wide enough for s, shape (d,).
 
         Returns:
-            Integers in [-s, s]; by default the narrowest that hold them.
+            Integers in [-s, s]; without ``out``, of the smallest such dtype.
 
         Raises:
-            ValueError: for another x, other levels, or if ``out`` does not fit.
+            ValueError: if x or levels is not as above, or ``out`` does not fit.
         """
         ...
 
@@ -56,12 +56,12 @@ class Levels(Protocol[A]):
 
         Args:
             x: finite, shape (d,), float32 or float64.
-            scale: R, a float32, at least |x_j|, or an array of it without axes; for 0 all symbols
+            scale: R, a float32 or an array without axes, at least |x_j|; if it is 0, all symbols
                 are 0.
             levels: s, in [1, 2^16].
             key: the round's key.
-            client: its id.
-            out: uint8, of ``packing.code_bytes(d, 2 s + 1)`` bytes, to fill.
+            client: the client's id.
+            out: array to fill, uint8, of ``packing.code_bytes(d, 2 s + 1)`` bytes.
 
         Raises:
             ValueError: as ``quantize_levels``.
@@ -74,22 +74,22 @@ class Levels(Protocol[A]):
         """Return R l / s for each signed level l.
 
         Args:
-            codes: uint8, as ``encode_levels`` gives.
-            scale: R, a float32, or an array of it without axes.
+            codes: uint8, from ``encode_levels``.
+            scale: R, a float32 or an array without axes.
             d: number of coordinates.
             levels: s, in [1, 2^16].
-            out: float32 or float64, shape (d,), to fill; by default a new array of float32.
+            out: array to fill, float32 or float64, shape (d,); by default a new array of float32.
 
         Raises:
-            ValueError: for the wrong number of bytes, padding that is not zero, or a symbol above
+            ValueError: if the number of bytes is wrong, padding is not zero, or a symbol exceeds
                 2 s.
         """
         ...
 
 
 class HostLevels(Protocol):
-    """Levels that are added up in main memory."""
+    """Operations on levels for NumPy arrays only."""
 
     def unpack_levels(self, codes: Array, *, d: int, levels: int) -> Array:
-        """Return the signed levels of codes themselves, int32 in [-s, s]; see ``decode_levels``."""
+        """Return the signed levels of codes, int32 in [-s, s]; see ``decode_levels``."""
         ...

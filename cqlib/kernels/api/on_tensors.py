@@ -1,7 +1,7 @@
-"""Kernels of NumPy arrays with torch's tensors as arguments and results.
+"""Kernels of NumPy arrays with torch tensors as arguments and results.
 
-A tensor in main memory is used where it lies. One on another device is copied to main memory, and
-the result is copied back.
+The data of a CPU tensor is used without a copy. A tensor on another device is copied to main
+memory, and the result is copied back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cqlib.keys import Key
 
 @dataclass(frozen=True)
 class OnTensors:
-    """A backend of NumPy arrays, made to take tensors; the operations are those of ``Kernels``."""
+    """A backend of NumPy arrays as one of tensors, with the operations of ``Kernels``."""
 
     arrays: Kernels[Array]
 
@@ -201,7 +201,7 @@ class OnTensors:
 
 
 def _array(x: Tensor) -> Array:
-    """Return a tensor as an array, which shares its memory if that is main memory."""
+    """Return a tensor as an array, which shares the memory of a CPU tensor."""
     x = x.detach()
     return x.numpy() if x.is_cpu else x.cpu().numpy()
 

@@ -9,7 +9,7 @@ from cqlib.keys import Key
 
 
 class OneBit(Protocol[A]):
-    """Each coordinate becomes one end of [-R, R]."""
+    """Rounding of each coordinate to one end of [-R, R]."""
 
     def encode_one_bit(
         self,
@@ -26,20 +26,20 @@ class OneBit(Protocol[A]):
 
         Args:
             x: finite, shape (d,), float32 or float64.
-            scale: R, a float32, at least |x_j|, or an array of it without axes; for 0 all bits are
+            scale: R, a float32 or an array without axes, at least |x_j|; if it is 0, all bits are
                 clear.
             key: the round's key.
-            client: its id.
+            client: the client's id.
             n_clients: n.
             correlated: True for CQ, whose thresholds are stratified over the clients; False for
                 IQ, whose thresholds are independent.
-            out: uint8, shape (ceil(d / 8),), to fill.
+            out: array to fill, uint8, shape (ceil(d / 8),).
 
         Returns:
             The codes, or ``out``.
 
         Raises:
-            ValueError: for another x, a client outside [0, n), or if ``out`` does not fit.
+            ValueError: if x is not as above, client is outside [0, n), or ``out`` does not fit.
         """
         ...
 
@@ -48,12 +48,12 @@ class OneBit(Protocol[A]):
 
         Args:
             codes: uint8, shape (ceil(d / 8),).
-            scale: R, a float32, or an array of it without axes; 0 gives zeros.
+            scale: R, a float32 or an array without axes; 0 gives zeros.
             d: number of coordinates.
-            out: float32 or float64, shape (d,), to fill; by default a new array of float32.
+            out: array to fill, float32 or float64, shape (d,); by default a new array of float32.
 
         Raises:
-            ValueError: for the wrong number of bytes or padding that is not zero.
+            ValueError: if the number of bytes is wrong or padding is not zero.
         """
         ...
 
@@ -64,23 +64,24 @@ class OneBit(Protocol[A]):
             codes: uint8, shape (n, ceil(d / 8)).
             scales: float32, shape (n,).
             d: number of coordinates.
-            out: float32 or float64, shape (d,), to fill; by default a new array of float64.
+            out: array to fill, float32 or float64, shape (d,); by default a new array of float64.
 
         Raises:
-            ValueError: as ``decode_one_bit``, for no messages, or not one scale for each.
+            ValueError: as ``decode_one_bit``; or if there is no message, or not one scale each.
         """
         ...
 
     def simulate_one_bit(
         self, X: A, scales: A, *, key: Key, correlated: bool, out: A | None = None
     ) -> A:
-        """Round the vectors of all n clients and return the mean that the server computes.
+        """Round the vectors of all n clients and return the server's mean.
 
         Args:
-            X: finite, shape (..., n, d); leading axes share their randomness.
+            X: finite, shape (..., n, d); a batch shares its randomness.
             scales: R of each vector, float32, shape (..., n).
             key: the round's key.
-            correlated: CQ or IQ.
-            out: float32 or float64, shape (..., d), to fill; by default a new array of float64.
+            correlated: True for CQ, False for IQ.
+            out: array to fill, float32 or float64, shape (..., d); by default a new array of
+                float64.
         """
         ...

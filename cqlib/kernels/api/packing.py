@@ -1,4 +1,4 @@
-"""Symbols as bytes; ``reference.packing`` has the layout."""
+"""Packing of symbols into bytes; ``reference.packing`` defines the layout."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from cqlib.kernels.api.types import Array, StreamKey
 
 
 class HostPacking(Protocol):
-    """Packed symbols in main memory."""
+    """Packing of NumPy arrays."""
 
     def pack(self, symbols: Array, alphabet: int) -> Array:
-        """Pack symbols of shape (count,), in [0, alphabet), by the code of that alphabet.
+        """Pack symbols of shape (count,), in [0, alphabet), with the code of the alphabet.
 
         Args:
             symbols: booleans or integers.
@@ -23,36 +23,34 @@ class HostPacking(Protocol):
         ...
 
     def unpack(self, data: Array, count: int, alphabet: int) -> Array:
-        """Undo ``pack``: booleans for two symbols, else int64; shape (count,).
+        """Undo ``pack``: return booleans for an alphabet of two, else int64; shape (count,).
 
         Raises:
-            ValueError: for the wrong number of bytes, padding that is not zero, or a symbol that
-                the alphabet does not have. Nothing is allocated before the number of bytes is
-                checked.
+            ValueError: if the number of bytes is wrong, padding is not zero, or a symbol is not in
+                the alphabet. The number of bytes is checked before memory is allocated.
         """
         ...
 
     def dither(self, y: Array, stream_key: StreamKey, *, levels: int) -> Array:
-        """Round y in [-1, 1] to a multiple of 1/s without bias, and return the symbols of these.
+        """Round y in [-1, 1] to signed multiples l / s without bias, and return their symbols.
 
-        The level is that of ``round_linear`` for |y|; level l > 0 of a positive coordinate is
-        symbol 2 l - 1, of a negative one 2 l; zero is 0.
+        |l| is ``round_linear`` of |y|. The symbol is 2 l - 1 for l > 0, and -2 l for l <= 0.
 
         Args:
             y: float32 or float64, shape (..., c, d), finite.
-            stream_key: two arrays of shape (c,), one stream a client; batches share them.
+            stream_key: two arrays of shape (c,), one stream per client; a batch shares them.
             levels: s, in [1, 2^16].
 
         Returns:
             Symbols in [0, 2 s], shape (..., c, d): uint8 where they fit, else uint32.
 
         Raises:
-            ValueError: for another y, or other levels.
+            ValueError: if y is not of floats, or levels is out of range.
         """
         ...
 
     def pack_integers(self, values: Array, width: int) -> Array:
-        """Pack integers of shape (d,), in [0, 2^width), at width bits each.
+        """Pack integers of shape (d,), in [0, 2^width), at ``width`` bits each.
 
         >>> import numpy as np
         >>> from cqlib.kernels import reference
@@ -65,6 +63,6 @@ class HostPacking(Protocol):
         """Undo ``pack_integers``: return int64, shape (d,).
 
         Raises:
-            ValueError: for the wrong number of bytes, or if a padding bit of the last tile is set.
+            ValueError: if the number of bytes is wrong, or a padding bit of the last tile is set.
         """
         ...

@@ -1,4 +1,4 @@
-"""Ranks of the clients: which of the n cells of [0, 1) a client's threshold falls in."""
+"""Ranks of the clients: the rank tells in which of n cells of [0, 1) a threshold lies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cqlib.keys import Key, Stream
 
 
 class HostRanks(Protocol):
-    """Permutations of the clients, and what CQ makes of them, in main memory."""
+    """Permutations of the clients, and CQ's ranks, for NumPy arrays."""
 
     def sigma(
         self,
@@ -20,10 +20,10 @@ class HostRanks(Protocol):
         n_clients: int,
         stream: Stream = Stream.SIGMA,
     ) -> Array:
-        """Evaluate a shared random permutation of the clients, a fresh one per tile.
+        """Evaluate a shared random permutation of the clients, a new one per tile.
 
-        Each of 32 swap-or-not rounds r draws K_r in [0, n) and swaps x with K_r - x mod n where the
-        round's random bit of the larger of the two says so. In the stream: K_r of tile t is word
+        Each of 32 swap-or-not rounds r draws K_r in [0, n). It swaps x with K_r - x mod n if the
+        random bit of the larger of the two is set. In the stream, K_r of tile t is word
         r mod 4 of Philox((r div 4, t, 0, 0)) scaled to [0, n); the bit of x is bit x mod 32 of word
         (x div 32) mod 4 of Philox((x div 128, t, 1 + r, 0)).
 
@@ -43,7 +43,7 @@ class HostRanks(Protocol):
         ...
 
     def permuted_clients(self, key: Key, clients: Array, n_clients: int) -> Array:
-        """Return the clients' places in one random order of all n, the same for everybody.
+        """Return the clients' positions in one shared random order of all n clients.
 
         Args:
             key: the round's key.
@@ -56,10 +56,11 @@ class HostRanks(Protocol):
         ...
 
     def shift_ranks(self, key: Key, *, d: int, clients: Array, n_clients: int) -> Array:
-        """Rank of each client at each coordinate: (shift_j + sigma_t(client)) mod n, shape (c, d).
+        """Return each client's rank at each coordinate, (shift_j + sigma_t(client)) mod n.
 
-        shift_j is the coordinate's shared word times n, over 2^32, rounded down: uniform where n is
-        a power of two, else to within 2^-32 for each value, which sigma evens out.
+        The shape is (c, d). shift_j is the coordinate's shared word times n, over 2^32, rounded
+        down. It is uniform if n is a power of two; else each value's probability is off by less
+        than 2^-32, but sigma makes the rank uniform.
 
         Args:
             key: the round's key.
@@ -70,12 +71,13 @@ class HostRanks(Protocol):
         ...
 
     def permutation_ranks(self, key: Key, *, d: int, clients: Array, n_clients: int) -> Array:
-        """Rank of each client in a fresh uniform permutation per coordinate, shape (c, d).
+        """Return each client's rank in a new uniform permutation per coordinate, shape (c, d).
 
-        Client i's rank at coordinate j is the number of clients with a smaller 64-bit ticket, made
-        of words 2 (i mod 2) and 2 (i mod 2) + 1 of block Philox((i div 2, j, 0, 0)) of stream
-        PERMUTATION; equal tickets (probability below n^2 2^-65) rank by client id. Cost O(n) a
-        coordinate: the literal rule, for reference; ``shift_ranks`` is the fast one.
+        Every client draws a 64-bit ticket: words 2 (i mod 2) and 2 (i mod 2) + 1 of block
+        Philox((i div 2, j, 0, 0)) of stream PERMUTATION. Client i's rank at coordinate j is the
+        number of clients with a smaller ticket; ties (probability below n^2 2^-65) go by client id.
+        This is the rule as the paper states it, at cost O(n) per coordinate; ``shift_ranks`` is
+        faster.
 
         Args:
             key: the round's key.

@@ -1,4 +1,4 @@
-"""The Walsh-Hadamard transform, and signs after a random rotation: DRIVE."""
+"""The Walsh-Hadamard transform, and DRIVE: signs after a random rotation."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cqlib.keys import Key
 
 
 class Rotation(Protocol[A]):
-    """Rotations by the fast transform."""
+    """Rotations by the fast Walsh-Hadamard transform."""
 
     def transform(self, x: A, *, out: A | None = None) -> A:
-        """Return H x over the last axis, H the Walsh-Hadamard matrix of entries 1 and -1.
+        """Return H x over the last axis, with the Walsh-Hadamard matrix H of entries 1 and -1.
 
         Args:
             x: float32, float64 or int32, shape (..., D), D a power of two.
-            out: contiguous array like x to fill; it may be x itself.
+            out: contiguous array to fill, of x's shape and dtype; it may be x itself.
 
         Raises:
-            ValueError: if D is no power of two, or ``out`` does not fit.
+            ValueError: if D is not a power of two, or ``out`` does not fit.
 
         >>> import numpy as np
         >>> from cqlib.kernels import reference
@@ -41,28 +41,28 @@ class Rotation(Protocol[A]):
         out: A | None = None,
         scratch: A | None = None,
     ) -> tuple[A, np.float32]:
-        r"""Rotate a vector, pack the signs, and return them with DRIVE's scale.
+        r"""Rotate a vector, pack the signs, and return the codes and DRIVE's scale.
 
-        The vector is filled up with zeros to $D=2^{\lceil\log_2d\rceil}$ coordinates, brought near
-        norm 1 by a power of two, rounded to float32, and transformed in float32. Absolute values
-        are added up in steps of 2^-30, rounded to the nearest or even: integers, whose sum has no
-        order.
+        The vector is padded with zeros to $D=2^{\lceil\log_2d\rceil}$ coordinates, multiplied by a
+        power of two that brings its norm near 1, rounded to float32, and transformed in float32.
+        For the 1-norm, absolute values are rounded to multiples of 2^-30 (ties to even) and added
+        as integers, so that the order of summation does not matter.
 
         Args:
             x: finite, shape (d,), float32 or float64.
-            squares: its sum of squares.
-            unbiased: whether $S=\|x\|_2^2/\|Rx\|_1$, or $\|Rx\|_1/D$.
+            squares: the sum of squares of x.
+            unbiased: True for $S=\|x\|_2^2/\|Rx\|_1$, False for $S=\|Rx\|_1/D$.
             key: the round's key.
-            client: its id.
-            out: uint8, shape (ceil(D / 8),), to fill.
-            scratch: float32, shape (D,), for the rotated vector; by default allocated.
+            client: the client's id.
+            out: array to fill, uint8, shape (ceil(D / 8),).
+            scratch: memory for the rotated vector, float32, shape (D,); allocated by default.
 
         Returns:
-            The codes and S, infinite if it exceeds a float; all bits are clear where S is 0.
+            The codes and S, infinite if it exceeds float32; all bits are clear if S is 0.
 
         Raises:
-            ValueError: for another x, more than 2^30 coordinates, or if ``out`` or ``scratch`` does
-                not fit.
+            ValueError: if x is not as above, D exceeds 2^30, or ``out`` or ``scratch`` does not
+                fit.
         """
         ...
 
@@ -76,36 +76,36 @@ class Rotation(Protocol[A]):
         client: int,
         out: A | None = None,
     ) -> A:
-        r"""Return $R^{-1}(S\,b)$ for the signs b: S / sqrt(D), in float64, times exact integers.
+        r"""Return $R^{-1}(S\,b)$ for the signs b, as S / sqrt(D) in float64 times integers.
 
         Args:
             codes: uint8, shape (ceil(D / 8),).
-            scale: S, a float32, or an array of it without axes; 0 gives zeros.
+            scale: S, a float32 or an array without axes; 0 gives zeros.
             d: number of coordinates.
             key: the round's key.
-            client: id of the sender.
-            out: float32 or float64, shape (d,), to fill; by default a new array of float32.
+            client: the sender's id.
+            out: array to fill, float32 or float64, shape (d,); by default a new array of float32.
 
         Raises:
-            ValueError: for the wrong number of bytes, or padding that is not zero.
+            ValueError: if the number of bytes is wrong, or padding is not zero.
         """
         ...
 
 
 class HostRotation(Protocol):
-    """Steps of DRIVE for many rows, in main memory."""
+    """Steps of DRIVE for many rows, for NumPy arrays."""
 
     def signs(self, stream_key: StreamKey, D: int) -> Array:
-        """Return D random signs, float32 of shape (D,) or (c, D); ``reference.hadamard`` says how.
+        """Return D random signs, float32 of shape (D,) or (c, D); see ``reference.hadamard``.
 
         Args:
-            stream_key: two words, or two arrays of shape (c,): one stream a row.
+            stream_key: two words, or two arrays of shape (c,): one stream per row.
             D: number of coordinates.
         """
         ...
 
-    def length_in_steps(self, y: Array) -> Array:
-        """Return |y|_1 over the last axis in steps of 2^-30, each entry rounded to the nearest.
+    def norm1_in_steps(self, y: Array) -> Array:
+        """Return the 1-norm over the last axis in units of 2^-30, each entry rounded first.
 
         Args:
             y: float32, shape (..., D).
@@ -116,12 +116,12 @@ class HostRotation(Protocol):
         ...
 
     def rotated_back(self, bits: Array, scales: Array, row_signs: Array) -> Array:
-        r"""Return $R^{-1}(S\,b)$ for signs b: integers times $S/\sqrt D$ in float64, rounded once.
+        r"""Return $R^{-1}(S\,b)$ for signs b, as integers times $S/\sqrt D$, rounded once.
 
         Args:
-            bits: True for a sign 1, shape (..., D).
+            bits: True for sign 1, shape (..., D).
             scales: S, float32 of shape (..., 1).
-            row_signs: shape (D,), or (c, D) for rows.
+            row_signs: random signs of the rotation, shape (D,), or (c, D) for c clients.
 
         Returns:
             float32, shape (..., D).

@@ -1,4 +1,4 @@
-"""Types that the operations speak of."""
+"""Types of the operations' arguments."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from numpy.typing import NDArray
 
 from cqlib.philox import Words
 
-A = TypeVar("A")  # arrays of one backend: NumPy's, or torch's tensors
+A = TypeVar("A")  # arrays of one backend: NumPy arrays or torch tensors
 Array = NDArray[Any]
-StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream a row
+StreamKey = tuple[Words, Words]  # two words, or two arrays of shape (c,): one stream per row

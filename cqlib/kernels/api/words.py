@@ -1,4 +1,4 @@
-"""Random words: Philox blocks, keys of streams, and one word for each coordinate of a stream."""
+"""Random words: Philox blocks, keys of streams, and one word per coordinate of a stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cqlib.philox import Words
 
 
 class HostWords(Protocol):
-    """Random words in main memory."""
+    """Random words as NumPy arrays."""
 
     def philox4x32(
         self, counter: tuple[Words, Words, Words, Words], key: tuple[Words, Words]
@@ -25,10 +25,10 @@ class HostWords(Protocol):
         ...
 
     def stream_words(self, stream_key: StreamKey, d: int) -> Array:
-        """Return the words of coordinates 0..d-1 of a stream; ``reference.words`` has the layout.
+        """Return the words of coordinates 0..d-1 of a stream; see ``reference.words``.
 
         Args:
-            stream_key: two words, or two arrays of shape (rows,): one stream a row.
+            stream_key: two words, or two arrays of shape (rows,): one stream per row.
             d: number of coordinates.
 
         Returns:

@@ -1,8 +1,8 @@
-"""The kernels on a CPU: compiled loops with the bits of ``reference``.
+"""The kernels on a CPU: compiled loops with the same bits as ``reference``.
 
-Large vectors are cut into stretches of tiles for as many threads as torch uses
-(``torch.set_num_threads``); the bits do not depend on it. The first call of a function compiles it,
-or loads it from Numba's cache. Contracts: :mod:`cqlib.kernels.api`.
+Threads share the tiles of a large vector. Their number is torch's (``torch.set_num_threads``); the
+bits do not depend on it. The first call of a function compiles it, or loads it from Numba's cache.
+Contracts: :mod:`cqlib.kernels.api`.
 """
 
 from cqlib.kernels.cpu.levels import decode_levels, encode_levels, quantize_levels, unpack_levels
@@ -19,7 +19,7 @@ from cqlib.kernels.cpu.ranks import permutation_ranks, permuted_clients, shift_r
 from cqlib.kernels.cpu.rotation import (
     decode_drive,
     encode_drive,
-    length_in_steps,
+    norm1_in_steps,
     rotated_back,
     signs,
     transform,
@@ -40,7 +40,7 @@ __all__ = [
     "encode_one_bit",
     "encode_powers",
     "l2_scale",
-    "length_in_steps",
+    "norm1_in_steps",
     "norm_scale",
     "pack",
     "pack_integers",

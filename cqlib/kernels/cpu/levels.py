@@ -18,7 +18,7 @@ from cqlib.keys import Key, Stream
 def quantize_levels(
     x: Array, scale: Array | float, *, levels: int, key: Key, client: int, out: Array | None = None
 ) -> Array:
-    """Round strip after strip."""
+    """Round strip by strip."""
     check_vector(x)
     values = empty_levels(x.size, levels, out)
     if scale == 0:
@@ -43,7 +43,7 @@ def encode_levels(
     client: int,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Round and pack strip after strip."""
+    """Round and pack strip by strip."""
     check_vector(x)
     check_levels(levels)
     return strips.encode(x, scale, loops.encode, levels, levels, key, client, out)
@@ -52,15 +52,15 @@ def encode_levels(
 def decode_levels(
     codes: NDArray[np.uint8], scale: Array | float, *, d: int, levels: int, out: Array | None = None
 ) -> Array:
-    """Unpack strip after strip, and look values up."""
+    """Unpack strip by strip, and look values up in a table."""
     check_levels(levels)
-    check_length(codes, code_bytes(d, 2 * levels + 1))  # before so much is allocated
+    check_length(codes, code_bytes(d, 2 * levels + 1))  # before memory is allocated
     values = output((d,), np.float32, out)
     return strips.read(codes, levels, level_values(scale, levels), values)
 
 
 def unpack_levels(codes: NDArray[np.uint8], *, d: int, levels: int) -> NDArray[np.int32]:
-    """As :func:`decode_levels`, with the levels themselves as values."""
+    """As :func:`decode_levels`, with a table of the levels."""
     check_levels(levels)
     check_length(codes, code_bytes(d, 2 * levels + 1))
     signed = levels_of(np.arange(2 * levels + 1)).astype(np.int32)

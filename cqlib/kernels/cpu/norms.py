@@ -11,7 +11,7 @@ from cqlib.kernels.reference import norms
 
 
 def sums_of_squares(x: Array) -> NDArray[np.float64]:
-    """Walk the tree over one row after the other."""
+    """Walk the tree of each row."""
     rows = x.reshape(-1, x.shape[-1])
     total = np.empty(len(rows))
     sums.sums_of_squares(np.ascontiguousarray(rows), total)
@@ -19,10 +19,10 @@ def sums_of_squares(x: Array) -> NDArray[np.float64]:
 
 
 def l2_scale(x: Array) -> NDArray[np.float32]:
-    """Round the root of :func:`sums_of_squares` up."""
+    """Round the square root of :func:`sums_of_squares` up."""
     return norms.scale_of_norm(np.sqrt(sums_of_squares(x)), lambda: (x != 0).any(axis=-1))
 
 
 def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
-    """Sum squares by compiled loops; other norms are left to the reference."""
+    """Sum squares by compiled loops for p = 2; leave other norms to the reference."""
     return l2_scale(x) if p == 2 else norms.norm_scale(x, p)

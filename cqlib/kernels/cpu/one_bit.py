@@ -22,7 +22,7 @@ from cqlib.kernels.reference.buffers import (
 from cqlib.kernels.reference.packing import TILE
 from cqlib.keys import Key, Stream
 
-_SMALLEST_STEP = 2.0**-126  # below it 1 / step is no float32
+_SMALLEST_STEP = 2.0**-126  # below it 1 / step exceeds float32
 _MOST_CLIENTS = 2**31  # above it 2 n g exceeds 64 bits in the compiled loops
 
 
@@ -36,9 +36,9 @@ def encode_one_bit(
     correlated: bool,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Round full tiles in float32, where that decides; then the last tile exactly.
+    """Round full tiles in float32, and exactly if that is too close; the last tile exactly.
 
-    For 2^31 clients or more, and for ranges below 2^-96, everything is rounded exactly.
+    For 2^31 clients or more, and for ranges below 2^-96, all tiles are rounded exactly.
     """
     check_vector(x, client, n_clients)
     if n_clients >= _MOST_CLIENTS:
@@ -78,7 +78,7 @@ def encode_one_bit(
 def decode_one_bit(
     codes: NDArray[np.uint8], scale: Array | float, *, d: int, out: Array | None = None
 ) -> Array:
-    """Read tile after tile."""
+    """Decode tile by tile."""
     check_padding(codes, d)
     values = output((d,), np.float32, out)
     R = values.dtype.type(scale)
@@ -93,7 +93,7 @@ def decode_one_bit(
 def average_one_bit(
     codes: NDArray[np.uint8], scales: NDArray[np.float32], *, d: int, out: Array | None = None
 ) -> Array:
-    """Count set bits where all messages have the same range, else add up."""
+    """Count set bits if all messages have the same range, else add values."""
     check_messages(codes, scales)
     scales = scales.astype(np.float32)
     for row in codes:
@@ -102,7 +102,7 @@ def average_one_bit(
     codes, tiles = np.ascontiguousarray(codes), -(-d // TILE)
     if (scales == scales[0]).all():
         R = float(scales[0])
-        if R == 0:  # not -0, which minus the range would be
+        if R == 0:  # 0, not minus the range, which is -0
             values[:] = 0
             return values
         return over_tiles(
@@ -122,7 +122,7 @@ def simulate_one_bit(
     correlated: bool,
     out: Array | None = None,
 ) -> Array:
-    """Round and add up, tile after tile; no codes are packed."""
+    """Round and add tile by tile, without packing."""
     n, d = X.shape[-2:]
     values = output((*X.shape[:-2], d), np.float64, out)
     rows = np.ascontiguousarray(X).reshape(-1, n, d)

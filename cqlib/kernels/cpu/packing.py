@@ -1,4 +1,4 @@
-"""Packed integers by compiled loops."""
+"""Packing of integers by compiled loops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cqlib.kernels.reference.packing import TILE, check_length, integer_bytes
 
 
 def pack_integers(values: Array, width: int) -> NDArray[np.uint8]:
-    """Pack tile after tile."""
+    """Pack tile by tile."""
     codes = np.empty(integer_bytes(values.size, width), dtype=np.uint8)
     values = np.ascontiguousarray(values)
     return np.asarray(
@@ -24,7 +24,7 @@ def pack_integers(values: Array, width: int) -> NDArray[np.uint8]:
 
 
 def unpack_integers(codes: NDArray[np.uint8], d: int, width: int) -> NDArray[np.int64]:
-    """Unpack tile after tile; the reference looks at the padding of the last one."""
+    """Unpack tile by tile; the reference checks the padding of the last one."""
     check_length(codes, integer_bytes(d, width))
     ragged = d % TILE
     packing.unpack_integers(codes[integer_bytes(d - ragged, width) :], ragged, width)

@@ -16,7 +16,7 @@ from cqlib.keys import Key
 
 
 def add_powers(a: Array, b: Array, words: Array) -> NDArray[np.int16]:
-    """Add tile after tile."""
+    """Add tile by tile."""
     shape = np.broadcast_shapes(np.shape(a), np.shape(b), np.shape(words))
     a, b, words = (np.ascontiguousarray(x) for x in np.broadcast_arrays(a, b, words))
     out = np.empty(shape, dtype=np.int16)
@@ -39,7 +39,7 @@ def encode_powers(
     client: int,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Round and pack strip after strip."""
+    """Round and pack strip by strip."""
     check_vector(x)
     check_powers(lowest, levels)
     return strips.encode(x, scale, loops.encode, lowest, levels, key, client, out)
@@ -54,7 +54,7 @@ def decode_powers(
     levels: int,
     out: Array | None = None,
 ) -> Array:
-    """Unpack strip after strip, and look values up."""
+    """Unpack strip by strip, and look values up in a table."""
     check_powers(lowest, levels)
     check_length(codes, code_bytes(d, 2 * levels + 1))
     values = output((d,), np.float32, out)

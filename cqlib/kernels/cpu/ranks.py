@@ -14,7 +14,7 @@ from cqlib.keys import Key, Stream
 
 __all__ = ["permutation_ranks", "permuted_clients", "places", "shift_ranks", "sigma"]
 
-_LANES_FULL = 4  # clients from which on lanes over the clients beat lanes over the tiles
+_MANY_CLIENTS = 4  # from here on, vectorising over clients is faster than over tiles
 
 
 def sigma(
@@ -31,7 +31,7 @@ def permuted_clients(key: Key, clients: Array, n_clients: int) -> NDArray[np.int
 
 
 def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
-    """Add shift and place; both are below n, so that one subtraction reduces the sum."""
+    """Add shift and place; both are below n, so that subtracting n once is enough."""
     words = stream_words(key.shared(Stream.SHIFT), d).astype(np.uint64)
     shift = (words * np.uint64(n_clients)) >> np.uint64(32)
     own = places(key, -(-d // TILE), clients, n_clients, Stream.SIGMA)
@@ -46,7 +46,7 @@ def places(
     """Evaluate sigma as uint64, shape (tiles, c)."""
     k0, k1 = (np.uint64(word) for word in key.shared(stream))
     ids, n = np.asarray(clients).astype(np.uint64), np.uint64(n_clients)
-    if len(ids) >= _LANES_FULL and n_clients <= 128 * max(len(ids), 32):
+    if len(ids) >= _MANY_CLIENTS and n_clients <= 128 * max(len(ids), 32):
         out = np.empty((tiles, len(ids)), dtype=np.uint64)
         permutation.sigma_of_many(k0, k1, ids, n, out)
         return out

@@ -24,7 +24,7 @@ from cqlib.keys import Key, Stream
 
 
 def transform(x: Array, *, out: Array | None = None) -> Array:
-    """Transform row after row in place, after a copy unless x is to be overwritten."""
+    """Transform row by row in place, in a copy of x unless ``out`` is x."""
     y = hadamard.empty_like(x, out)
     if y is not x:
         y[...] = x
@@ -35,18 +35,18 @@ def transform(x: Array, *, out: Array | None = None) -> Array:
 
 
 def signs(stream_key: StreamKey, D: int) -> NDArray[np.float32]:
-    """Fill one stream after the other."""
+    """Fill row by row."""
     k0, k1 = (np.asarray(k, dtype=np.uint64) for k in stream_key)
     out = np.empty((k0.size, D), dtype=np.float32)
     drive.row_signs(k0.reshape(-1), k1.reshape(-1), out)
     return out.reshape(*k0.shape, D)
 
 
-def length_in_steps(y: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Add up row after row."""
+def norm1_in_steps(y: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Add row by row."""
     rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
     steps = np.empty(len(rows), dtype=np.int64)
-    drive.lengths(rows, steps)
+    drive.norm1_rows(rows, steps)
     return steps.reshape(y.shape[:-1])
 
 
@@ -57,7 +57,7 @@ def rotated_back(bits: Array, scales: Array, row_signs: NDArray[np.float32]) -> 
     out = np.empty(bits.shape, dtype=np.float32)
     rows, clients = (a.reshape(-1, D) for a in (h, row_signs))
     factor = np.asarray(scales, dtype=np.float64).reshape(-1) / math.sqrt(D)
-    drive.spread_rows(np.ascontiguousarray(bits).reshape(-1, D), rows)
+    drive.signed_rows(np.ascontiguousarray(bits).reshape(-1, D), rows)
     transform(h, out=h)
     drive.read_rows(rows, factor, np.ascontiguousarray(clients), out.reshape(-1, D))
     return out
@@ -73,12 +73,12 @@ def encode_drive(
     out: NDArray[np.uint8] | None = None,
     scratch: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.uint8], np.float32]:
-    """Rotate block by block, then pack the signs; D bits and ``scratch`` are needed besides."""
+    """Rotate block by block, then pack the signs; extra memory: D bits and ``scratch``."""
     check_vector(x)
     D = hadamard.rotated_size(x.size)
     y = empty_rotated(D, scratch)
     codes = empty_codes(-(-D // 8), out)
-    unit = hadamard.power_near(squares)
+    unit = hadamard.unit_power(squares)
     words = _sign_words(key, client, D)
     factor = x.dtype.type(unit)
     x = np.ascontiguousarray(x)
@@ -107,7 +107,7 @@ def decode_drive(
     client: int,
     out: Array | None = None,
 ) -> Array:
-    """Spread the signs, then rotate back; D integers are needed besides, unless d = D."""
+    """Unpack the signs, then rotate back; extra memory: D integers, unless d = D."""
     D = hadamard.rotated_size(d)
     check_padding(codes, D)
     values = output((d,), np.float32, out)
@@ -116,7 +116,7 @@ def decode_drive(
     in_place = d == D and values.dtype == np.float32
     h = values.view(np.int32) if in_place else np.empty(D, dtype=np.int32)
     over_tiles(
-        max(D // butterflies.BLOCK, 1), lambda a, b: drive.spread_blocks(codes, a, b, h), h, 32
+        max(D // butterflies.BLOCK, 1), lambda a, b: drive.unpack_blocks(codes, a, b, h), h, 32
     )
     if butterflies.BLOCK < D:
         _over_columns(lambda a, b: drive.read_columns(h, factor, words, a, b, values), D)

@@ -1,4 +1,4 @@
-"""Strips of dithered symbols: rounded and packed, or unpacked and looked up."""
+"""Strips of dithered symbols: rounding and packing, or unpacking and looking values up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def encode(
     client: int,
     out: NDArray[np.uint8] | None,
 ) -> NDArray[np.uint8]:
-    """Round and pack by a loop, which takes its grid as an integer."""
+    """Round and pack by a compiled loop; ``grid`` is the integer that describes its levels."""
     codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
     if scale == 0:
         codes[:] = 0
@@ -44,7 +44,7 @@ def encode(
 
 
 def read(codes: NDArray[np.uint8], levels: int, table: Array, values: Array) -> Array:
-    """Fill values with what a table has for each symbol."""
+    """Fill values with the table's entry for each symbol."""
     d, alphabet = values.size, 2 * levels + 1
     ragged = d % (TRIT_TILE if levels == 1 else TILE)
     unpack(codes[code_bytes(d - ragged, alphabet) :], ragged, alphabet)  # checks the padding
@@ -63,6 +63,6 @@ def read(codes: NDArray[np.uint8], levels: int, table: Array, values: Array) -> 
 
 
 def _symbol_kind(levels: int) -> tuple[int, Array]:
-    """Return the bits of a symbol, 0 for trits, and an array of the dtype to compute them in."""
+    """Return the bits per symbol, 0 for trits, and an empty array of the symbols' dtype."""
     width = 0 if levels == 1 else (2 * levels).bit_length()
     return width, np.empty(0, np.uint8 if 2 * levels < 256 else np.uint32)

@@ -13,11 +13,11 @@ from cqlib.kernels.reference import packing
 from cqlib.kernels.reference.packing import TILE, TRIT_TILE, check_length, code_bytes
 from cqlib.kernels.reference.symbols import check_signed, symbol_dtype
 
-_WIDEST = 32  # bits of the largest symbol that the loops know
+_WIDEST = 32  # the largest width of a symbol in the loops
 
 
 def pack(symbols: Array, alphabet: int) -> NDArray[np.uint8]:
-    """Pack strip after strip; the reference packs alphabets above 2^32."""
+    """Pack strip by strip; leave alphabets above 2^32 to the reference."""
     width = (alphabet - 1).bit_length()
     if not 0 < width <= _WIDEST:
         return packing.pack(symbols, alphabet)
@@ -36,7 +36,7 @@ def pack(symbols: Array, alphabet: int) -> NDArray[np.uint8]:
 
 
 def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
-    """Unpack strip after strip; the reference looks at the padding of the last tile."""
+    """Unpack strip by strip; the reference checks the padding of the last tile."""
     width = (alphabet - 1).bit_length()
     if not 0 < width <= _WIDEST:
         return packing.unpack(data, count, alphabet)
@@ -60,7 +60,7 @@ def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
 
 
 def dither(y: Array, stream_key: StreamKey, *, levels: int) -> Array:
-    """Round tile after tile, those of all rows."""
+    """Round tile by tile, over all rows."""
     check_signed(y, levels)
     k0, k1 = (np.asarray(k, dtype=np.uint64).reshape(-1) for k in stream_key)
     rows = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
@@ -71,10 +71,10 @@ def dither(y: Array, stream_key: StreamKey, *, levels: int) -> Array:
 
 
 def _width(alphabet: int) -> int:
-    """Return the bits of a symbol, 0 for trits, as the loops take it."""
+    """Return the bits per symbol, 0 for trits."""
     return 0 if alphabet == 3 else (alphabet - 1).bit_length()
 
 
 def _like(alphabet: int) -> Array:
-    """Return an array of the dtype to compute symbols in."""
+    """Return an empty array of the symbols' dtype."""
     return np.empty(0, np.uint8 if alphabet <= 256 else np.uint32)

@@ -1,4 +1,4 @@
-"""Compiled loops over tiles, in stretches for the threads."""
+"""Compiled loops over tiles, divided among threads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 from cqlib.keys import Key, Stream
 
 T = TypeVar("T")
-TILES_A_THREAD = 1024  # fewer are done before a thread has started
+TILES_A_THREAD = 1024  # fewer would take less time than starting a thread
 
 
 def over_tiles(tiles: int, loop: Callable[[int, int], None], out: T, each: float = 1) -> T:
-    """Run loop(first, last) over all tiles, in stretches for the threads; return out."""
+    """Run loop(first, last) over all tiles, one range of tiles per thread; return out."""
     threads = min(torch.get_num_threads(), math.ceil(tiles * each / TILES_A_THREAD), tiles)
     if threads <= 1:
         loop(0, tiles)

@@ -1,1 +1,1 @@
-"""Kernels made of the others: random subsets, random rotations, sums on their way."""
+"""Kernels made of the others: random subsets, random rotations, sums of messages."""

@@ -1,4 +1,4 @@
-"""Sums of the clients' powers of two, by a tree or one client after the other."""
+"""Sums of the clients' powers of two, by a tree or client by client."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cqlib.keys import Key, Stream
 
 
 def tree_sum(values: Signed, key: Key) -> Signed:
-    """Add up clients in pairs, then pairs of these, and so on; an odd one waits.
+    """Add clients in pairs, then the sums in pairs, and so on; an odd one passes to the next stage.
 
     Args:
         values: signed exponents, shape (..., n, d).
-        key: the round's key; sum k, counted from the leaves, has a random stream of its own.
+        key: the round's key; each sum k, counted from the leaves, has its own random stream.
 
     Returns:
         Shape (..., d).
@@ -33,7 +33,7 @@ def tree_sum(values: Signed, key: Key) -> Signed:
 
 
 def fold_sum(values: Signed, key: Key) -> Signed:
-    """Add clients one after the other, as a ring or a parameter server does; see `tree_sum`."""
+    """Add client by client, as a ring or a parameter server does; see `tree_sum`."""
     n, d = values.shape[-2:]
     total = values[..., 0, :]
     for k in range(1, n):
@@ -44,6 +44,6 @@ def fold_sum(values: Signed, key: Key) -> Signed:
 
 
 def sum_words(key: Key, sums: NDArray[np.int64], d: int) -> NDArray[np.int64]:
-    """Random words of sums by number, shape (sums, d)."""
+    """Return the random words of sums, given by their numbers: shape (sums, d)."""
     kernels = dispatch.host()
     return np.asarray(kernels.stream_words(kernels.private_keys(key, Stream.REDUCTION, sums), d))

@@ -1,14 +1,14 @@
 """Random rotations of vectors: randomised Hadamard, and exactly uniform.
 
-Both work on rows of D coordinates in float64, by elementwise operations in one fixed order, so that
-one row alone and many rows at once give the same bits.
+Both work on rows of D coordinates in float64, by elementwise operations in one fixed order. So the
+bits of a row do not depend on the number of rows.
 
 The randomised Hadamard transform is x -> H diag(s) x / sqrt(D), D a power of two, with the signs s
-of ``hadamard``. It is orthogonal, but only 2^D rotations can come up.
+of ``hadamard``. It is orthogonal, but takes only 2^D values.
 
-The uniform rotation is a product of D reflections (Stewart 1980): the one of dimension k sends the
-first of the last k axes to a uniformly random direction, made of normal deviates from blocks
-Philox((j div 2, k, 0, 0)) for coordinate j. It costs O(D^2) and serves as the oracle of the tests.
+The uniform rotation is a product of D reflections (Stewart 1980). Reflection k acts on the last k
+axes and sends the first of them to a uniformly random direction. Coordinate j of this direction is
+a normal deviate from block Philox((j div 2, k, 0, 0)). The cost is O(D^2).
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ def uniform_rotate_back(y: Rows, stream_key: StreamKey) -> Rows:
 
 
 def _reflect(x: Rows, u: Rows) -> None:
-    """Apply in place the reflection that sends the first axis to the direction of u."""
+    """Apply, in place, the reflection that sends the first axis to the direction of u."""
     sign = np.where(u[..., :1] < 0, -1.0, 1.0)
     v = u.copy()
-    v[..., :1] += sign * np.sqrt(tree_sum(u * u))[..., None]  # no cancellation
+    v[..., :1] += sign * np.sqrt(tree_sum(u * u))[..., None]  # of equal sign: no cancellation
     along = tree_sum(x * v) * (2 / tree_sum(v * v))
     x[...] = sign * (along[..., None] * v - x)
 
 
 def _normals(stream_key: StreamKey, ks: range) -> Rows:
-    """Return normal deviates from 52-bit uniform numbers, shape (len(ks), max(ks)) or with c."""
+    """Return normal deviates from 52-bit uniform numbers, shape (..., len(ks), max(ks))."""
     width = max(ks)
     k0, k1 = (np.asarray(key, dtype=np.uint64)[..., None] for key in stream_key)
     zero = np.zeros((), dtype=np.uint64)

@@ -1,9 +1,10 @@
 """Random subsets and permutations of coordinates, from tickets.
 
-Every coordinate draws a 64-bit ticket: coordinate j of a stream takes words 2 (j mod 2) and
-2 (j mod 2) + 1 of block Philox((j div 2, 0, 0, 0)), and the lowest ceil(log2 d) bits of the ticket
-are replaced by j, so that no two are equal. The k smallest tickets are a random k-subset, the order
-of all is a random permutation. A coordinate's chance is off by less than 2^(ceil(log2 d) - 64).
+Every coordinate draws a 64-bit ticket. Coordinate j of a stream takes words 2 (j mod 2) and
+2 (j mod 2) + 1 of block Philox((j div 2, 0, 0, 0)). The lowest ceil(log2 d) bits of the ticket are
+replaced by j, so that all tickets differ. The coordinates of the k smallest tickets are a random
+k-subset; the order of all tickets is a random permutation. The error of a coordinate's probability
+is below 2^(ceil(log2 d) - 64).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ def words64(stream_key: StreamKey, count: int) -> NDArray[np.uint64]:
     """Return the first ``count`` 64-bit words of a stream.
 
     Args:
-        stream_key: two words, or two arrays of shape (rows,): one stream a row.
-        count: how many, at least 1.
+        stream_key: two words, or two arrays of shape (rows,): one stream per row.
+        count: number of words, at least 1.
 
     Returns:
         uint64 array of shape (count,) or (rows, count).
@@ -38,12 +39,12 @@ def words64(stream_key: StreamKey, count: int) -> NDArray[np.uint64]:
 
 
 def random_subset(stream_key: StreamKey, d: int, k: int) -> NDArray[np.int64]:
-    """Return k of d coordinates, uniformly, in ascending order.
+    """Return a uniformly random subset of k of d coordinates, in ascending order.
 
     Args:
-        stream_key: two words, or two arrays of shape (rows,): one stream a row.
+        stream_key: two words, or two arrays of shape (rows,): one stream per row.
         d: number of coordinates, in [1, 2^32].
-        k: how many, in [1, d].
+        k: size of the subset, in [1, d].
 
     Returns:
         int64 array of shape (k,) or (rows, k).

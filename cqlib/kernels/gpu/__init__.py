@@ -1,8 +1,8 @@
-"""The kernels on a GPU: Triton programs with the bits of ``reference``.
+"""The kernels on a GPU: Triton functions with the same bits as ``reference``.
 
-Arguments and results are tensors on one device. Under ``TRITON_INTERPRET=1``, set before this
-module is imported, they may be in main memory, which serves the tests and nothing else. Contracts:
-:mod:`cqlib.kernels.api`; the operations that are not here: :mod:`cqlib.kernels.limits`.
+Arguments and results are tensors on one device. For tests they may be CPU tensors, if
+``TRITON_INTERPRET=1`` is set before this module is imported. Contracts: :mod:`cqlib.kernels.api`;
+missing operations: :mod:`cqlib.kernels.limits`.
 """
 
 from cqlib.kernels.gpu.levels import decode_levels, encode_levels, quantize_levels

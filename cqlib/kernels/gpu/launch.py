@@ -1,4 +1,4 @@
-"""What all launches share: sizes, words of streams, checks, and tensors to fill."""
+"""The common part of all launches: sizes, words of streams, checks, and tensors to fill."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from cqlib.kernels.reference.buffers import check_padding
 from cqlib.kernels.reference.packing import check_length
 from cqlib.keys import Key, Stream
 
-LANES = 128  # bytes of codes that one program makes, one a thread
+LANES = 128  # bytes of codes per instance, one per thread
 OPTIONS = {"enable_fp_fusion": False}
 
 
 def on_device(scale: Tensor | float, device: torch.device) -> Tensor:
-    """Return a scale where a program loads it: one float32 on the device."""
+    """Return a scale as a tensor of one float32 on the device."""
     return torch.as_tensor(scale, dtype=torch.float32, device=device)
 
 
 def private_words(key: Key, stream: Stream, client: int) -> list[int]:
-    """Return the two words of a client's stream, for a call."""
+    """Return the two words of a client's stream, as arguments of a launch."""
     return [signed(int(k[0])) for k in key.private(stream, [client])]
 
 
 def signed(word: int) -> int:
-    """Return a 32-bit word as a signed integer: Triton would pass a large one in 64 bits."""
+    """Return a 32-bit word as a signed integer, since Triton would pass a large one in 64 bits."""
     return word - (1 << 32) if word >= 1 << 31 else word
 
 
@@ -49,7 +49,7 @@ def output(
     """Return out, or a new tensor of the first of ``kinds`` on the device of ``like``.
 
     Raises:
-        ValueError: if out has another shape, a dtype that is not in ``kinds``, or gaps.
+        ValueError: if out has another shape, a dtype not in ``kinds``, or is not contiguous.
     """
     if out is None:
         return torch.empty(shape, dtype=kinds[0], device=like.device)

@@ -6,7 +6,7 @@ import torch
 import triton
 from torch import Tensor
 
-from cqlib.kernels.gpu.compiled import levels as programs
+from cqlib.kernels.gpu.compiled import levels as compiled
 from cqlib.kernels.gpu.launch import LANES, OPTIONS, on_device, output, private_words
 from cqlib.kernels.reference.buffers import check_levels, check_vector
 from cqlib.kernels.reference.packing import check_length, code_bytes, unpack
@@ -22,7 +22,7 @@ def quantize_levels(
     client: int,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Round eight coordinates a lane."""
+    """Round eight coordinates per lane."""
     check_vector(x)
     check_levels(levels)
     kinds = [t for t in (torch.int8, torch.int16, torch.int32) if levels <= torch.iinfo(t).max]
@@ -40,7 +40,7 @@ def encode_levels(
     client: int,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Round and pack eight coordinates a lane; trits and the last tile a byte a lane."""
+    """Round and pack eight coordinates per lane; trits and the last tile byte by byte."""
     check_vector(x)
     check_levels(levels)
     d, width = x.numel(), _symbol_width(levels)
@@ -52,7 +52,7 @@ def encode_levels(
     start = first // 8 * width
     if size > start:
         k0, k1 = private_words(key, Stream.ROUNDING, client)
-        programs.pack_kernel[(triton.cdiv(size - start, LANES),)](
+        compiled.pack_kernel[(triton.cdiv(size - start, LANES),)](
             x.contiguous(), on_device(scale, x.device), codes[start:],
             d, first, size - start, levels, k0, k1,
             WIDTH=width, BLOCK=LANES, **OPTIONS,
@@ -63,7 +63,7 @@ def encode_levels(
 def decode_levels(
     codes: Tensor, scale: Tensor | float, *, d: int, levels: int, out: Tensor | None = None
 ) -> Tensor:
-    """Read a coordinate a lane; the reference looks at the padding of the last tile."""
+    """Decode one coordinate per lane; the reference checks the padding of the last tile."""
     check_levels(levels)
     alphabet, width = 2 * levels + 1, _symbol_width(levels)
     check_length(codes, code_bytes(d, alphabet))
@@ -71,7 +71,7 @@ def decode_levels(
     unpack(codes[code_bytes(d - ragged, alphabet) :].cpu().numpy(), ragged, alphabet)
     values = output(codes, (d,), (torch.float32, torch.float64), out)
     largest = torch.zeros(1, dtype=torch.int32, device=codes.device)
-    programs.unpack_kernel[(triton.cdiv(d, LANES),)](
+    compiled.unpack_kernel[(triton.cdiv(d, LANES),)](
         codes.contiguous(), on_device(scale, codes.device), values, largest, d, levels,
         WIDTH=width, BLOCK=LANES, **OPTIONS,
     )  # fmt: skip
@@ -85,12 +85,12 @@ def _round_levels(
 ) -> None:
     k0, k1 = private_words(key, Stream.ROUNDING, client)
     grid = (triton.cdiv(-(-x.numel() // 1024) * 128, LANES),)
-    programs.levels_kernel[grid](
+    compiled.levels_kernel[grid](
         x.contiguous(), on_device(scale, x.device), out, x.numel(), levels, k0, k1,
         WIDTH=width, BLOCK=LANES, **OPTIONS,
     )  # fmt: skip
 
 
 def _symbol_width(levels: int) -> int:
-    """Return the bits of a symbol; 0 stands for trits."""
+    """Return the bits per symbol; 0 means trits."""
     return 0 if levels == 1 else (2 * levels).bit_length()

@@ -15,7 +15,7 @@ from cqlib.kernels.reference.norms import ROW
 
 
 def sums_of_squares(x: Tensor) -> Tensor:
-    """Add up eight entries at a time, in passes over memory."""
+    """Add eight entries at a time, in passes over memory."""
     values = _fold(x.reshape(-1, x.shape[-1]).contiguous(), ROW, square=True)
     while values.shape[1] > ROW:
         values = _fold(values, ROW)
@@ -23,7 +23,7 @@ def sums_of_squares(x: Tensor) -> Tensor:
 
 
 def norm_scale(x: Tensor, p: float) -> Tensor:
-    """Leave p other than 2 and infinity to the reference: powers differ between libraries."""
+    """Leave p other than 2 and infinity to the reference, since powers differ between libraries."""
     if p == math.inf:
         norm = x.abs().amax(dim=-1).double()
     elif p == 2:
@@ -32,7 +32,7 @@ def norm_scale(x: Tensor, p: float) -> Tensor:
         return torch.as_tensor(norms.norm_scale(x.cpu().numpy(), p)).to(x.device)
     scale = norm.float()
     scale = torch.where(scale.double() < norm, torch.nextafter(scale, scale + math.inf), scale)
-    # Squares of float32 do not vanish in float64.
+    # In float64, squares of float32 numbers do not underflow to 0.
     zero = norm == 0 if x.dtype == torch.float32 else ~(x != 0).any(dim=-1)
     return torch.where(zero, torch.zeros_like(scale), scale.clamp_min(2.0**-126))
 

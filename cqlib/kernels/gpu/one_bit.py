@@ -30,13 +30,13 @@ def encode_one_bit(
     correlated: bool,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Find the client's places first, then round and pack a byte a lane."""
+    """Compute the client's places first, then round and pack one byte per lane."""
     check_vector(x, client, n_clients)
     d = x.numel()
     codes = output(x, (-(-d // 8),), (torch.uint8,), out)
     k0, k1 = private_words(key, Stream.ROUNDING, client)
     s0, s1 = (signed(k) for k in key.shared(Stream.SHIFT))
-    places = codes  # not looked at, unless CORRELATED
+    places = codes  # any tensor: it is read only if CORRELATED
     if correlated:
         places = places_of(key, -(-d // 1024), client, n_clients, x.device)
     grid = (triton.cdiv(-(-d // 1024) * 128, LANES),)
@@ -51,7 +51,7 @@ def encode_one_bit(
 def decode_one_bit(
     codes: Tensor, scale: Tensor | float, *, d: int, out: Tensor | None = None
 ) -> Tensor:
-    """Read a byte a lane."""
+    """Decode one byte per lane."""
     check_codes(codes, d)
     values = output(codes, (d,), (torch.float32, torch.float64), out)
     grid = (triton.cdiv(-(-d // 1024) * 128, LANES),)
@@ -61,7 +61,7 @@ def decode_one_bit(
 
 
 def average_one_bit(codes: Tensor, scales: Tensor, *, d: int, out: Tensor | None = None) -> Tensor:
-    """Count set bits where all messages have the same range, else add up."""
+    """Count set bits if all messages have the same range, else add values."""
     check_messages(codes, scales)
     scales = scales.float()
     for row in codes:
@@ -70,7 +70,7 @@ def average_one_bit(codes: Tensor, scales: Tensor, *, d: int, out: Tensor | None
     n, width = codes.shape
     equal = bool((scales == scales[0]).all())
     grid = (triton.cdiv(-(-d // 1024) * 128, LANES),)
-    one_bit.mean_kernel[grid](
+    one_bit.average_kernel[grid](
         codes.contiguous(), scales, values, d, n, width, EQUAL=equal, BLOCK=LANES, **OPTIONS
     )
     return values
@@ -79,7 +79,7 @@ def average_one_bit(codes: Tensor, scales: Tensor, *, d: int, out: Tensor | None
 def simulate_one_bit(
     X: Tensor, scales: Tensor, *, key: Key, correlated: bool, out: Tensor | None = None
 ) -> Tensor:
-    """Pack each client's codes on the way."""
+    """Encode all clients, then average their messages."""
     n, d = X.shape[-2:]
     values = output(X, (*X.shape[:-2], d), (torch.float64, torch.float32), out)
     batch = zip(X.reshape(-1, n, d), scales.reshape(-1, n), values.view(-1, d), strict=True)

@@ -1,4 +1,4 @@
-"""Signed powers of two for tensors on a GPU: by compiled loops, in main memory."""
+"""Signed powers of two for tensors on a GPU: by the CPU's compiled loops."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The normative kernels, in NumPy: slow, obvious, and what the bits are.
+"""The normative kernels, in NumPy: slow and simple; they define the bits.
 
 Every other backend must give the same bits. ``one_bit``, ``levels``, ``powers`` and ``rotation``
-put together the steps of ``words`` (random words), ``ranks``, ``norms``, ``rounding``, ``packing``
-and ``hadamard``. Contracts: :mod:`cqlib.kernels.api`.
+combine the steps of ``words`` (random words), ``ranks``, ``norms``, ``rounding``, ``packing`` and
+``hadamard``. Contracts: :mod:`cqlib.kernels.api`.
 """
 
-from cqlib.kernels.reference.hadamard import length_in_steps, rotated_back, signs, transform
+from cqlib.kernels.reference.hadamard import norm1_in_steps, rotated_back, signs, transform
 from cqlib.kernels.reference.levels import (
     decode_levels,
     encode_levels,
@@ -40,7 +40,7 @@ __all__ = [
     "encode_one_bit",
     "encode_powers",
     "l2_scale",
-    "length_in_steps",
+    "norm1_in_steps",
     "norm_scale",
     "pack",
     "pack_integers",

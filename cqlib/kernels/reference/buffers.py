@@ -1,4 +1,4 @@
-"""Checks of what a caller gives: vectors, codes, and arrays to fill."""
+"""Checks of arguments: vectors, codes, and arrays to fill."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cqlib.kernels.api import Array
 from cqlib.kernels.reference.packing import TILE, check_length, unpack_bits
 
-MOST_LEVELS = 2**16  # s 2^31 steps are well below 2^53, where float64 counts no longer
+MOST_LEVELS = 2**16  # s 2^31 is well below 2^53, so that float64 holds all its integers
 
 
 def check_vector(x: Any, client: int = 0, n_clients: int = 1) -> None:
@@ -36,7 +36,7 @@ def check_messages(codes: Any, scales: Any) -> None:
 
 
 def output(shape: tuple[int, ...], dtype: Any, out: Array | None) -> Array:
-    """Return out, or a new array if there is none.
+    """Return out, or a new array if it is None.
 
     Raises:
         ValueError: if out has another shape, is not float32 or float64, or is not contiguous.
@@ -91,10 +91,10 @@ def check_levels(levels: int) -> None:
 
 
 def empty_levels(d: int, levels: int, out: Array | None) -> Array:
-    """Return out, or a new array of the narrowest signed integers that hold -s .. s.
+    """Return out, or a new array of the narrowest signed integers for -s .. s.
 
     Raises:
-        ValueError: if out has another shape, does not hold them, or is not contiguous.
+        ValueError: if out has another shape, is too narrow, or is not contiguous.
     """
     check_levels(levels)
     fitting = [t for t in (np.int8, np.int16, np.int32) if levels <= np.iinfo(t).max]

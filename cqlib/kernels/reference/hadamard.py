@@ -1,12 +1,12 @@
 """The normative Walsh-Hadamard transform, and the random signs before it.
 
-Butterflies are taken at distance 1, 2, ..., D/2, D a power of two; the result is not divided by
-sqrt(D). For floats that order is part of the result.
+Its stages have distance 1, 2, ..., D/2, D a power of two; the result is not divided by sqrt(D). The
+order of stages is part of the definition, since it affects the rounding of floats.
 
-Signs: coordinates come in chunks of 2^17, with 4096 words each. The sign of coordinate j is -1
-where bit (j mod 2^17) div 4096 of word j mod 4096 of its chunk is set, so that neighbouring
-coordinates look at the same bit of neighbouring words. Word l of chunk c is word l div 1024 of
-block Philox((1024 c + l mod 1024, 0, 0, 0)) of the stream.
+Signs: a chunk of 2^17 coordinates uses 4096 words. The sign of coordinate j is -1 if bit
+(j mod 2^17) div 4096 of word j mod 4096 of its chunk is set. So neighbouring coordinates use the
+same bit of neighbouring words. Word l of chunk c is word l div 1024 of block
+Philox((1024 c + l mod 1024, 0, 0, 0)) of the stream.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from cqlib.kernels.api import Array, StreamKey
 from cqlib.philox import philox4x32
 
-SIGNED = 4096  # coordinates that look at the same bit, one word each
+SIGNED = 4096  # number of coordinates that use the same bit, one word each
 CHUNK = 32 * SIGNED
-MOST_COORDINATES = 2**30  # of a rotation: integers of 32 bits hold the sums of signs
+MOST_COORDINATES = 2**30  # of a rotation: 32-bit integers hold the sums of signs
 
 Transform = Callable[..., Array]
 
 
 def transform(x: Array, *, out: Array | None = None) -> Array:
-    """Take butterflies of all pairs, at one distance after the other."""
+    """Do the butterflies of all pairs, stage by stage."""
     y = empty_like(x, out)
     values, distance = x, 1
     while distance < x.shape[-1]:
@@ -41,7 +41,7 @@ def transform(x: Array, *, out: Array | None = None) -> Array:
 
 
 def empty_like(x: Array, out: Array | None) -> Array:
-    """Return out, or a new array like x, which must be fit to be transformed."""
+    """Return out, or a new array like x; raise if x cannot be transformed or out does not fit."""
     D = x.shape[-1]
     if D < 1 or D & (D - 1):
         raise ValueError(f"a transform needs a power of two, got {D} coordinates")
@@ -63,7 +63,7 @@ def empty_like(x: Array, out: Array | None) -> Array:
 
 
 def signs(stream_key: StreamKey, D: int) -> NDArray[np.float32]:
-    """Compute the words of all chunks, and look at one bit after the other."""
+    """Compute the words of all chunks, then extract the bits."""
     k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None, None] for k in stream_key)
     chunks, quarter = -(-D // CHUNK), SIGNED // 4
     blocks = np.arange(min(D, quarter), dtype=np.uint64)
@@ -91,16 +91,16 @@ def rotated_size(d: int) -> int:
 
 
 def rotated(x: Array, squares: Array | float, row_signs: Array, to_transform: Transform) -> Array:
-    r"""Return $\sqrt D\,Rx$ times the power near, in float32: shape (..., d) to (..., D).
+    r"""Return $\sqrt D\,Rx$ times :func:`unit_power`, in float32: shape (..., d) to (..., D).
 
     Args:
-        x: float32 or float64, filled up with zeros.
+        x: float32 or float64; it is padded with zeros.
         squares: sums of squares, shape (...,).
-        row_signs: shape (D,), or (c, D) for rows.
+        row_signs: random signs of the rotation, shape (D,), or (c, D) for c clients.
         to_transform: any implementation of :func:`transform`.
     """
     z = np.zeros((*x.shape[:-1], row_signs.shape[-1]), dtype=np.float32)
-    z[..., : x.shape[-1]] = x * power_near(squares).astype(np.float64)[..., None]
+    z[..., : x.shape[-1]] = x * unit_power(squares).astype(np.float64)[..., None]
     z *= row_signs
     return to_transform(z, out=z)
 
@@ -114,16 +114,16 @@ def rotated_back(bits: Array, scales: Array, row_signs: Array) -> NDArray[np.flo
         return np.asarray(x.astype(np.float32) + np.float32(0.0))
 
 
-def length_in_steps(y: Array) -> NDArray[np.int64]:
+def norm1_in_steps(y: Array) -> NDArray[np.int64]:
     """Round every entry to an integer, then sum."""
     steps = np.rint(np.abs(y).astype(np.float64) * 2.0**30).astype(np.int64)
     return np.asarray(steps.sum(axis=-1))
 
 
-def power_near(squares: Array | float) -> Array:
-    """Return the power of two that brings a vector of that sum of squares near norm 1.
+def unit_power(squares: Array | float) -> Array:
+    """Return a power of two that brings the norm of a vector near 1, given its sum of squares.
 
-    It is a float32, so that the product with one is rounded once or not at all.
+    It is at least 2^-126 and at most 2^126, so that it is a normal float32.
     """
     exponent = np.frexp(np.sqrt(squares))[1]
     power: Array = np.ldexp(np.float32(1.0), -np.clip(exponent, -126, 126))
@@ -131,15 +131,15 @@ def power_near(squares: Array | float) -> Array:
 
 
 def drive_scale(squares: Array | float, steps: Array | int, D: int, *, unbiased: bool) -> Any:
-    """Return DRIVE's S as float32, of the shape of the arguments: infinite beyond a float, or 0.
+    """Return DRIVE's S as float32: infinite if it exceeds float32, 0 for a zero vector.
 
     Args:
         squares: |x|^2, any shape.
-        steps: :func:`length_in_steps` of the rotated vector.
+        steps: :func:`norm1_in_steps` of the rotated vector.
         D: dimension of the rotation.
-        unbiased: S = |x|^2 / |R x|_1, or |R x|_1 / D.
+        unbiased: True for S = |x|^2 / |R x|_1, False for S = |R x|_1 / D.
     """
-    unit = power_near(squares).astype(np.float64)
+    unit = unit_power(squares).astype(np.float64)
     length = np.asarray(steps) * 2.0**-30
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         if unbiased:

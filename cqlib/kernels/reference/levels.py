@@ -1,4 +1,4 @@
-"""Signed levels, by ``words``, ``rounding`` and ``packing``."""
+"""Signed levels, made of ``words``, ``rounding`` and ``packing``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def quantize_levels(
     client: int,
     out: Array | None = None,
 ) -> Array:
-    """Round absolute values, then give them their signs."""
+    """Round absolute values, then apply the signs."""
     check_vector(x)
     values = empty_levels(x.size, levels, out)
     words = stream_words(key.private(Stream.ROUNDING, np.array([client])), x.size)
@@ -62,7 +62,7 @@ def decode_levels(
     levels: int,
     out: Array | None = None,
 ) -> Array:
-    """Unpack, then look values up."""
+    """Unpack, then look values up in a table."""
     check_levels(levels)
     symbols = unpack(codes, d, 2 * levels + 1)
     values = output((d,), np.float32, out)

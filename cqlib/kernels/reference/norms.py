@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 
 from cqlib.kernels.api import Array
 
-ROW = 64  # entries that are folded last
+ROW = 64  # columns, which are folded last
 _SMALLEST_SCALE = 2.0**-126  # the smallest normal float32
 
 
 def tree_sum(values: Array) -> Array:
-    """Sum over the last axis in one fixed order, by elementwise additions only.
+    """Sum over the last axis in one fixed order, by elementwise additions.
 
-    Entries are the rows of a matrix of 64 columns. Neighbouring rows are added, then neighbouring
-    sums of two, and so on; the row that remains is folded in halves. Zeros fill up both.
+    Entries are put into a matrix of 64 columns, row by row, padded with zeros. Neighbouring rows
+    are added, then neighbouring sums, and so on; the last row is folded in halves.
     """
     if values.shape[-1] > ROW:
         matrix = _filled_up(values, -values.shape[-1] % ROW)
         rows = matrix.reshape(*values.shape[:-1], -1, ROW)
         while rows.shape[-2] > 1:
             even, odd = rows[..., 0::2, :], rows[..., 1::2, :]
-            last = even[..., odd.shape[-2] :, :]  # without a neighbour
+            last = even[..., odd.shape[-2] :, :]  # a row without a neighbour
             rows = np.concatenate([even[..., : odd.shape[-2], :] + odd, last], axis=-2)
         values = rows[..., 0, :]
     width = 1 << (values.shape[-1] - 1).bit_length()
@@ -46,12 +46,12 @@ def sums_of_squares(x: Array) -> NDArray[np.float64]:
 
 
 def l2_scale(x: Array) -> NDArray[np.float32]:
-    """Round the root of :func:`sums_of_squares` up."""
+    """Round the square root of :func:`sums_of_squares` up."""
     return scale_of_norm(np.sqrt(sums_of_squares(x)), lambda: (x != 0).any(axis=-1))
 
 
 def scale_of_norm(norm: Array, not_zero: Callable[[], Array]) -> NDArray[np.float32]:
-    """Round norms up to float32, at least 2^-126; not_zero tells tiny vectors from zero ones."""
+    """Round norms up to float32, at least 2^-126; 0 only where ``not_zero`` is False."""
     scale = np.maximum(round_up(norm), np.float32(_SMALLEST_SCALE))
     if (norm > 0).all():
         return scale
@@ -59,7 +59,7 @@ def scale_of_norm(norm: Array, not_zero: Callable[[], Array]) -> NDArray[np.floa
 
 
 def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
-    """Sum powers of entries over the largest one, so that none overflows."""
+    """Divide entries by the largest one before taking powers, so that these cannot overflow."""
     if p == 2:
         return l2_scale(x)
     largest = np.maximum(x.max(axis=-1), -x.min(axis=-1)).astype(np.float64)
@@ -76,7 +76,7 @@ def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
 
 
 def round_up(norm: Array) -> NDArray[np.float32]:
-    """Round to the next float32 that is not below; infinity beyond the largest."""
+    """Round up to float32; infinity beyond the largest."""
     with np.errstate(over="ignore", under="ignore"):
         scale = norm.astype(np.float32)
         return np.where(scale < norm, np.nextafter(scale, np.float32(np.inf)), scale)

@@ -1,4 +1,4 @@
-"""One-bit messages, by ``words``, ``ranks``, ``rounding`` and ``packing``."""
+"""One-bit messages, made of ``words``, ``ranks``, ``rounding`` and ``packing``."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def decode_one_bit(
 def average_one_bit(
     codes: NDArray[np.uint8], scales: NDArray[np.float32], *, d: int, out: Array | None = None
 ) -> Array:
-    """Decode one message after the other, and add it up."""
+    """Decode message by message, and add the values."""
     check_messages(codes, scales)
     values = output((d,), np.float64, out)
     total = np.zeros(d)
@@ -77,7 +77,7 @@ def simulate_one_bit(
     correlated: bool,
     out: Array | None = None,
 ) -> Array:
-    """Round all vectors on the grid; no codes are packed."""
+    """Round all vectors on the grid, without packing."""
     n, d = X.shape[-2:]
     ids = np.arange(n)
     g, words = grid(X, scales), stream_words(key.private(Stream.ROUNDING, ids), d)

@@ -1,12 +1,12 @@
-"""The normative layout of codes: how symbols become bytes.
+"""The normative layout of codes: packing of symbols into bytes.
 
-Symbols of an alphabet of q are packed by the smallest of three codes.
+Symbols of an alphabet of size q are packed by the shortest of three codes.
 
 * q = 2, bits. A vector is cut into tiles of up to 1024 bits. A tile of m bits has L = ceil(m / 8)
-  bytes, and bit k of byte l is its bit L k + l (bit-transposed, so that plain loops over l
-  vectorise).
+  bytes, and bit k of byte l is its bit L k + l. (This bit-transposed order makes simple loops over
+  l vectorise.)
 * q = 3, trits. A tile of up to 1280 trits has L = ceil(m / 5) bytes, and digit k of byte l in
-  base 3 is its trit L k + l: 1.6 bits a symbol, where log2 3 = 1.585 is the least.
+  base 3 is its trit L k + l: 1.6 bits per symbol; the lower bound is log2 3 = 1.585.
 * any other q: integers of w = ceil(log2 q) bits. A tile of m <= 1024 symbols is a string of w m
   bits, plane by plane from the lowest bit, and that string is packed as bits.
 """
@@ -84,7 +84,7 @@ def unpack_bits(codes: NDArray[np.uint8], d: int) -> NDArray[np.bool_]:
 
 
 def pack_trits(trits: Array) -> NDArray[np.uint8]:
-    """Pack symbols 0, 1, 2 of shape (d,) five to a byte.
+    """Pack symbols 0, 1, 2 of shape (d,), five per byte.
 
     >>> pack_trits(np.array([1, 2, 0, 0, 0, 2, 1]))  # L = 2: the bytes are 1, 0, 0, 1 and 2, 0, 2
     array([28, 20], dtype=uint8)
@@ -169,7 +169,7 @@ def levels_of(symbols: Array) -> NDArray[np.int64]:
 
 
 def symbol_bits(alphabet: int) -> float:
-    """Bits that a symbol counts: log2 3 for three symbols, else the fixed length ceil(log2 q).
+    """Return the bits per symbol in ``bits``: log2 3 for an alphabet of three, else ceil(log2 q).
 
     >>> [symbol_bits(q) for q in (1, 2, 4, 5)]
     [0.0, 1.0, 2.0, 3.0]
@@ -178,7 +178,7 @@ def symbol_bits(alphabet: int) -> float:
 
 
 def code_bytes(count: int, alphabet: int) -> int:
-    """Bytes that ``count`` symbols take.
+    """Return the number of bytes of ``count`` packed symbols.
 
     >>> code_bytes(1024, 2), code_bytes(1280, 3), code_bytes(1000, 15)
     (128, 256, 500)
@@ -190,19 +190,19 @@ def code_bytes(count: int, alphabet: int) -> int:
 
 
 def integer_bytes(count: int, width: int) -> int:
-    """Bytes that ``count`` integers of ``width`` bits take."""
+    """Return the number of bytes of ``count`` packed integers of ``width`` bits."""
     full, rest = divmod(count, TILE)
     return full * width * (TILE // 8) + -(-width * rest // 8)
 
 
 def check_length(data: Sized, expected: int) -> None:
-    """Raise ValueError for another number of bytes, before anything is allocated for them."""
+    """Raise ValueError unless the number of bytes is as expected."""
     if len(data) != expected:
         raise ValueError(f"expected {expected} code bytes, got {len(data)}")
 
 
 def pack(symbols: Array, alphabet: int) -> NDArray[np.uint8]:
-    """Choose the code by the alphabet."""
+    """Pack with the code of the alphabet."""
     if alphabet == 2:
         return pack_bits(symbols.astype(bool))
     if alphabet == 3:
@@ -224,7 +224,7 @@ def unpack(data: NDArray[np.uint8], count: int, alphabet: int) -> Array:
 
 
 def _tiles(values: Array, tile: int) -> Iterator[Array]:
-    """Yield the full tiles as rows of one array, then the last, shorter one."""
+    """Yield the full tiles as rows of one array, then the shorter last tile."""
     start = 0
     for _, count, m in tile_shapes(len(values), tile):
         yield values[start : start + count * m].reshape(count, m)

@@ -1,8 +1,8 @@
-"""Signed powers of two: rounding to them, and adding them up without leaving them.
+"""Signed powers of two: rounding to them, and sums that are rounded to them again.
 
-A number 0 or +-2^e is an integer: 0, or its sign times l = 1 + e - lowest, counted from the lowest
-exponent that occurs. The sum of two is rounded, without bias, to one of the two neighbouring powers
-of two, so that it is such an integer again: Global-QSGD's floatless reduction.
+The value 0 is stored as the integer 0, the value +-2^e as +-l, l = 1 + e - lowest, where lowest is
+the smallest exponent. The sum of two values is rounded, without bias, to one of the two
+neighbouring powers of two. So sums need no floats: this is Global-QSGD's reduction.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from cqlib.kernels.reference.rounding import round_exponential
 from cqlib.kernels.reference.words import stream_words
 from cqlib.keys import Key, Stream
 
-LOWEST, MOST = -126, 254  # exponent and number of the levels that are normal 32-bit floats
-Signed = Array  # of 16 bits where they are made here
-_MOST_DOUBLINGS = 31  # a word of 32 bits tells no smaller chance
+LOWEST, MOST = -126, 254  # smallest exponent and number of the normal float32 powers of two
+Signed = Array  # int16 in the results
+_MOST_DOUBLINGS = 31  # the smallest probability that a 32-bit word can decide is 2^-31
 
 
 def add_powers(a: Signed, b: Signed, words: NDArray[Any]) -> Signed:
-    """Decide by the lowest bits of a word, one for each halving of the chance."""
+    """Round by the lowest bits of a word: each bit halves the probability."""
     a, b = np.asarray(a, dtype=np.int16), np.asarray(b, dtype=np.int16)
     size_a, size_b = np.abs(a), np.abs(b)
     gap = np.abs(size_a - size_b)
@@ -48,7 +48,7 @@ def encode_powers(
     client: int,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Round absolute values, give them their signs, then pack."""
+    """Round absolute values, apply the signs, then pack."""
     check_vector(x)
     check_powers(lowest, levels)
     codes = empty_codes(code_bytes(x.size, 2 * levels + 1), out)
@@ -68,7 +68,7 @@ def decode_powers(
     levels: int,
     out: Array | None = None,
 ) -> Array:
-    """Unpack, then look values up."""
+    """Unpack, then look values up in a table."""
     check_powers(lowest, levels)
     symbols = unpack(codes, d, 2 * levels + 1)
     values = output((d,), np.float32, out)
@@ -86,7 +86,7 @@ def power_values(scale: Array | float, lowest: int, levels: int) -> NDArray[np.f
 
 
 def check_powers(lowest: int, levels: int) -> None:
-    """Raise ValueError unless all levels are normal 32-bit floats."""
+    """Raise ValueError unless all levels above 0 are normal float32."""
     if not (LOWEST <= lowest and levels >= 1 and lowest + levels <= LOWEST + MOST):
         raise ValueError(
             f"levels must be powers of two from 2^{LOWEST} to 2^{LOWEST + MOST - 1}, got {levels} "

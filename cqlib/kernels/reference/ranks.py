@@ -1,4 +1,4 @@
-"""Ranks of the clients: which of the n cells of [0, 1) a client's threshold falls in."""
+"""Ranks of the clients: the rank tells in which of n cells of [0, 1) a threshold lies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cqlib.kernels.reference.words import stream_words
 from cqlib.keys import Key, Stream
 from cqlib.philox import philox4x32
 
-SIGMA_ROUNDS = 32  # swap-or-not rounds; fewer leave a measurable distance from uniform
+SIGMA_ROUNDS = 32  # swap-or-not rounds; with fewer the distance from uniform is measurable
 
 
 def sigma(
@@ -46,7 +46,7 @@ def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evalu
     zero = np.zeros((), dtype=np.uint64)
     t = np.arange(tiles, dtype=np.uint64)[:, None]
     blocks = -(-n_clients // 128)
-    if blocks > max(evaluations, 32):  # few clients of very many: their own words only
+    if blocks > max(evaluations, 32):  # few of very many clients: compute only the words they need
 
         def pointwise(r: int, x: NDArray[np.int64]) -> NDArray[np.bool_]:
             block = (x >> 7).astype(np.uint64)
@@ -72,7 +72,7 @@ def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evalu
 def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
     """Add shift and place modulo n."""
     words = stream_words(key.shared(Stream.SHIFT), d).astype(np.uint64)
-    shift = ((words * np.uint64(n_clients)) >> 32).astype(np.int64)  # up to 64 bits, unsigned
+    shift = ((words * np.uint64(n_clients)) >> 32).astype(np.int64)  # a product of 64 bits
     tiles = -(-d // TILE)
     permuted = sigma(key, tiles=tiles, clients=clients, n_clients=n_clients)
     per_coordinate = permuted.T[:, np.arange(d) // TILE]
@@ -84,7 +84,7 @@ def permutation_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> ND
     ranks = np.empty((len(clients), d), dtype=np.int64)
     pairs = np.arange(-(-n_clients // 2), dtype=np.uint64)[:, None]
     zero = np.zeros((), dtype=np.uint64)
-    for start in range(0, d, TILE):  # bounds the memory to n x 1024 tickets
+    for start in range(0, d, TILE):  # in parts: memory for n x 1024 tickets only
         j = np.arange(start, min(start + TILE, d), dtype=np.uint64)
         w = philox4x32((pairs, j, zero, zero), key.shared(Stream.PERMUTATION))
         tickets = np.stack([w[0] << 32 | w[1], w[2] << 32 | w[3]], axis=1)

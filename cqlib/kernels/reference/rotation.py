@@ -1,4 +1,4 @@
-"""DRIVE's messages, by ``hadamard`` and ``packing``."""
+"""DRIVE's messages, made of ``hadamard`` and ``packing``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cqlib.kernels.reference.buffers import (
 )
 from cqlib.kernels.reference.hadamard import (
     drive_scale,
-    length_in_steps,
+    norm1_in_steps,
     rotated,
     rotated_back,
     rotated_size,
@@ -43,7 +43,7 @@ def encode_drive(
     codes = empty_codes(-(-D // 8), out)
     k0, k1 = key.private(Stream.ROTATION, np.array([client]))
     y[:] = rotated(x, squares, signs((k0[0], k1[0]), D), transform)
-    S = drive_scale(squares, int(length_in_steps(y)), D, unbiased=unbiased)
+    S = drive_scale(squares, int(norm1_in_steps(y)), D, unbiased=unbiased)
     codes[:] = pack_bits((y >= 0) & (S > 0))
     return codes, S
 

@@ -1,4 +1,4 @@
-"""Rounding of signed coordinates straight to the symbols that stand for them."""
+"""Rounding of signed coordinates to symbols."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cqlib.kernels.reference.words import stream_words
 
 
 def dither(y: Array, stream_key: StreamKey, *, levels: int) -> NDArray[Any]:
-    """Round absolute values, then give them their signs."""
+    """Round absolute values, then apply the signs."""
     check_signed(y, levels)
     words = stream_words(stream_key, y.shape[-1])
     level = round_linear(np.abs(y.astype(np.float64)), words, levels)
@@ -22,12 +22,12 @@ def dither(y: Array, stream_key: StreamKey, *, levels: int) -> NDArray[Any]:
 
 
 def symbol_dtype(levels: int) -> Any:
-    """Return the smallest dtype of symbols of s levels and their signs."""
+    """Return the smallest dtype for the symbols of s levels with signs."""
     return np.uint8 if 2 * levels < 256 else np.uint32
 
 
 def check_signed(y: Array, levels: int) -> None:
-    """Raise ValueError unless y is of floats and the number of levels is in range."""
+    """Raise ValueError unless y is float32 or float64 and the number of levels is in range."""
     check_levels(levels)
     if y.dtype not in (np.float32, np.float64):
         raise ValueError(f"y must be of float32 or float64, got {y.dtype}")

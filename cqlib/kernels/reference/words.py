@@ -1,9 +1,9 @@
-"""Random words: one for each coordinate of a stream.
+"""Random words: one per coordinate of a stream.
 
-Words follow the layout of one-bit codes (``packing``). A vector is cut into tiles of up to
+Words have the layout of one-bit codes (``packing``). A vector is cut into tiles of up to
 1024 coordinates; a tile of m coordinates has L = ceil(m / 8) bytes, and bit k of byte l belongs
-to its coordinate L k + l. The random word of that coordinate is word k mod 4 of Philox block
-256 t + 128 (k div 4) + l, t being the tile.
+to its coordinate L k + l. In tile t the random word of that coordinate is word k mod 4 of Philox
+block 256 t + 128 (k div 4) + l.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from cqlib.philox import Words, philox4x32
 def private_keys(
     key: Key, stream: Stream, clients: ArrayLike
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Ask the key."""
+    """Use :meth:`Key.private`."""
     return key.private(stream, clients)
 
 
 def stream_words(stream_key: tuple[Words, Words], d: int) -> NDArray[np.int64]:
-    """Compute the blocks of a tile, and put their words in the order of the coordinates."""
+    """Compute the blocks of tiles, and put their words in the order of the coordinates."""
     k0, k1 = (np.asarray(k, dtype=np.uint64)[..., None, None, None] for k in stream_key)
     parts = []
     for first, count, m in tile_shapes(d):

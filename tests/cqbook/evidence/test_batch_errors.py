@@ -1,4 +1,4 @@
-"""Errors of many inputs at once, against those of one at a time."""
+"""Errors of batches of inputs, against errors of single inputs."""
 
 import itertools
 import math

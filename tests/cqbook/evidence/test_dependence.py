@@ -35,7 +35,7 @@ def test_rand_k(together):
 def test_parts_of_one_bit_rounding_are_the_error(bits):
     parts = dependence.one_bit_parts(MIXED, bits)
     assert parts.variances + parts.covariances == 9 * parts.error
-    # A client's own error is (d - 1) |a|^2, however the clients depend on each other.
+    # A client's own error is (d - 1) |a|^2 for any dependence of the clients.
     assert [parts.matrix[i][i] for i in range(3)] == [2 * squared_norm(x) for x in MIXED]
 
 
@@ -56,7 +56,7 @@ def test_parts_of_perm_k():
 
 
 def test_quantize_first_by_hand():
-    # One client, PermK of one client sends everything: what is left is one-bit rounding.
+    # PermK of one client sends all coordinates: only the error of rounding is left.
     assert composition.quantize_first_error([vector(3, 4)], exact.perm_k(1, 2)) == 25
     # Two equal clients, d = 2: rounding errors of 25 each, halved by the mean, and PermK's
     # A = B = 1 on the rounded vectors b_i = a + e_i: (E|b|^2 - E<b_1, b_2>) / 2.

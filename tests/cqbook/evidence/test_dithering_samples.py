@@ -1,4 +1,4 @@
-"""Sampled ditherings: they pass, and wrong levels or probabilities do not."""
+"""Tests of sampled ditherings: right ones pass, wrong levels or probabilities do not."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_ditherings_pass(name, q):
 
 
 class Changed:
-    """A dithering whose outputs are changed before they are looked at."""
+    """A dithering with changed outputs."""
 
     def __init__(self, change):
         self.change = change

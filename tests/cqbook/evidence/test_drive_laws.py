@@ -23,7 +23,8 @@ def test_the_lemma_holds_and_is_nearly_tight():
 
 
 def test_four_equal_entries_by_hand():
-    # Half of the signs make one entry of (1, 1, 1, 1): sent exactly. The others triple |x|^2.
+    # For half of the signs the rotated vector has one nonzero entry, and is sent exactly. For the
+    # others the error is 3 |x|^2.
     outcomes = drive_laws.hadamard_outcomes(vector(1, 1, 1, 1))
     assert len(outcomes) == 16
     errors = sorted(sum((v - 1) ** 2 for v in z) for z in outcomes)
@@ -43,7 +44,7 @@ def test_fractions_agree_with_floats(x):
 
 def test_two_coordinates():
     assert drive_laws.two_coordinates(4, 2, 0, Fraction(-9, 10)) == (True, True, 16)
-    # With |t| > 1 it is the other entry that survives.
+    # For |t| > 1 the other entry is kept.
     assert not drive_laws.two_coordinates(4, 2, 0, Fraction(3, 2)).always_decoded_alike
 
 

@@ -111,7 +111,7 @@ def test_perm_k(n, d):
         shared = (floats(rows) != 0).sum(axis=0)
         assert max(kept) - min(kept) <= 1 and max(shared) - min(shared) <= 1
         assert min(shared) >= 1 and kept.sum() == max(n, d)
-        # What is sent of a coordinate adds up to the mean of those who send it.
+        # The factors of a coordinate have the sum n.
         np.testing.assert_allclose(floats(rows).sum(axis=0), n)
 
 

@@ -1,4 +1,4 @@
-"""The inequalities: their worst inputs are stored, and a search finds nothing worse."""
+"""The inequalities: worst inputs are stored, and a search finds no worse ones."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 each_inequality = pytest.mark.parametrize("name", INEQUALITIES)
 TOO_SMALL = [name for name, inequality in INEQUALITIES.items() if not inequality.valid]
 SLOW = [name for name in INEQUALITIES if "logistic" in name]
-# True statements whose two sides stay apart, at least in these dimensions.
+# True statements that are not tight, at least in these dimensions.
 LOOSE = [
     "standard dithering, d = 10, four levels",
     "natural dithering, d = 16, three levels",

@@ -1,4 +1,4 @@
-"""The kernels' decisions have the laws that the definitions state, and other laws are seen."""
+"""The kernels round with the probabilities of the definitions; other laws are detected."""
 
 import numpy as np
 import pytest

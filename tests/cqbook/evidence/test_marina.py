@@ -1,4 +1,4 @@
-"""MARINA written out, its outcomes, moments and limits, each computed twice."""
+"""MARINA step by step, its outcomes, moments and limits, each computed in two ways."""
 
 from fractions import Fraction
 
@@ -57,7 +57,7 @@ def test_algorithm_4_is_the_library_s(name):
 
 
 def test_perm_k_by_hand():
-    # One compressed round from (1, 0): both outcomes send half of what both clients have.
+    # One compressed round from (1, 0): in each outcome a client sends one coordinate, doubled.
     A, x0 = [symmetric(2, 0, 0), symmetric(0, 0, 0)], np.array([Fraction(1), Fraction(0)])
     # x^1 = 1/2; whole: gradient 1/2. Compressed, client 1 sends place 0: g = 1 - 1 = 0; else 1.
     squares = marina_outcomes.perm_k(A, x0, Fraction(0), Fraction(1, 2), 3)
@@ -154,7 +154,7 @@ def test_covariances(c):
     found = marina_moments.covariance(c, A, np.outer(v, v))
     assert np.trace(found) == pytest.approx(c.mse(A @ v), rel=1e-9, abs=1e-12)
     assert np.allclose(found, found.T) and np.linalg.eigvalsh(found)[0] > -1e-9
-    # Along v itself DRIVE makes no error; its covariance must say so for equal clients.
+    # DRIVE has no error in the direction of v, so its covariance for equal clients must have none.
     if c.name == "drive":
         equal = np.tile(np.eye(8), (4, 1, 1))
         assert v @ marina_moments.covariance(c, equal, np.outer(v, v)) @ v == pytest.approx(0)

@@ -1,4 +1,4 @@
-"""Checks of IQ and CQ: they pass for the laws of the paper, and each of them can fail."""
+"""Checks of IQ and CQ: they pass for the paper's laws, and each fails for some wrong law."""
 
 from fractions import Fraction
 

@@ -73,7 +73,7 @@ def test_errors_of_permk_cq(rows, b):
 def test_permk_cq_in_batches_is_between_its_special_cases():
     X = np.random.default_rng(0).standard_normal((5, 4, 4))
     np.testing.assert_allclose(batch_errors.permk_cq_mse(X, 1), batch_errors.cq_mse(X), rtol=1e-12)
-    # With as many blocks as clients and coordinates nothing is rounded: it is PermK.
+    # With b = n = d there is no rounding: Algorithm 3 is PermK.
     expected = [theory.perm_k_mse(x) for x in X]
     np.testing.assert_allclose(batch_errors.permk_cq_mse(X, 4), expected, rtol=1e-12)
     for x, found in zip(X, batch_errors.permk_cq_mse(X, 2), strict=True):

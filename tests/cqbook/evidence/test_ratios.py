@@ -24,7 +24,7 @@ def test_ratios_by_hand():
     # Halfway between powers of two in the sense of natural compression: 4/3, error 1/8.
     assert ratio("natural compression, d = 4", 2 / 3, 0, 0, 0) == pytest.approx(1, rel=1e-12)
     assert ratio("natural compression, d = 4", 0.5, 0.25, 0, 1) == 0
-    # y = 1/2: an odd number of clients leaves one undecided.
+    # y = 1/2 and an odd number of clients: the result of one client is random.
     assert ratio("Theorem 1", 0, -1) == 1
     assert ratio("Theorem 1", 0, -0.8) == 0
     same = [1, 2, 2, 1, 2, 2, 1, 2, 2, 1, 2, 2]
@@ -76,7 +76,7 @@ def test_constants_are_those_of_the_library_and_errors_are_exact(case):
     found = case.error(X)
     try:
         closed = [case.compressor.mse(x) for x in X]
-    except ValueError:  # compositions have none, and PermK+CQ only for equal inputs
+    except ValueError:  # unknown for compositions, and known for PermK+CQ with equal inputs only
         assert case.label in ("permk_cq, b = 2", "natural_compression of perm_k")
     else:
         np.testing.assert_allclose(found, closed, rtol=1e-9)
@@ -92,22 +92,22 @@ def test_natural_compression_of_what_perm_k_keeps():
     case = next(c for c in ratios_ab.clients() if c.label == "natural_compression of perm_k")
     X = np.array([[1.0, 2.0, 0.0, 4.0], [3.0, 1.0, 1.0, 0.5], [0.25, -3.0, 8.0, 1.0]])
     error = float(exact.sparsified_error(fractions(X.tolist()), exact.perm_k(3, 4)))
-    # Three times what is kept lies halfway between powers of two for 1, 2, ...: (3 - 2)(4 - 3) = 1
-    # for 3; nine is (9 - 8)(16 - 9) = 7, twelve (12 - 8)(16 - 12) = 16.
+    # The variance of rounding three times an entry: (3 - 2)(4 - 3) = 1 for 3, (9 - 8)(16 - 9) = 7
+    # for 9, (12 - 8)(16 - 12) = 16 for 12.
     gaps = np.array([[1, 4, 0, 16], [7, 1, 1, 0.25], [1 / 16, 7, 64, 1]])
     expected = error + gaps.sum() / 3 / 9  # kept with probability 1/3, over n^2
     assert case.error(X[None])[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_pairs_of_constants_for_any_dependence():
-    # Client outcomes 0, 0, 3: mean 1, spread 2, omega 2. All alike: error 2, bound omega.
+    # Outcomes of a client 0, 0, 3: mean 1, variance 2, omega 2. Equal clients: error 2 = omega.
     alike = np.repeat([0.0, 0.0, 0.75], 3)
     assert ratio("Proposition 1, sharper pair (omega, 0)", *alike) == pytest.approx(1, rel=1e-12)
     assert ratio("Proposition 1, any dependence", *alike) == pytest.approx(1, rel=1e-12)
-    # Outcomes in turn: the average never changes.
+    # Each outcome has one client at 3: the mean is constant.
     turned = [0.75, 0, 0, 0, 0.75, 0, 0, 0, 0.75]
     assert ratio("Proposition 1, sharper pair (omega, 0)", *turned) == 0
-    # Two alike and one in another order: averages 2, 1, 0 times 3/4, over 3.
+    # Two equal clients, and one with another order: sums 2, 1, 0 times 3/4, over 3.
     mixed = [0.75, 0.75, 0, 0, 0, 0.75, 0, 0, 0]
     error = np.var([0.5, 0.25, 0.0])
     expected = error / (2 * 0.25**2)
@@ -146,7 +146,7 @@ def test_stepsizes_of_importance_sampling(name, factor):
 
 
 def test_costs_of_importance_sampling():
-    # In the middle of all logarithms: n = 141, zeta / 32 = 0.1, omega = 10^0.5, mean of L_i 10 L_-.
+    # The centre of the cube: n = 141, zeta / 32 = 0.1, omega = 10^0.5, mean of L_i 10 L_-.
     n, share, omega, mean = 141, 0.1, 10**0.5, 10.0
     terms = {"d": 1000, "bits": 32000 * share / n, "A": omega + 1, "B": 1.0}
     cost = theory.optimal_p(**terms, smoothness=Smoothness(1.0, mean, mean)).factor

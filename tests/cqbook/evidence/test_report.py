@@ -1,4 +1,4 @@
-"""What a page says of its inequalities."""
+"""The table of a page's inequalities."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Scores of rounding decisions: small for the right chances, large for wrong ones."""
+"""Scores of rounding: small for the right probabilities, large for wrong ones."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ def largest(bits, variance):
 
 
 def test_scores_by_hand():
-    # Two clients, four coordinates; at each coordinate just one of the two rounds up.
+    # Two clients, four coordinates; at each coordinate exactly one client rounds up.
     bits = np.array([[1, 0, 1, 1], [0, 1, 0, 0]], dtype=bool)
     assert largest(bits, lambda y: 0.0) == 1  # shares 3/4 and 1/4, error 1/4
     # Squares of the counts less 1 are 0; a variance of 1/2 is 2 / 1e-6 standard errors off.

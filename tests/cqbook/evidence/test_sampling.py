@@ -48,7 +48,7 @@ def test_limits_share_the_level(tests):
 
 
 def test_the_radius_holds_for_a_rare_value():
-    # A value of probability 1/100 has not come up in 20 samples: their mean says 0.
+    # A value of probability 1/100 is missing in 20 samples, whose mean is 0.
     samples = np.zeros((20, 1))
     radius = sampling.bernstein_radius(samples, np.ones(1), 1e-2)
     assert radius[0] == pytest.approx(7 * np.log(400) / (3 * 19)) and radius[0] > 1 / 100

@@ -1,4 +1,4 @@
-"""Small problems whose outcomes are all followed, against simulation and by hand."""
+"""Small problems with all outcomes enumerated, against simulation and by hand."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ from tests.helpers import Z
 
 
 def tasks(k, seed=0):
-    """Two clients in two dimensions, of a convex mean."""
+    """Return two clients in two dimensions with a convex mean."""
     rng = np.random.default_rng(seed)
     half = rng.standard_normal((k, 2, 2))
     mean = half @ half.transpose(0, 2, 1)
@@ -33,7 +33,7 @@ def theorem_2_stepsize(A, p, kind):
 
 
 def simulated(A, x0, p, kind, T, runs=200_000):
-    """Iterates and directions of MARINA with PermK or sampling of one client, many runs at once."""
+    """Return iterates and directions of many runs of MARINA with PermK or client sampling."""
     gamma, s = theorem_2_stepsize(A, p, kind)
     rng = np.random.default_rng(9)
     x = np.tile(x0, (runs, 1))
@@ -112,7 +112,7 @@ def test_other_compressors_are_refused():
 
 
 def iscc_followed(A, x, g, p, gamma, q, T):
-    """Sum of E|grad f(x^t)|^2 over T rounds of MARINA with ISCC of IQ, branch by branch."""
+    """Return the sum of E|grad f(x^t)|^2 over T rounds of MARINA with ISCC of IQ, by branches."""
     mean = A.mean(axis=0)
     total = np.sum((mean @ x) ** 2)
     if T == 1:

@@ -109,7 +109,7 @@ def test_scattered_pairs_are_as_many_and_differ():
 
 
 class Wrong(Quadratic):
-    """Gradients that are not those of the value."""
+    """A problem with wrong gradients."""
 
     def gradients(self, x):
         return 1.001 * super().gradients(x)

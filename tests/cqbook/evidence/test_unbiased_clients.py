@@ -38,7 +38,7 @@ def test_sparsified_clients_are_unbiased():
 def test_drawn_clients_are_unbiased():
     X, q = [vector(3, 4), vector(0, -5)], vector("1/4", "3/4")
     assert unbiased_clients.iscc_means(X, q) == X
-    # Probabilities of another sum are another mean.
+    # Probabilities with a wrong sum give a wrong mean.
     assert unbiased_clients.iscc_means(X, vector("1/4", "1/4")) == [
         vector("3/2", 2),
         vector(0, "-5/2"),

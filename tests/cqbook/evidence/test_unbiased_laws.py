@@ -1,4 +1,4 @@
-"""Checks of Definition 1: they pass for what is unbiased, and each of them can fail."""
+"""Checks of Definition 1: they pass for unbiased laws, and each can fail."""
 
 import math
 from fractions import Fraction

@@ -1,17 +1,17 @@
 """The fast Walsh-Hadamard transform: in registers, then in the caches, then over memory.
 
-A stage at distance h replaces each pair (a, b) of numbers h apart by (a + b, a - b). D numbers take
-the stages at distance 1, 2, 4, ..., D/2, in this order, so that floats are rounded as by the
-reference. To read and write memory less often, several stages are taken at once:
+A stage at distance h replaces each pair (a, b) of numbers h apart by (a + b, a - b). D numbers need
+the stages at distance 1, 2, 4, ..., D/2, in the order of the reference, since it affects the
+rounding of floats. Several stages are done in one pass, to save memory accesses:
 
-    distance          taken at once
-    1 .. 8            within a vector of 16 numbers: the vector, its signs changed, is added to
-                      itself with the lanes h apart exchanged
+    distance          in one pass
+    1 .. 8            within a vector of 16 numbers: the vector with changed signs is added to the
+                      vector with exchanged lanes, h apart
     16 .. 128         between 16 such vectors, which stay in registers
     256 .. 2048       one pass over 4096 numbers, which fit in the nearest cache
     4096 .. 2^14      three stages in a pass over 2^15 numbers, which fit in the next cache
-    2^15 ..           over memory: 128 columns of all rows are copied to a small array and take
-                      all stages there
+    2^15 ..           over memory: 128 columns of all rows are copied to a small array, where all
+                      stages are done
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from numba.extending import intrinsic
 from cqlib.kernels.cpu.compiled.compile import compiled, inlined
 
 LANES = 16
-REGISTERS = 256  # numbers that are transformed at once
+REGISTERS = 256  # numbers transformed in registers
 NEAR = 4096  # numbers that fit in the nearest cache
 BLOCK = 2**15  # numbers that fit in the next cache
-COLUMNS = 128  # numbers of a row copied at once: with fewer, memory is slower
+COLUMNS = 128  # numbers of a row copied at once: fewer would use memory badly
 
 
 def _butterflies(bits, lanes):
-    """Return code that takes 2^bits vectors, stride apart, through their stages.
+    """Return code for the stages between 2^bits vectors, ``stride`` apart.
 
-    With lanes, the four stages within each vector come first.
+    If ``lanes``, the four stages within each vector come first.
     """
 
     @intrinsic
@@ -98,7 +98,7 @@ _first_eight_stages = _butterflies(4, lanes=True)
 
 @inlined
 def upper_stages(z, start, size, low):
-    """Take size numbers through the stages at distance low .. size/2; low is at least 16."""
+    """Do the stages at distance low .. size/2 on size numbers; low is at least 16."""
     distance = low
     while distance < size:
         if 8 * distance <= size:
@@ -119,7 +119,7 @@ def upper_stages(z, start, size, low):
 
 @inlined
 def _few(z, start, size):
-    """Transform fewer numbers than fill the registers, one by one."""
+    """Transform fewer than REGISTERS numbers, by scalar code."""
     distance = 1
     while distance < size:
         for base in range(start, start + size, 2 * distance):

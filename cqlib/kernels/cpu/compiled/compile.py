@@ -1,4 +1,4 @@
-"""How loops are compiled, and when machine code on disk is out of date."""
+"""Compiler settings of the loops, and a cache of machine code that notices changed sources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 _HERE = Path(__file__).parent
 _REFERENCE = _HERE.parents[1] / "reference"
-# All that ends up in machine code: the loops, and the files that they take constants from.
+# The sources of the machine code: the loops, and the files with their constants.
 SOURCES = (
     *sorted(_HERE.glob("*.py")),
     *(_REFERENCE / f"{name}.py" for name in ("hadamard", "norms", "packing", "ranks", "rounding")),
@@ -30,11 +30,11 @@ STAMP = digest(SOURCES)
 
 
 class _Cache(FunctionCache):
-    """Numba's cache of one function, with the digest of all sources as its stamp.
+    """Numba's cache of one function; it is valid as long as the digest of all sources is the same.
 
-    Numba itself looks at the function's own file, although the code of functions from other files
-    is part of it. Numba chooses the folder: NUMBA_CACHE_DIR, ``__pycache__`` beside the file, or
-    one of the user where that cannot be written.
+    Numba itself checks only the function's own file, although the machine code contains functions
+    of other files. Numba chooses the folder: NUMBA_CACHE_DIR, or ``__pycache__`` next to the file,
+    or a folder of the user if that is read-only.
     """
 
     def __init__(self, function):
@@ -43,13 +43,13 @@ class _Cache(FunctionCache):
 
 
 def compiled(function):
-    """Compile at the first call for each kind of arguments, and keep the machine code on disk."""
+    """Compile at the first call for each combination of argument types; cache the machine code."""
     dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
-    with suppress(RuntimeError):  # where no folder can be written, each process compiles anew
+    with suppress(RuntimeError):  # without a writable folder, every process compiles again
         dispatcher._cache = _Cache(function)
     return dispatcher
 
 
-# Part of the functions that call it. Without the NumPy error model every division would test for
-# zero, and no loop would vectorise.
+# Such a function is inlined into its callers. The NumPy error model avoids a test for zero in every
+# division, which would prevent vectorisation.
 inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True)

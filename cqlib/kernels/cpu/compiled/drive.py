@@ -1,10 +1,10 @@
-"""DRIVE: the signs of a randomly rotated vector, and the vector read from them.
+"""DRIVE: packing the signs of a randomly rotated vector, and decoding them.
 
 A vector of D = 2^m coordinates is transformed block by block. If there is more than one block, the
-remaining stages are taken for a few columns of all blocks at a time. Random signs are multiplied in
-when coordinates are loaded for encoding, and when they are stored after decoding. When encoding,
-bits are packed and absolute values added up while the columns are still in the cache. When
-decoding, numbers are integers, so that the transform is exact.
+remaining stages are done for a few columns of all blocks at a time. Coordinates are multiplied by
+the random signs when they are loaded for encoding and when they are stored after decoding. Encoding
+packs bits and adds absolute values while the columns are still in the cache. Decoding transforms
+integers, which is exact.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from cqlib.kernels.cpu.compiled.words import TILE_BYTES, ZERO, philox, u64
 from cqlib.kernels.reference.hadamard import CHUNK, SIGNED
 from cqlib.kernels.reference.packing import TILE
 
-STEPS = float(1 << 30)  # in 1: absolute values are counted in steps of 2^-30
-WHOLE = float(1 << 52)  # v + WHOLE is v rounded to an integer, in the lowest bits of a float64
+STEPS = float(1 << 30)  # the sum of absolute values is in steps of 2^-30
+WHOLE = float(1 << 52)  # the lowest bits of v + WHOLE in float64 are v rounded to an integer
 WHOLE_BITS = np.float64(WHOLE).view(np.int64)
 
 
@@ -37,7 +37,7 @@ WHOLE_BITS = np.float64(WHOLE).view(np.int64)
 def sign_words(k0, k1, out, blocks=SIGNED // 4):
     """Fill out, uint32 of shape (chunks, SIGNED), with the words of ``hadamard``.
 
-    Of each chunk only the first ``blocks`` Philox blocks are computed.
+    Only the first ``blocks`` Philox blocks of each chunk are computed.
     """
     quarter = SIGNED // 4
     for c in range(out.shape[0]):
@@ -54,7 +54,7 @@ def sign_words(k0, k1, out, blocks=SIGNED // 4):
 
 @compiled
 def row_signs(k0, k1, out):
-    """Fill out, float32 of shape (rows, D), with random signs, one stream a row."""
+    """Fill out, float32 of shape (rows, D), with random signs, one stream per row."""
     D = out.shape[1]
     words = np.empty(((D + CHUNK - 1) // CHUNK, SIGNED), np.uint32)
     for r in range(out.shape[0]):
@@ -69,7 +69,7 @@ def row_signs(k0, k1, out):
 
 @intrinsic
 def _flipped(typing_context, value, word, left):
-    """Return value, float32, negated where bit 31 - left of word, uint32, is set."""
+    """Return value, float32, negated if bit 31 - left of word, uint32, is set."""
 
     def code(context, builder, signature, arguments):
         number, bits, distance = arguments
@@ -83,9 +83,9 @@ def _flipped(typing_context, value, word, left):
 
 @inlined
 def _load(x, unit, words, j, count, out):
-    """Fill out with count coordinates from j on, times their signs and a power of two.
+    """Fill out with ``count`` coordinates from j on, times their signs and a power of two.
 
-    All of them find their signs in the same bit of neighbouring words.
+    Their signs lie in the same bit of neighbouring words.
     """
     m = max(min(x.size - j, count), 0)
     xs, left = x[min(j, x.size) :], 31 - j % CHUNK // SIGNED
@@ -103,7 +103,7 @@ def _load(x, unit, words, j, count, out):
 
 @compiled
 def rotate_blocks(x, unit, words, first, last, y):
-    """Fill blocks first .. last - 1 of y, shape (D,), with x times signs, and transform them."""
+    """Fill blocks first .. last - 1 of y, shape (D,), with x times its signs; transform them."""
     size = min(y.size, BLOCK)
     near = min(size, NEAR)
     for start in range(first * size, last * size, size):
@@ -115,8 +115,8 @@ def rotate_blocks(x, unit, words, first, last, y):
 
 
 @inlined
-def _length(z):
-    """Return the sum of |z| in steps plus WHOLE_BITS for each number, to be subtracted later."""
+def _norm1(z):
+    """Return |z|_1 in steps plus z.size * WHOLE_BITS, which the caller subtracts."""
     total = np.int64(0)
     for l in range(z.size):
         total += np.float64(np.float64(abs(z[l])) * STEPS + WHOLE).view(np.int64)
@@ -125,7 +125,7 @@ def _length(z):
 
 @inlined
 def _set_bit(z, k, codes):
-    """Set bit k of byte l if z[l] >= 0, for every l; bit 0 comes first and clears the others."""
+    """Set bit k of byte l if z[l] >= 0, for every l; the call for bit 0 clears the other bits."""
     if k == 0:
         for l in range(z.size):
             codes[l] = np.uint8(z[l] >= 0)
@@ -136,9 +136,9 @@ def _set_bit(z, k, codes):
 
 @compiled
 def sign_tiles(y, first, last, codes):
-    """Take the upper stages of tiles first .. last - 1 of every block of y, and pack the signs.
+    """Do the upper stages of tiles first .. last - 1 of every block of y, and pack the signs.
 
-    Returns the sum of the absolute values in steps; y is left as it was.
+    Return the sum of absolute values in steps; y does not change.
     """
     rows = y.size // BLOCK
     columns = np.empty(rows * COLUMNS, np.float32)
@@ -149,7 +149,7 @@ def sign_tiles(y, first, last, codes):
             upper_stages(columns, 0, columns.size, COLUMNS)
             for r in range(rows):
                 z = columns[r * COLUMNS : (r + 1) * COLUMNS]
-                total += _length(z)
+                total += _norm1(z)
                 byte = codes[(r * BLOCK // TILE + tile) * TILE_BYTES :]
                 for k in range(0, COLUMNS // TILE_BYTES):
                     part = z[k * TILE_BYTES : (k + 1) * TILE_BYTES]
@@ -159,18 +159,18 @@ def sign_tiles(y, first, last, codes):
 
 @compiled
 def sign_small(y, codes):
-    """Pack the signs of one block, already transformed; return the sum of absolute values."""
+    """Pack the signs of one transformed block; return the sum of absolute values in steps."""
     tile = min(y.size, TILE)
     length = (tile + 7) // 8
     for t in range(0, y.size, tile):
         for k in range(tile // length):
             _set_bit(y[t + k * length : t + (k + 1) * length], k, codes[t // 8 :])
-    return _length(y) - y.size * WHOLE_BITS
+    return _norm1(y) - y.size * WHOLE_BITS
 
 
 @compiled
-def spread_blocks(codes, first, last, h):
-    """Fill blocks first .. last - 1 of h, int32 of shape (D,), with bits as 1 or -1; transform."""
+def unpack_blocks(codes, first, last, h):
+    """Unpack blocks first .. last - 1 to 1 or -1 in h, int32 of shape (D,), and transform."""
     size = min(h.size, BLOCK)
     tile = min(size, TILE)
     length = (tile + 7) // 8
@@ -186,7 +186,7 @@ def spread_blocks(codes, first, last, h):
 
 @inlined
 def _store(h, factor, words, j, count, out):
-    """Store count coordinates from j on: their signs times factor times h."""
+    """Store ``count`` coordinates from j on: signs times factor times h."""
     m = max(min(out.size - j, count), 0)
     part, left = out[min(j, out.size) :], 31 - j % CHUNK // SIGNED
     word, zero = words[j // CHUNK, j % SIGNED :], np.float32(0.0)  # no -0
@@ -200,9 +200,9 @@ def _store(h, factor, words, j, count, out):
 
 @compiled
 def read_columns(h, factor, words, first, last, out):
-    """Take columns first .. last - 1 of h through the upper stages, and fill those of out.
+    """Do the upper stages of columns first .. last - 1 of h, and fill these columns of out.
 
-    The memory of h may be that of out.
+    h and out may share memory.
     """
     rows = h.size // BLOCK
     columns = np.empty(rows * COLUMNS, np.int32)
@@ -218,21 +218,21 @@ def read_columns(h, factor, words, first, last, out):
 
 @compiled
 def read_small(h, factor, words, out):
-    """Fill out from h, shape (D,) of one block at most, already transformed."""
+    """Fill out from h of at most one block, shape (D,), already transformed."""
     for j in range(0, h.size, SIGNED):
         _store(h[j:], factor, words, j, min(SIGNED, h.size - j), out)
 
 
 @compiled
-def lengths(y, steps):
-    """Fill steps, int64, with the sums of absolute values of the rows of y."""
+def norm1_rows(y, steps):
+    """Fill steps, int64, with the 1-norms of the rows of y, in steps."""
     for r in range(y.shape[0]):
-        steps[r] = _length(y[r]) - y.shape[1] * WHOLE_BITS
+        steps[r] = _norm1(y[r]) - y.shape[1] * WHOLE_BITS
 
 
 @compiled
-def spread_rows(bits, h):
-    """Fill h, int32 of the shape of bits, with bits as 1 or -1."""
+def signed_rows(bits, h):
+    """Fill h, int32 of the shape of bits, with 1 or -1 by the bits."""
     for r in range(h.shape[0]):
         bit, row = bits[r], h[r]
         for j in range(row.size):
@@ -241,9 +241,9 @@ def spread_rows(bits, h):
 
 @compiled
 def read_rows(h, factor, signs, out):
-    """Fill out with rows of h, already transformed, times factors times the signs of clients.
+    """Fill out with transformed rows h times factors times signs.
 
-    Row r is that of client r mod c, c the rows of signs.
+    Row r uses row r mod c of the signs, of which there are c.
     """
     clients, zero = signs.shape[0], np.float32(0.0)  # no -0
     for r in range(h.shape[0]):

@@ -1,4 +1,4 @@
-"""Integers of a fixed length, packed plane by plane."""
+"""Packing of integers of a fixed length, plane by plane."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cqlib.kernels.reference.packing import TILE
 
 @compiled
 def pack(values, width, first, last, out):
-    """Pack tiles first .. last - 1; as ``packing.pack_integers``."""
+    """Pack tiles first .. last - 1 as ``packing.pack_integers``."""
     symbols = np.empty(TILE, np.uint32)
     for tile in range(first, last):
         part = values[tile * TILE : (tile + 1) * TILE]

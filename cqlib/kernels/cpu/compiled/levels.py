@@ -1,7 +1,7 @@
-"""Dithering: rounding to signed multiples of R / s, packed, unpacked, or left as integers.
+"""Dithering: rounding to signed multiples of R / s, with or without packing, and unpacking.
 
-Words come in tiles of 1024 coordinates and trits in tiles of 1280, so that both ends meet every
-5120: a strip.
+Random words have tiles of 1024 coordinates, trits have tiles of 1280. A strip is 5120 coordinates:
+whole tiles of both kinds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FRACTION = (1 << 31) - 1
 
 @inlined
 def _round_tile(x, R, top, k0, k1, tile, length, w, out):
-    """Fill out with the signed levels of 8 length coordinates; as ``rounding.round_linear``."""
+    """Fill out with the signed levels of 8 ``length`` coordinates as ``rounding.round_linear``."""
     for half in range(2):
         half_tile_words(tile, half, length, k0, k1, w)
         for k in range(4):
@@ -35,7 +35,7 @@ def _round_tile(x, R, top, k0, k1, tile, length, w, out):
 
 @inlined
 def _round_strip(x, R, s, k0, k1, strip, w, tile, out):
-    """Fill out, shape (STRIP,), with the signed levels of a strip; return how many there are."""
+    """Fill out, shape (STRIP,), with the signed levels of a strip; return their number."""
     start = strip * STRIP
     count = min(STRIP, x.size - start)
     top = np.float64(s << 31)
@@ -67,7 +67,7 @@ def quantize(x, R, s, k0, k1, first, last, out):
 
 @inlined
 def _bit_place(i, bits):
-    """Return byte and bit of bit i of a string of ``bits`` bits; as ``packing.pack_bits``."""
+    """Return byte and bit where ``packing.pack_bits`` puts bit i of a string of ``bits`` bits."""
     tile, place = i // TILE, i % TILE
     length = (min(TILE, bits - tile * TILE) + 7) // 8
     return tile * TILE_BYTES + place % length, place // length
@@ -75,7 +75,7 @@ def _bit_place(i, bits):
 
 @inlined
 def _pack_planes(symbols, m, width, codes):
-    """Pack m symbols of a tile, plane by plane; as ``packing.pack_integers``."""
+    """Pack m symbols of a tile, plane by plane, as ``packing.pack_integers``."""
     if m == TILE:
         for plane in range(width):
             byte = codes[plane * TILE_BYTES : (plane + 1) * TILE_BYTES]
@@ -93,7 +93,7 @@ def _pack_planes(symbols, m, width, codes):
 
 @inlined
 def _pack_trits(symbols, m, codes):
-    """Pack m symbols of a tile, five to a byte; as ``packing.pack_trits``."""
+    """Pack m symbols of a tile, five per byte, as ``packing.pack_trits``."""
     length = (m + 4) // 5
     symbols[m : 5 * length] = 0
     t0, t1, t2 = symbols[:length], symbols[length:], symbols[2 * length :]
@@ -104,7 +104,7 @@ def _pack_trits(symbols, m, codes):
 
 @inlined
 def pack_strip(levels, count, width, symbols, strip, out):
-    """Pack the signed levels of a strip as symbols into its place; width 0 stands for trits."""
+    """Pack the signed levels of a strip as symbols into its part of out; width 0 means trits."""
     for j in range(count):
         symbols[j] = max(2 * levels[j] - 1, -2 * levels[j])
     if width == 0:
@@ -119,9 +119,9 @@ def pack_strip(levels, count, width, symbols, strip, out):
 
 @compiled
 def encode(x, R, s, width, like, k0, k1, first, last, out):
-    """Round strips first .. last - 1 and pack the symbols; width 0 stands for trits.
+    """Round strips first .. last - 1 and pack the symbols; width 0 means trits.
 
-    Symbols have the dtype of ``like``: bytes, where they fit, make it faster.
+    Symbols have the dtype of ``like``; uint8 is faster if it is wide enough.
     """
     w = np.empty((4, TILE_BYTES), np.uint64)
     tile, levels = np.empty(TILE, x.dtype), np.empty(STRIP, np.int32)
@@ -163,7 +163,7 @@ def _unpack_trits(codes, m, symbols):
 def decode(codes, width, values, like, first, last, out):
     """Fill strips first .. last - 1 of out, shape (d,), with the values of the symbols.
 
-    Returns the largest symbol, for trits the largest byte; too large a symbol reads as 0.
+    Return the largest symbol, for trits the largest byte; a symbol that is too large gives 0.
     """
     symbols, largest = np.empty(STRIP, like.dtype), 0
     for strip in range(first, last):

@@ -1,23 +1,22 @@
-"""One bit a coordinate, decided exactly: IQ and CQ, for one tile and for all clients at once.
+"""IQ and CQ by exact comparisons: for one tile, and for all clients together.
 
-These are the decisions of ``rounding``, rearranged so that they take few instructions. With steps
-s = R 2^-30, x / s in float64 has the bits of x 2^30 / R, because 2^30 is a power of two.
+The comparisons are those of ``rounding``, rearranged to take few instructions. With the step
+s = R 2^-30, x / s equals x 2^30 / R in float64, because 2^30 is a power of two.
 
-IQ sets the bit if word div 2 < floor(x / s) + 2^30. For integers a < b means a + 1 <= b, so this is
-m <= x / s with the integer m = word div 2 + 1 - 2^30. For x of float32 the division can be left
-out: m s - x <= 0 is the same, and a fused multiply-add has the exact sign of m s - x. It is the
-same because x / s, of two numbers of 24 bits, is either m or so far below that float64 does not
-round it up to m.
+IQ sets the bit if word div 2 < floor(x / s) + 2^30. For integers a < b means a + 1 <= b, so the
+condition is m <= x / s with the integer m = word div 2 + 1 - 2^30. For float32 x it is replaced by
+m s - x <= 0, which needs no division; a fused multiply-add gives the exact sign of m s - x. Both
+conditions are the same, although x / s is rounded to float64: x and s have 24 bits, so x / s is
+either at least m or too far below m to be rounded up to it.
 
-CQ sets the bit if rank 2^31 + word div 2 < n g. Doubled, this is rank 2^32 + word < 2 n g; the last
-bit of the word may stay, because 2 n g is even. The rank is (shift + place) mod n, and the shift is
-the upper half of shared word times n. So the upper half of
+CQ sets the bit if rank 2^31 + word div 2 < n g. Multiplied by 2, this is rank 2^32 + word < 2 n g;
+the last bit of the word does not matter, because 2 n g is even. The rank is (shift + place) mod n,
+and the shift is the upper half of the product of the shared word and n. So the upper half of
 
     shared word n + place 2^32
 
-is shift + place, from which n is to be subtracted once if it is n or more. It is subtracted always:
-where it should not be, the unsigned difference wraps around to a huge number, and the smaller of
-sum and difference is the right one. The lower half is replaced by the word.
+is shift + place < 2 n. The rank is the minimum of this sum and the sum minus n: if the sum is below
+n, the unsigned difference wraps around to a huge number. The lower half is replaced by the word.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def _fma(typing_context, a, b, c):
 
 
 def _iq_up(x, step, word):
-    """Return True if IQ sets the bit: a name for Numba, which compiles a body by the type of x."""
+    """Return True if IQ sets the bit; Numba replaces it by ``up`` for the type of x."""
     raise NotImplementedError("Numba replaces this by one of the functions below")
 
 
@@ -70,7 +69,7 @@ def _iq_up_of(x, step, word):
 
 @inlined
 def cq_threshold(word, shared_word, place, n):
-    """Return T = rank 2^32 + word, for n < 2^31; place is the client's, times 2^32."""
+    """Return T = rank 2^32 + word, for n < 2^31; ``place`` is the client's place times 2^32."""
     rank = (shared_word & LOW) * (n & LOW) + place
     rank = min(rank, rank - (n << WORD))
     return rank & HIGH | word & LOW
@@ -79,8 +78,8 @@ def cq_threshold(word, shared_word, place, n):
 @inlined
 def _cq_up(x, step, threshold, n):
     """Return True if CQ sets the bit."""
-    # steps + 2^30 + 2^52 is an integer in [2^52, 2^53): a float64 whose lowest 32 bits are those of
-    # g = steps + 2^30. They are read as they stand, without a conversion.
+    # steps + 2^30 + 2^52 is an integer in [2^52, 2^53): in float64 its lowest 32 bits are those of
+    # g = steps + 2^30. So g is read from the bits, without a conversion.
     steps = max(min(np.floor(np.float64(x) / step), 1.0 * HALF), -1.0 * HALF)
     g = np.float64(steps + MAGIC).view(np.uint64)
     return threshold < (g & LOW) * ((n + n) & LOW)
@@ -98,7 +97,7 @@ def _tile_words(t, length, k0, k1, w):
 
 @compiled
 def encode_tile(x, step, k0, k1, correlated, s0, s1, place, n, t, out):
-    """Round tile t of x of shape (d,) and pack the bits into out; coordinate by coordinate."""
+    """Round tile t of x of shape (d,), and pack the bits into out, coordinate by coordinate."""
     xt, codes = x[t * TILE : min((t + 1) * TILE, x.size)], out[t * TILE_BYTES :]
     length = (xt.size + 7) // 8
     w, shared = np.empty(TILE, np.uint64), np.empty(TILE, np.uint64)
@@ -116,12 +115,12 @@ def encode_tile(x, step, k0, k1, correlated, s0, s1, place, n, t, out):
 
 @compiled
 def encode_tiles(x, step, k0, k1, correlated, s0, s1, places, n, first, last, out):
-    """As encode_tile, for tiles first .. last - 1, with the client's place in each."""
+    """As ``encode_tile``, for tiles first .. last - 1 and the client's place in each."""
     for t in range(first, last):
         encode_tile(x, step, k0, k1, correlated, s0, s1, places[t], n, t, out)
 
 
-# --- all clients at once -------------------------------------------------------------------------
+# --- all clients together ------------------------------------------------------------------------
 
 
 @compiled

@@ -1,13 +1,13 @@
-"""Rounding and packing whole tiles of one client: in float32, and exactly where that is close.
+"""IQ and CQ for whole tiles of one client: in float32, and exactly if a comparison is close.
 
-A bit is set if a difference is negative, which is, in steps s = R 2^-30 of the grid,
+A bit is set if the following difference, in steps s = R 2^-30 of the grid, is negative:
 
     t - 2^30 - x / s,
 
-with a threshold t in [0, 2^31): word / 2 for IQ, and T / 2n for CQ, T being ``cq_threshold``.
-``one_bit`` decides exactly, in float64 and integers. In float32 a register holds twice as many
-numbers, and the sign is right wherever the difference is larger than its error. Each rounding has a
-relative error of at most 2^-24, and a sum below 2^k is rounded by at most 2^(k - 25):
+The threshold t in [0, 2^31) is word / 2 for IQ and T / 2n for CQ, with T from ``cq_threshold``.
+``one_bit`` computes the sign exactly, in float64 and integers. Here float32 is used, since a
+register holds twice as many numbers. The sign is right if the difference is larger than its error.
+Each rounding has a relative error of at most 2^-24; that of a sum below 2^k is at most 2^(k - 25):
 
     rounded                size in steps    error in steps
     word or T              t < 2^31         128
@@ -18,12 +18,12 @@ relative error of at most 2^-24, and a sum below 2^k is rounded by at most 2^(k 
     the difference, fused  2^31              64
                                       sum   480
 
-The exact decision drops fractions of t and of x / s, which moves the difference by less than 2. So
-482 steps would be far enough; NEAR = 1024 is about twice that. A random threshold is that near with
-probability 2 NEAR / 2^31 = 2^-20: one tile of 1024 coordinates in a thousand is done again, by
-``one_bit``.
+The exact comparison drops fractions of t and of x / s, which changes the difference by less than 2.
+So the sign is right from 482 steps on; NEAR = 1024 is about twice that. A random threshold is
+closer than NEAR with probability 2 NEAR / 2^31 = 2^-20. Then the tile is done again by ``one_bit``:
+about one tile of 1024 coordinates in a thousand.
 
-Random words are computed in 64-bit lanes and written out as float32 before they are compared.
+Random words are computed in 64-bit lanes and stored as float32 before the comparison.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def _fma(typing_context, a, b, c):
 
 @inlined
 def _distance(x, reciprocal, threshold, factor):
-    """Return t - 2^30 - x / s, up to the error above; reciprocal is -1 / s, t threshold factor."""
+    """Return t - 2^30 - x / s up to the error above; t is threshold * factor, reciprocal -1 / s."""
     return _fma(x, reciprocal, _fma(threshold, factor, -MIDDLE))
 
 
 @inlined
 def _pack_half(x, reciprocal, thresholds, factor, half, codes):
-    """Set four bits of the bytes of a tile; return 1 if a decision was close, else 0."""
+    """Set four bits in each byte of a tile; return 1 if a comparison was close, else 0."""
     x0, x1 = x[:TILE_BYTES], x[TILE_BYTES : 2 * TILE_BYTES]
     x2, x3 = x[2 * TILE_BYTES : 3 * TILE_BYTES], x[3 * TILE_BYTES : 4 * TILE_BYTES]
     t0, t1, t2, t3 = thresholds[0], thresholds[1], thresholds[2], thresholds[3]
@@ -83,7 +83,7 @@ def _pack_half(x, reciprocal, thresholds, factor, half, codes):
 
 @inlined
 def _load(x, t, tile):
-    """Copy a tile, in order: memory is then twice as fast."""
+    """Copy a tile; reading it in order is twice as fast as reading 8 parts of it in turn."""
     xt = x[t * TILE : (t + 1) * TILE]
     for j in range(TILE):
         tile[j] = xt[j]
@@ -91,7 +91,7 @@ def _load(x, t, tile):
 
 @compiled
 def iq_encode(x, step, k0, k1, first, last, out):
-    """Round full tiles first .. last - 1 of x of shape (d,) and pack the bits into out."""
+    """Round full tiles first .. last - 1 of x of shape (d,), and pack the bits into out."""
     tile, thresholds = np.empty(TILE, np.float32), np.empty((4, TILE_BYTES), np.float32)
     t0, t1, t2, t3 = thresholds[0], thresholds[1], thresholds[2], thresholds[3]
     reciprocal = f32(-1.0 / step)
@@ -111,7 +111,7 @@ def iq_encode(x, step, k0, k1, first, last, out):
 
 @compiled
 def cq_encode(x, step, k0, k1, s0, s1, places, n, first, last, out):
-    """As iq_encode, with the shared stream s0, s1 and the client's place in each tile."""
+    """As ``iq_encode``, with the shared stream s0, s1 and the client's place in each tile."""
     tile, thresholds = np.empty(TILE, np.float32), np.empty((4, TILE_BYTES), np.float32)
     t0, t1, t2, t3 = thresholds[0], thresholds[1], thresholds[2], thresholds[3]
     reciprocal, factor = f32(-1.0 / step), f32(0.5 / np.float64(n))

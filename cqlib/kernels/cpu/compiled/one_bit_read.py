@@ -1,8 +1,8 @@
-"""Reading one bit a coordinate: one message, or the average of several.
+"""Decoding of one-bit messages: one message, or the average of several.
 
-A message is read for eight tiles, then the next message for the same tiles: the sums stay in the
-cache. Eight messages are read at a time, because rows that are a power of two apart push each other
-out of the cache.
+The average is computed for eight tiles at a time, so that the sums stay in the cache. Eight
+messages are read at a time, because rows whose distance is a power of two compete for the same
+cache lines.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from cqlib.kernels.cpu.compiled.words import ONE, TILE_BYTES, u64
 from cqlib.kernels.reference.packing import TILE
 
 u8 = np.uint8
-TOGETHER = 8  # tiles
-AT_ONCE = 8  # messages
+TILES_AT_ONCE = 8
+MESSAGES_AT_ONCE = 8
 
 
 @compiled
@@ -33,13 +33,13 @@ def decode(codes, R, first, last, out):
 
 @inlined
 def _tile_bytes(d, t):
-    """Return how many bytes tile t of d bits has."""
+    """Return the number of bytes of tile t of d bits."""
     return (min(TILE, d - t * TILE) + 7) // 8
 
 
 @inlined
 def _count_tile(codes, first, last, t, length, count):
-    """Add the bits of messages first .. last - 1 to the counts of a tile, bytes."""
+    """Add the bits of messages first .. last - 1 to the counts of a tile, which are uint8."""
     c0, c1, c2 = count[:length], count[length:], count[2 * length :]
     c3, c4, c5 = count[3 * length :], count[4 * length :], count[5 * length :]
     c6, c7 = count[6 * length :], count[7 * length :]
@@ -59,21 +59,24 @@ def _count_tile(codes, first, last, t, length, count):
 
 @compiled
 def average_of_equal(codes, R, first, last, out):
-    """Fill out, shape (d,), with the mean of n messages that share their range.
+    """Fill out, shape (d,), with the mean of n messages of the same range R.
 
-    Set bits are counted, in bytes for 255 messages at most, then added to the total. With k set
-    bits the sum is (2 k - n) R. Adding up R and -R one by one in float64 gives the same: multiples
-    of a float32 R up to 2^29 R are exact, so that nothing is rounded on the way.
+    Set bits are counted in uint8, for at most 255 messages at a time, and added to int32 totals.
+    With k set bits the sum is (2 k - n) R. Adding R and -R one by one in float64 would give the
+    same, since all partial sums are multiples of R below 2^29 R, which are exact.
     """
     clients, n = codes.shape[0], np.float64(codes.shape[0])
-    count, total = np.empty(TOGETHER * TILE, np.uint8), np.empty(TOGETHER * TILE, np.int32)
-    for start in range(first, last, TOGETHER):
-        end = min(start + TOGETHER, last)
+    count, total = (
+        np.empty(TILES_AT_ONCE * TILE, np.uint8),
+        np.empty(TILES_AT_ONCE * TILE, np.int32),
+    )
+    for start in range(first, last, TILES_AT_ONCE):
+        end = min(start + TILES_AT_ONCE, last)
         total[:] = 0
         for some in range(0, clients, 255):
             count[:] = 0
-            for i in range(some, min(some + 255, clients), AT_ONCE):
-                until = min(i + AT_ONCE, some + 255, clients)
+            for i in range(some, min(some + 255, clients), MESSAGES_AT_ONCE):
+                until = min(i + MESSAGES_AT_ONCE, some + 255, clients)
                 for t in range(start, end):
                     length, own = _tile_bytes(out.size, t), count[(t - start) * TILE :]
                     if length == TILE_BYTES:  # a constant length, for the compiler
@@ -89,9 +92,9 @@ def average_of_equal(codes, R, first, last, out):
 
 @inlined
 def _add_tile(codes, scales, first, last, t, length, total):
-    """Add messages first .. last - 1 of a tile to the totals, in their order.
+    """Add messages first .. last - 1 of a tile to the totals, in order.
 
-    Two at a time, so that half as much is loaded and stored.
+    It reads two messages at a time, which halves the loads and stores of totals.
     """
     for i in range(first, last - 1, 2):
         even = codes[i, t * TILE_BYTES : t * TILE_BYTES + length]
@@ -113,15 +116,15 @@ def _add_tile(codes, scales, first, last, t, length, total):
 
 @compiled
 def average(codes, scales, first, last, out):
-    """Fill out, shape (d,), with the mean of n messages, added up in their order in float64."""
+    """Fill out, shape (d,), with the mean of n messages, added in order in float64."""
     clients, n = codes.shape[0], np.float64(codes.shape[0])
-    together = TOGETHER // 4
-    total = np.empty(together * TILE, np.float64)
-    for start in range(first, last, together):
-        end = min(start + together, last)
+    tiles_at_once = TILES_AT_ONCE // 4
+    total = np.empty(tiles_at_once * TILE, np.float64)
+    for start in range(first, last, tiles_at_once):
+        end = min(start + tiles_at_once, last)
         total[:] = 0.0
-        for i in range(0, clients, AT_ONCE):
-            until = min(i + AT_ONCE, clients)
+        for i in range(0, clients, MESSAGES_AT_ONCE):
+            until = min(i + MESSAGES_AT_ONCE, clients)
             for t in range(start, end):
                 length, own = _tile_bytes(out.size, t), total[(t - start) * TILE :]
                 if length == TILE_BYTES:

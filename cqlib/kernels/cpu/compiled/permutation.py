@@ -1,4 +1,4 @@
-"""sigma: a permutation of the clients for every tile."""
+"""sigma: one permutation of the clients per tile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIVE, SEVEN, THIRTY_ONE = u64(5), u64(7), u64(31)
 
 @compiled
 def sigma_of_one(k0, k1, client, n, out):
-    """Fill out, uint64 of shape (tiles,), with the place of one client; lanes are tiles."""
+    """Fill out, uint64 of shape (tiles,), with one client's places; vectorised over tiles."""
     x = np.empty(TILE_BYTES, np.uint64)
     offsets = np.empty((4, TILE_BYTES), np.uint64)
     for first in range(0, out.size, TILE_BYTES):
@@ -43,7 +43,7 @@ def sigma_of_one(k0, k1, client, n, out):
 
 @compiled
 def sigma_of_many(k0, k1, clients, n, out):
-    """Fill out, uint64 of shape (tiles, c), with the places of many clients; lanes are clients."""
+    """Fill out, uint64 of shape (tiles, c), with the clients' places; vectorised over clients."""
     blocks = (np.int64(n) + 127) // 128
     offsets = np.empty(SIGMA_ROUNDS, np.uint64)
     table = np.empty(4 * blocks, np.uint64)

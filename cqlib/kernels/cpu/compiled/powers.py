@@ -1,4 +1,4 @@
-"""Signed powers of two: rounded to, packed, and added up."""
+"""Signed powers of two: rounding, packing, and addition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cqlib.kernels.cpu.compiled.levels import STRIP, pack_strip
 from cqlib.kernels.cpu.compiled.words import ONE, TILE_BYTES, half_tile_words
 from cqlib.kernels.reference.packing import TILE
 
-_MANTISSA = 52  # bits of a float64's fraction
+_MANTISSA = 52  # bits of the fraction of a float64
 _EXPONENT_BIAS = 1023
 _GRID = 31
 _MOST_DOUBLINGS = 31
@@ -17,9 +17,10 @@ _MOST_DOUBLINGS = 31
 
 @inlined
 def _round_strip(x, R, lowest, k0, k1, strip, w, sizes, out):
-    """Fill out, shape (STRIP,), with a strip's signed levels; as ``rounding.round_exponential``.
+    """Fill out, shape (STRIP,), with a strip's signed levels as ``rounding.round_exponential``.
 
-    A float64's own exponent and fraction are the power of two below and the chance of the next.
+    The exponent of a float64 gives the power of two below it, the fraction the probability of the
+    next one.
     """
     start = strip * STRIP
     count = min(STRIP, x.size - start)
@@ -48,7 +49,7 @@ def _round_strip(x, R, lowest, k0, k1, strip, w, sizes, out):
 
 @compiled
 def encode(x, R, lowest, width, like, k0, k1, first, last, out):
-    """Round strips first .. last - 1 and pack the symbols; width 0 stands for trits."""
+    """Round strips first .. last - 1 and pack the symbols; width 0 means trits."""
     w = np.empty((4, TILE_BYTES), np.uint64)
     sizes, levels = np.empty(TILE, np.float64), np.empty(STRIP, np.int32)
     symbols = np.zeros(STRIP, like.dtype)
@@ -59,7 +60,7 @@ def encode(x, R, lowest, width, like, k0, k1, first, last, out):
 
 @compiled
 def add_powers(a, b, words, first, last, out):
-    """Add signed powers of two in tiles; as ``powers.add_powers``."""
+    """Add signed powers of two of tiles first .. last - 1 as ``powers.add_powers``."""
     for i in range(first * TILE, min(last * TILE, a.size)):
         x, y = np.int64(a[i]), np.int64(b[i])
         if x == 0 or y == 0:

@@ -15,7 +15,7 @@ def _square(v):
 
 @inlined
 def _four_rows(x, out):
-    """Fill out, shape (ROW,), with the tree over the squares of the 4 rows of x."""
+    """Fill out, shape (ROW,), with the tree sum of the squares of the 4 rows of x."""
     x0, x1, x2, x3 = x[:ROW], x[ROW : 2 * ROW], x[2 * ROW : 3 * ROW], x[3 * ROW : 4 * ROW]
     for l in range(ROW):
         out[l] = (_square(x0[l]) + _square(x1[l])) + (_square(x2[l]) + _square(x3[l]))
@@ -23,7 +23,7 @@ def _four_rows(x, out):
 
 @inlined
 def _sixteen_rows(x, four, out):
-    """As for four rows, for 16 rows; four is scratch, four arrays like out."""
+    """As ``_four_rows``, for 16 rows; ``four`` is scratch, four arrays like out."""
     f0, f1, f2, f3 = four
     _four_rows(x, f0)
     _four_rows(x[4 * ROW :], f1)
@@ -37,9 +37,9 @@ def _sixteen_rows(x, four, out):
 def sums_of_squares(x, out):
     """Fill out, float64 of shape (rows,), with sums of squares of x of shape (rows, d).
 
-    The tree over the rows of 64 entries is walked with one partial sum a level, by fours, since
-    more of them, or longer ones, outrun the prefetcher; those past the end are zeros, which change
-    nothing.
+    The tree over the rows of 64 entries is walked with one partial sum per depth. Rows are read 16
+    at a time, by fours: more at once would be too many streams for the prefetcher. Rows past the
+    end are zeros, which leave the sum unchanged.
     """
     d = x.shape[1]
     group = 16 * ROW
@@ -63,7 +63,9 @@ def sums_of_squares(x, out):
                     rest[j] = xs[j]
                 _sixteen_rows(rest, four, node)
             level, here, end = 0, p, groups
-            while here & 1 or (here == end - 1 and here > 0):  # the second of a pair, or the last
+            while here & 1 or (
+                here == end - 1 and here > 0
+            ):  # the right one of a pair, or the last
                 if here & 1:
                     lower = partial[level]
                     for l in range(ROW):

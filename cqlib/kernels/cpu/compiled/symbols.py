@@ -1,4 +1,4 @@
-"""Symbols of any alphabet, packed and unpacked, and coordinates rounded to such symbols."""
+"""Packing and unpacking of symbols of any alphabet, and rounding to symbols."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cqlib.kernels.reference.packing import TILE, TRIT_TILE
 
 @compiled
 def pack(values, width, like, first, last, out):
-    """Pack strips first .. last - 1; width 0 stands for trits; symbols have the dtype of like."""
+    """Pack strips first .. last - 1 of symbols in the dtype of ``like``; width 0 means trits."""
     symbols = np.zeros(STRIP, like.dtype)
     for strip in range(first, last):
         part = values[strip * STRIP : (strip + 1) * STRIP]
@@ -62,9 +62,9 @@ def unpack(codes, width, like, first, last, out):
 
 @compiled
 def dither(y, s, k0, k1, first, last, out):
-    """Fill tiles first .. last - 1 of out with the symbols of y; as ``reference.dither``.
+    """Fill tiles first .. last - 1 of out with the symbols of y as ``reference.dither``.
 
-    Rows have as many tiles as they need, one row after the other; keys are used in turn.
+    Tiles are numbered row by row, ceil(d / 1024) per row; row r uses key r mod c.
     """
     w = np.empty((4, TILE_BYTES), np.uint64)
     values, symbols = np.zeros(TILE, y.dtype), np.empty(TILE, out.dtype)

@@ -1,11 +1,10 @@
 """Philox, and the random words of coordinates.
 
-Philox runs in 64-bit lanes, where the product of two 32-bit words is one instruction, over the
-bytes of a bit-transposed tile: neighbouring lanes are neighbouring coordinates, so that loads are
-contiguous and bits are packed by shift and or.
+Philox is vectorised over the bytes of a bit-transposed tile, in 64-bit lanes, where the product of
+two 32-bit words is one instruction. Neighbouring lanes are neighbouring coordinates, so that loads
+are contiguous and bits are packed by shift and or.
 
-Words, keys and numbers of clients are uint64 throughout; Numba would turn uint64 with int64 into
-a float.
+Words, keys and numbers of clients are all uint64, since Numba turns uint64 with int64 into a float.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ def _round(c0, c1, c2, c3, k0, k1):
 
 @inlined
 def _five_rounds(c0, c1, c2, c3, k0, k1):
-    # Written out, because a loop would stop vectorisation.
+    # Written out, because a loop would prevent vectorisation.
     return _round(*_round(*_round(*_round(*_round(c0, c1, c2, c3, k0, k1)))))
 
 
 @inlined
 def philox(c0, c1, c2, c3, k0, k1):
-    """Return the four words of a block."""
+    """Return the four words of a Philox block."""
     c0, c1, c2, c3, k0, k1 = _five_rounds(*_five_rounds(c0, c1, c2, c3, k0, k1))
     return c0, c1, c2, c3
 
@@ -59,7 +58,7 @@ def half_tile_words(tile, half, length, k0, k1, w):
 
 @compiled
 def stream_words(k0, k1, out):
-    """Fill out, int64 of shape (rows, d), with the words of the coordinates; one stream a row."""
+    """Fill out, int64 of shape (rows, d), with the words of the coordinates; one stream per row."""
     rows, d = out.shape
     w = np.empty((4, TILE_BYTES), np.uint64)
     for i in range(rows):
@@ -80,7 +79,7 @@ def stream_words(k0, k1, out):
 def philox_blocks(blocks):
     """Fill rows 6 .. 9 of blocks, uint64 of shape (10, count), from rows 0 .. 5.
 
-    These are the four words of the counter and the two of the key.
+    Rows 0 .. 5 hold the four words of the counter and the two of the key.
     """
     c0, c1, c2, c3, k0, k1 = blocks[0], blocks[1], blocks[2], blocks[3], blocks[4], blocks[5]
     w0, w1, w2, w3 = blocks[6], blocks[7], blocks[8], blocks[9]

@@ -1,5 +1,5 @@
-"""The Triton programs: what one program of the grid does; the files of ``kernels.gpu`` launch them.
+"""The Triton functions; the files of ``kernels.gpu`` launch them on a grid of instances.
 
 Divisions and comparisons are those of the reference, in float64 and 64-bit integers. Fused
-multiply-adds are switched off: they would round sums of squares of float64 otherwise.
+multiply-adds are switched off, because they would change the rounding of sums of squares.
 """

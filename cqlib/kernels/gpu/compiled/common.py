@@ -1,8 +1,7 @@
-"""What the programs share: Philox, and which coordinates a lane has.
+"""The common part of the Triton functions: Philox, and the coordinates of a lane.
 
-A lane is a byte of the codes: it computes the two Philox blocks and the eight coordinates that the
-byte holds, so that bits are packed by shift and or, and neighbouring lanes load neighbouring
-coordinates.
+A lane computes one byte of the codes, from two Philox blocks and eight coordinates. So bits are
+packed by shift and or, and neighbouring lanes load neighbouring coordinates.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ W1: tl.constexpr = tl.constexpr(0xBB67AE85)
 
 @triton.jit
 def u32(word):
-    """Undo what the caller did to pass a large word in 32 bits."""
+    """Return a word that the caller passed as a signed integer; see ``launch.signed``."""
     return word.to(tl.uint32, bitcast=True)
 
 
 @triton.jit
 def philox(c0, c1, c2, c3, k0, k1):
-    """Return the four words of a block."""
+    """Return the four words of a Philox block."""
     for _ in tl.static_range(10):
         high0, low0 = tl.umulhi(c0, M0), c0 * M0
         high1, low1 = tl.umulhi(c2, M1), c2 * M1
@@ -46,7 +45,7 @@ def stream_block(c, k0, k1):
 
 @triton.jit
 def lanes(d, BLOCK: tl.constexpr):
-    """Return each lane's tile, byte in the tile, bytes of the tile and first coordinate."""
+    """Return each lane's number, tile, byte in the tile, bytes of the tile and its coordinates."""
     lane = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     tile = lane // TILE_BYTES
     byte = lane % TILE_BYTES
@@ -56,7 +55,7 @@ def lanes(d, BLOCK: tl.constexpr):
 
 @triton.jit
 def coordinate(x_ptr, tile, byte, length, m, bit):
-    """Load the coordinates whose bit is that of the lane's byte; 0 past the end."""
+    """Load each lane's coordinate for one bit, 0 past the end, and return it with the mask."""
     place = bit * length + byte
     here = (byte < length) & (place < m)
     return tl.load(x_ptr + tile * TILE + place, mask=here, other=0.0), here

@@ -1,8 +1,7 @@
 """The Walsh-Hadamard transform, and the signs and values of DRIVE.
 
-A program takes a tile through as many stages as fit: contiguous numbers first, then rows that are
-farther and farther apart, sixteen columns wide. Stages come in the order of
-``hadamard.transform``.
+An instance does as many stages of a tile as fit: first on contiguous numbers, then on rows of
+sixteen columns with a growing distance. Stages are in the order of ``hadamard.transform``.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from cqlib.kernels.gpu.compiled.common import TILE, TILE_BYTES, lanes, stream_bl
 SIGNED: tl.constexpr = tl.constexpr(4096)
 CHUNK: tl.constexpr = tl.constexpr(131072)
 STEPS: tl.constexpr = tl.constexpr(1073741824.0)
-WHOLE: tl.constexpr = tl.constexpr(4503599627370496.0)  # 2^52: above it a float64 is an integer
+WHOLE: tl.constexpr = tl.constexpr(4503599627370496.0)  # 2^52: a float64 above it is an integer
 
 
 @triton.jit
 def sign_words_kernel(out_ptr, blocks, k0, k1, BLOCK: tl.constexpr):
-    """Store four sign words a lane, out_ptr int32 of shape (chunks, 4096)."""
+    """Store four sign words per lane; out_ptr is int32 of shape (chunks, 4096)."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     w0, w1, w2, w3 = stream_block(i.to(tl.uint32), u32(k0), u32(k1))
     at = out_ptr + i // 1024 * SIGNED + i % 1024
@@ -33,7 +32,7 @@ def sign_words_kernel(out_ptr, blocks, k0, k1, BLOCK: tl.constexpr):
 
 @triton.jit
 def _negative(words_ptr, j, here):
-    """Return True where the sign of coordinate j is -1."""
+    """Return True if the sign of coordinate j is -1."""
     word = tl.load(words_ptr + j // CHUNK * SIGNED + j % SIGNED, mask=here, other=0)
     return ((word >> (j % CHUNK // SIGNED).to(tl.int32)) & 1) == 1
 
@@ -48,7 +47,7 @@ def _stage(v, DISTANCE: tl.constexpr, SIZE: tl.constexpr):
 
 @triton.jit
 def _butterflies(v, FIRST: tl.constexpr, SIZE: tl.constexpr, STAGES: tl.constexpr):
-    """Take a tile of SIZE numbers through STAGES stages, at distance FIRST, 2 FIRST, ..."""
+    """Do STAGES stages on a tile of SIZE numbers, at distance FIRST, 2 FIRST, ..."""
     for stage in tl.static_range(STAGES):
         v = _stage(v, FIRST << stage, SIZE)
     return v
@@ -65,7 +64,7 @@ def rotate_kernel(x_ptr, words_ptr, out_ptr, d, unit, SIZE: tl.constexpr, STAGES
 
 
 @triton.jit
-def spread_kernel(codes_ptr, out_ptr, D, SIZE: tl.constexpr, STAGES: tl.constexpr):
+def unpack_kernel(codes_ptr, out_ptr, D, SIZE: tl.constexpr, STAGES: tl.constexpr):
     """Load bits as 1 and -1, and transform a tile."""
     j = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     tile, place = j // TILE, j % TILE
@@ -80,7 +79,7 @@ def stages_kernel(
     x_ptr, out_ptr, distance,
     COLUMNS: tl.constexpr, SIZE: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Take SIZE / COLUMNS rows, ``distance`` apart, through their stages."""
+    """Do the stages of SIZE / COLUMNS rows, ``distance`` apart."""
     p = tl.program_id(0).to(tl.int64)
     side_by_side = distance // COLUMNS
     start = p // side_by_side * (distance * (SIZE // COLUMNS)) + p % side_by_side * COLUMNS
@@ -91,7 +90,7 @@ def stages_kernel(
 
 @triton.jit
 def _sign_bit(y_ptr, tile, byte, length, m, bit: tl.constexpr):
-    """Return 1 << bit if y >= 0, else 0, and |y| in steps of 2^-30, rounded to an integer."""
+    """Return 1 << bit if y >= 0, else 0; and |y| in steps of 2^-30, rounded to an integer."""
     place = bit * length + byte
     here = (byte < length) & (place < m)
     y = tl.load(y_ptr + tile * TILE + place, mask=here, other=-0.0)
@@ -102,7 +101,7 @@ def _sign_bit(y_ptr, tile, byte, length, m, bit: tl.constexpr):
 
 @triton.jit
 def signs_kernel(y_ptr, out_ptr, total_ptr, D, BLOCK: tl.constexpr):
-    """Pack the bits y >= 0, a byte a lane, and add up |y| in steps of 2^-30: integers."""
+    """Pack the bits y >= 0, one byte per lane, and add the integers |y| in steps of 2^-30."""
     lane, tile, byte, length, m = lanes(D, BLOCK)
     code = tl.zeros([BLOCK], tl.int32)
     total = tl.zeros([BLOCK], tl.int64)

@@ -1,4 +1,4 @@
-"""Signed levels: dithering, packed, unpacked, or left as integers."""
+"""Signed levels: dithering with or without packing, and unpacking."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cqlib.kernels.gpu.compiled.common import TILE, TILE_BYTES, coordinate, lane
 
 @triton.jit
 def _word(j, d, k0, k1):
-    """Return the random word of coordinate j alone."""
+    """Return the random word of a single coordinate j."""
     tile, place = j // TILE, j % TILE
     length = (tl.maximum(tl.minimum(d - tile * TILE, TILE), 1) + 7) // 8
     bit = place // length
@@ -45,7 +45,7 @@ def _store_level(out_ptr, tile, byte, length, m, bit: tl.constexpr, level):
 def levels_kernel(
     x_ptr, scale_ptr, out_ptr, d, s, k0, k1, WIDTH: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Round eight coordinates a lane; store the levels, or pack symbols of WIDTH bits."""
+    """Round eight coordinates per lane; store the levels, or pack symbols of WIDTH bits."""
     _, tile, byte, length, m = lanes(d, BLOCK)
     scale = tl.load(scale_ptr)
     R = tl.where(scale > 0, scale, 1.0).to(tl.float64)
@@ -88,7 +88,7 @@ def levels_kernel(
 
 @triton.jit
 def _symbol_alone(x_ptr, j, d, R, top, k0, k1, here):
-    """Round one coordinate whose neighbours are other programs' work."""
+    """Return the symbol of a single coordinate, with its own Philox block."""
     x = tl.load(x_ptr + j, mask=here, other=0.0)
     return _symbol(_level(x, R, top, _word(j, d, k0, k1)))
 
@@ -98,9 +98,9 @@ def pack_kernel(
     x_ptr, scale_ptr, out_ptr, d, first, count, s, k0, k1,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Round and pack a byte a lane: trits for WIDTH 0, else the last tile, from coordinate first.
+    """Round and pack one byte per lane: trits for WIDTH 0, else the last tile, from ``first`` on.
 
-    Neither has whole bytes of random words to a byte of codes.
+    In both cases the coordinates of a byte do not share Philox blocks.
     """
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     scale = tl.load(scale_ptr)
@@ -135,7 +135,7 @@ def pack_kernel(
 def unpack_kernel(
     codes_ptr, scale_ptr, out_ptr, bad_ptr, d, s, WIDTH: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Read a coordinate a lane; note the largest symbol, for trits the largest byte."""
+    """Decode one coordinate per lane; store the largest symbol, for trits the largest byte."""
     j = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here = j < d
     if WIDTH == 0:

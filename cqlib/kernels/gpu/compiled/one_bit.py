@@ -1,4 +1,4 @@
-"""One bit a coordinate: IQ and CQ, the permutation of the clients, decoding and the mean."""
+"""One-bit messages: IQ and CQ, the permutation of the clients, decoding and the average."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _up(x, R, word, shared_word, place, n, CORRELATED: tl.constexpr):
 
 @triton.jit
 def _swap(x, word, r, t, n, k0, k1):
-    """Apply round r of the permutation: exchange x with its partner if their bit says so."""
+    """Apply round r of the permutation: swap x with its partner if their random bit is set."""
     zero = tl.zeros_like(t)
     offset = tl.umulhi(word, n).to(tl.uint64)
     partner = tl.where(offset >= x, offset - x, offset + n.to(tl.uint64) - x)
@@ -45,7 +45,7 @@ def _swap(x, word, r, t, n, k0, k1):
 
 @triton.jit
 def sigma_kernel(out_ptr, tiles, client, n, k0, k1, BLOCK: tl.constexpr):
-    """Store the client's place in a tile, one a lane."""
+    """Store the client's place in a tile, one tile per lane."""
     tile = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     t = tile.to(tl.uint32)
     zero = tl.zeros_like(t)
@@ -66,7 +66,7 @@ def encode_kernel(
     x_ptr, scale_ptr, places_ptr, out_ptr, d, n, k0, k1, s0, s1,
     CORRELATED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Round eight coordinates and pack their bits, a byte a lane."""
+    """Round eight coordinates per lane and pack their bits into one byte."""
     lane, tile, byte, length, m = lanes(d, BLOCK)
     here = (byte < length) & (m > 0)
     scale = tl.load(scale_ptr)
@@ -96,7 +96,7 @@ def encode_kernel(
 
 @triton.jit
 def decode_kernel(codes_ptr, scale_ptr, out_ptr, d, BLOCK: tl.constexpr):
-    """Store the eight coordinates of a byte a lane."""
+    """Store the eight coordinates of one byte per lane."""
     lane, tile, byte, length, m = lanes(d, BLOCK)
     code = tl.load(codes_ptr + lane, mask=(byte < length) & (m > 0), other=0).to(tl.int32)
     R = tl.load(scale_ptr)
@@ -107,10 +107,10 @@ def decode_kernel(codes_ptr, scale_ptr, out_ptr, d, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def mean_kernel(
+def average_kernel(
     codes_ptr, scales_ptr, out_ptr, d, n, width, EQUAL: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Add up one bit of each byte: messages in order, in float64, or counted where R is common."""
+    """Add one bit of each byte over messages: values in order, in float64, or counts if EQUAL."""
     lane, tile, byte, length, m = lanes(d, BLOCK)
     for bit in tl.static_range(8):
         place = bit * length + byte

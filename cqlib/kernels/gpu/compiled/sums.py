@@ -10,7 +10,7 @@ import triton.language as tl
 def fold_kernel(
     x_ptr, out_ptr, size, count, step, SQUARE: tl.constexpr, FAR: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Add up eight entries, step apart, by a tree that pairs the farthest first, or neighbours."""
+    """Add eight entries, ``step`` apart, by a tree: neighbours first, or the farthest if FAR."""
     x_ptr += tl.program_id(1).to(tl.int64) * size
     out_ptr += tl.program_id(1).to(tl.int64) * count
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)

@@ -25,8 +25,8 @@ def test_directions_are_normalised():
 def test_curves_of_the_parts():
     table = error_parts.curves(4, 16, np.array([0.0, 1.0]), seed=0)
     equal, opposite = table.iloc[0], table.iloc[1]
-    assert equal["one threshold for all"] == pytest.approx(1)  # as one client alone
-    assert [equal["IQ"], opposite["IQ"]] == pytest.approx([1 / 4] * 2)  # whatever the inputs
+    assert equal["one threshold for all"] == pytest.approx(1)  # as for a single client
+    assert [equal["IQ"], opposite["IQ"]] == pytest.approx([1 / 4] * 2)  # for all inputs
     assert equal["PermK"] == pytest.approx(0, abs=1e-12)
     assert opposite["PermK"] == pytest.approx(1 / 3)  # A = B = 1, omega = n - 1, no mean
     assert equal["CQ"] < equal["IQ"]

@@ -1,4 +1,4 @@
-"""The picture of a tile holds every coordinate once, where the packing puts it."""
+"""The figure of a tile shows every coordinate once, at its place in the packing."""
 
 import numpy as np
 import pytest
