@@ -17,7 +17,7 @@ from tools.mutation.changes import Arguments, Change, arguments, result, unrefus
 ROUNDING, CPU = "kernels.reference.rounding:", "kernels.cpu:"
 NORMS, TAG = "compressors.checks:check_norms", "compressors.wire:tag"
 TOP_K = "compressors.top_k:TopK.coder"
-ROTATED_SIGNS = "compressors.rotated_signs:RotatedSigns.quantize"
+ROTATED_SIGNS = "compressors.rotated_signs:RotatedSigns."
 UNPACK, PLACES = "kernels.reference:unpack", "kernels.cpu.ranks:places"
 
 
@@ -37,7 +37,7 @@ def larger_scales(name: str, **options: str) -> Change:
     def new(symbols: Symbols, a: Arguments) -> Symbols:
         c = a.self
         chosen = c.name == name and all(getattr(c, k) == v for k, v in options.items())
-        return symbols._replace(scales=symbols.scales * np.float32(1.01)) if chosen else symbols
+        return Symbols(symbols.codes, symbols.scales * np.float32(1.01)) if chosen else symbols
 
     return result(new)
 
@@ -83,7 +83,7 @@ def up_at_ties(signed: Any, a: Arguments) -> Any:
     return signed + np.where(a.x < 0, -1, 1).astype(signed.dtype) * tie
 
 
-def in_order(a: Arguments) -> Symbols:
+def in_order(a: Arguments) -> Any:
     """Exchange DRIVE+'s centroids where they are in the wrong order, and their bits."""
     codes, scales = a.symbols
     if a.self.name != "drive_plus":
@@ -106,6 +106,11 @@ def with_padding(alphabet: int, multiple: int) -> Change:
         return a.original(a.data, a.count + more, a.alphabet)[: a.count]
 
     return unrefused("padding", instead)
+
+
+def whole_alphabet(a: Arguments) -> Any:
+    """Return how many symbols the bits of one can tell apart."""
+    return a.alphabet if a.alphabet <= 3 else 1 << (a.alphabet - 1).bit_length()
 
 
 def weight(chosen: Callable[[Any], bool]) -> Change:
@@ -137,11 +142,11 @@ MUTANTS = [
            "permk or perm_k"),
     Mutant("permk_cq: b 1 % too large", "compressors.permk_cq:PermKCQ.quantize",
            arguments(x=lambda a: a.x * 1.01), "permkcq or permk_cq"),
-    Mutant("drive: S 1 % too large", ROTATED_SIGNS,
+    Mutant("drive: S 1 % too large", ROTATED_SIGNS + "quantize",
            larger_scales("drive", scale="unbiased", rotation="uniform"), "drive"),
-    Mutant("drive: the scale of least error 1 % too large", ROTATED_SIGNS,
+    Mutant("drive: the scale of least error 1 % too large", ROTATED_SIGNS + "quantize",
            larger_scales("drive", scale="min_error", rotation="uniform"), "drive"),
-    Mutant("drive_plus: ratio 1 % too large", ROTATED_SIGNS,
+    Mutant("drive_plus: ratio 1 % too large", ROTATED_SIGNS + "quantize",
            larger_scales("drive_plus", scale="unbiased"), "drive"),
     Mutant("drive: scale 1 % too large", "kernels.reference.hadamard:drive_scale", LARGER, "drive"),
     Mutant("iscc: weight 1 % too large", "compressors.iscc:ISCC._weight",
@@ -160,22 +165,21 @@ MUTANTS = [
     Mutant("iscc: each client draws on its own", "compressors.iscc:ISCC._drawn",
            arguments(ctx=lambda a: a.ctx._replace(key=a.ctx.key.fold(int(a.ctx.clients[0])))),
            "iscc"),
-    Mutant("drive: the server undoes another rotation", "compressors.rotated_signs:RotatedSigns.dequantize",
-           arguments(ctx=lambda a: a.ctx._replace(clients=0 * a.ctx.clients)),
-           "drive"),
+    Mutant("drive: the server undoes another rotation", ROTATED_SIGNS + "dequantize",
+           arguments(ctx=lambda a: a.ctx._replace(clients=0 * a.ctx.clients)), "drive"),
     Mutant("the next round has the same key", "keys:Key.next", result(lambda r, a: a.self)),
     Mutant("parts of a round have the same key", "keys:Key.fold", result(lambda r, a: a.self)),
     # --- rounding
     Mutant("round_linear: one level up", ROUNDING + "round_linear",
-           result(lambda r, a: np.minimum(r + 1, a.levels)), "dithering or terngrad"),
+           result(lambda r, a: np.minimum(r + 1, a.levels)), "linear or dithering"),
     Mutant("round_exponential: one level down", ROUNDING + "round_exponential",
-           result(lambda r, a: np.maximum(r - 1, 0)), "natural"),
+           result(lambda r, a: np.maximum(r - 1, 0)), "exponential or natural"),
     Mutant("k_level_grid: one level down", ROUNDING + "k_level_grid",
-           result(lambda r, a: (np.maximum(r[0] - 1, 0), r[1])), "cq"),
+           result(lambda r, a: (np.maximum(r[0] - 1, 0), r[1])), "levels or cq"),
     Mutant("round_independent: <= for <", ROUNDING + "round_independent", EQUAL_GOES_UP, "iq"),
     Mutant("round_correlated: <= for <", ROUNDING + "round_correlated", EQUAL_GOES_UP, "cq"),
     Mutant("round_linear: <= for <", ROUNDING + "round_linear", EQUAL_GOES_UP,
-           "linear or dithering or terngrad"),
+           "linear or dithering"),
     Mutant("round_exponential: <= for <", ROUNDING + "round_exponential", EQUAL_GOES_UP,
            "exponential or natural"),
     # --- bytes
@@ -187,8 +191,7 @@ MUTANTS = [
     Mutant("padding of trits is not checked", UNPACK, with_padding(3, 5), "padding or trit"),
     Mutant("bytes above 242 are taken for trits", UNPACK,
            arguments(data=lambda a: a.data % 243 if a.alphabet == 3 else a.data), "trit or 242"),
-    Mutant("symbols beyond the alphabet are taken", UNPACK,
-           arguments(alphabet=lambda a: a.alphabet if a.alphabet < 4 else 1 << (a.alphabet - 1).bit_length()),
+    Mutant("symbols beyond the alphabet are taken", UNPACK, arguments(alphabet=whole_alphabet),
            "symbol or alphabet"),
     # --- refusals
     Mutant("the tag leaves out the client", TAG, arguments(client=lambda a: 0), "another"),
@@ -205,9 +208,8 @@ MUTANTS = [
            "zero or norm"),
     Mutant("codes of a message's zero norm are taken", "compressors.steps:check_norm",
            unrefused("codes are not", lambda a: None), "zero or norm"),
-    Mutant("drive_plus: centroids in the wrong order are taken", "compressors.rotated_signs:RotatedSigns.dequantize",
-           arguments(symbols=in_order),
-           "centroid or drive_plus or norm"),
+    Mutant("drive_plus: centroids in the wrong order are taken", ROTATED_SIGNS + "dequantize",
+           arguments(symbols=in_order), "centroid or drive_plus or norm"),
     Mutant("a payload of a silent client is taken", "compressors.wire:opened",
            unrefused("silent in this round", opened_as_empty), "silent"),
     # --- what theory and the papers' tables say
