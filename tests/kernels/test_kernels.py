@@ -303,6 +303,18 @@ def test_ranges_whose_reciprocal_exceeds_a_float(correlated):
     assert same(cpu.encode_one_bit(x, scale, **who), expected)
 
 
+@iq_or_cq
+@pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
+def test_one_bit_at_a_tie(kernels, correlated):
+    d, key = 3000, Key(11)
+    half_words = reference.stream_words(key.private(Stream.ROUNDING, np.array([0])), d)[0] >> 1
+    above = np.arange(d) % 2  # up only where the place on the grid exceeds the word
+    x = (half_words + above) / 2.0**30 - 1
+    who = {"key": key, "client": 0, "n_clients": 1, "correlated": correlated}
+    codes = kernels.encode_one_bit(x, np.float32(1), **who)
+    assert (packing.unpack_bits(codes, d) == above).all()
+
+
 # --- signed levels -------------------------------------------------------------------------------
 
 
