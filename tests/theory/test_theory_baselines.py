@@ -142,7 +142,7 @@ def worst_for_the_largest(d):
 
 
 def adversaries(d, p, s):
-    """Return vectors to test a bound: entries equal, few, midway between levels, or very unequal."""
+    """Return vectors to test a bound: equal entries, few, midway between levels, very unequal."""
     rng = np.random.default_rng([d, s])
     rows = [np.ones(d), worst_for_the_largest(d), 2.0 ** -np.arange(d), 1.0 / np.arange(1, d + 1)]
     rows += [np.arange(d) < k for k in {1, (d + 1) // 2, d}]
