@@ -282,7 +282,7 @@ X = torch.ones(4)
         (X, {"strategy": "all_reduce"}, "all_reduce needs messages that add up as integers"),
         (X, {"compressor": make("drive"), "strategy": "two_shot"}, "messages that can be cut"),
         (X, {"second": make("iq"), "strategy": "all_gather"}, "second goes with"),
-        (X, {"second": make("global_qsgd")}, "a compressor of one vector"),
+        (X, {"second": make("global_qsgd")}, "second must compress one vector"),
         (X, {"group": object()}, "init_process_group first"),
         (X, {"compressor": "cq"}, "compressor must be a Compressor"),
         (X, {"key": 3}, "key must be a Key, got 3"),

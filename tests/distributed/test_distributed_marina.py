@@ -124,7 +124,7 @@ def test_a_checkpoint_of_another_format_is_refused(monkeypatch):
         ({"seed": -1}, "seed must be"),
     ],
 )
-def test_a_wrong_plan_is_refused(changes, message):
+def test_wrong_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         settings(make("cq"), **changes)
     with pytest.raises(ValueError, match="has 3 clients, but the group has 1 processes"):
