@@ -46,8 +46,12 @@ def dithering_laws(name: str, s: int) -> list[bool]:
     """
     compressor: Any = make(name, s=s)
     levels = dithering_levels(name, s)
-    positions = np.tile(np.arange(FINE + 1) / FINE, (WORDS, 1))
-    values = compressor.level_values(compressor.round_levels(positions, grid_words()[:, None]))
+    positions, words = np.tile(np.arange(FINE + 1) / FINE, (WORDS, 1)), grid_words()[:, None]
+    if name == "standard_dithering":
+        rounded = kernel.round_linear(positions, words, s)
+    else:
+        rounded = kernel.round_exponential(positions, words, 1 - s)
+    values = compressor.spacing.values(rounded)
     right = []
     for k in range(FINE + 1):
         found, times = np.unique(values[:, k], return_counts=True)
