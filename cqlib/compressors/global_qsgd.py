@@ -39,8 +39,8 @@ class GlobalQSGD(Dithering):
 
     Coordinate $x_{ij}$ becomes $\mathrm{sign}(x_{ij})\,\xi_{ij}$, one of the two levels next to
     $|x_{ij}|/\|\mathbf x\|$, without bias. Before the round each client sends one float,
-    ``before.of(x)``; ``before.merge`` of these is the norm, the argument ``shared``. Missing
-    clients: the mean of those received is unbiased for the mean of their vectors.
+    ``before.of(x)``; ``before.merge`` of these is the norm, the argument ``shared``.
+    Missing clients: the mean of those received is unbiased for the mean of their vectors.
 
     Args:
         levels: "linear" for multiples of $\frac1s$, which add up exactly; "exponential"
