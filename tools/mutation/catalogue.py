@@ -120,6 +120,7 @@ def weight(chosen: Callable[[Any], bool]) -> Change:
 
 LARGER = result(lambda r, a: np.asarray(r * 1.01).astype(getattr(r, "dtype", float))[()])
 WEIGHTS = result(lambda kept, a: kept._replace(weight=1.01 * kept.weight))
+TAKEN = unrefused("the norm is zero", lambda a: None)
 EQUAL_GOES_UP = arguments(words=lambda a: a.words - 2)  # a word that equals the chance is below it
 
 # fmt: off
@@ -163,8 +164,7 @@ MUTANTS = [
     Mutant("perm_k: the clients' turns are not permuted", "kernels.reference:permuted_clients",
            result(lambda r, a: np.asarray(a.clients)), "permk or perm_k"),
     Mutant("iscc: each client draws on its own", "compressors.iscc:ISCC._drawn",
-           arguments(ctx=lambda a: a.ctx._replace(key=a.ctx.key.fold(int(a.ctx.clients[0])))),
-           "iscc"),
+           arguments(ctx=lambda a: a.ctx._replace(key=a.ctx.key.fold(a.ctx.clients[0]))), "iscc"),
     Mutant("drive: the server undoes another rotation", ROTATED_SIGNS + "dequantize",
            arguments(ctx=lambda a: a.ctx._replace(clients=0 * a.ctx.clients)), "drive"),
     Mutant("the next round has the same key", "keys:Key.next", result(lambda r, a: a.self)),
@@ -204,10 +204,9 @@ MUTANTS = [
            "negative or norm"),
     Mutant("norms below the smallest are taken", NORMS, arguments(smallest=lambda a: 0.0),
            "negative or norm"),
-    Mutant("codes of a zero norm are taken", NORMS, unrefused("codes are not", lambda a: None),
+    Mutant("codes of a zero norm are taken", NORMS, TAKEN, "zero or norm"),
+    Mutant("codes of a message's zero norm are taken", "compressors.steps:check_norm", TAKEN,
            "zero or norm"),
-    Mutant("codes of a message's zero norm are taken", "compressors.steps:check_norm",
-           unrefused("codes are not", lambda a: None), "zero or norm"),
     Mutant("drive_plus: centroids in the wrong order are taken", ROTATED_SIGNS + "dequantize",
            arguments(symbols=in_order), "centroid or drive_plus or norm"),
     Mutant("a payload of a silent client is taken", "compressors.wire:opened",
