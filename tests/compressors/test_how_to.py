@@ -75,13 +75,14 @@ def code_of_the_page() -> str:
 @pytest.fixture
 def added(tmp_path, monkeypatch):
     """Add files to the folder of compressors, as far as Python can tell."""
-    monkeypatch.setattr(cqlib.compressors, "__path__", [*cqlib.compressors.__path__, str(tmp_path)])
+    folders = list(cqlib.compressors.__path__)
     added = []
 
     def add(**files):
         for name, text in files.items():
             (tmp_path / f"{name}.py").write_text(text)
             added.append(f"cqlib.compressors.{name}")
+        monkeypatch.setattr(cqlib.compressors, "__path__", [*folders, str(tmp_path)])
 
     yield add
     for module in added:
