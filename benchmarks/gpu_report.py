@@ -105,8 +105,8 @@ def variants() -> list[Variant]:
         Variant("one_bit.encode", {"CORRELATED": True, "BLOCK": 128}, encode, 8, 4 + 17 / 128),
         Variant("one_bit.sigma", {"BLOCK": 128}, places, 1024, 8 / 1024, True),
         Variant("one_bit.decode", {"BLOCK": 128}, decode, 8, 4 + 1 / 8),
-        Variant("one_bit.mean", {"EQUAL": True, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
-        Variant("one_bit.mean", {"EQUAL": False, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
+        Variant("one_bit.average", {"EQUAL": True, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
+        Variant("one_bit.average", {"EQUAL": False, "BLOCK": 128}, mean, 8, 4 + n / 8, True),
         Variant("levels.levels", {"WIDTH": 0, "BLOCK": 128}, integers, 8, 4 + 1),
         Variant("levels.levels", {"WIDTH": 4, "BLOCK": 128}, packed, 8, 4 + 1 / 2),
         Variant("levels.pack", {"WIDTH": 0, "BLOCK": 128}, packed, 5, 4 + 1 / 5),
@@ -117,7 +117,7 @@ def variants() -> list[Variant]:
         Variant("hadamard.rotate", tile, rotate, 16, 8 + 1 / 8),
         Variant("hadamard.stages", {"COLUMNS": 16, "SIZE": 2048, "STAGES": 7}, far, 16, 8),
         Variant("hadamard.signs", {"BLOCK": 128}, signs, 8, 4 + 1 / 8),
-        Variant("hadamard.spread", tile, spread, 16, 4 + 1 / 8),
+        Variant("hadamard.unpack", tile, spread, 16, 4 + 1 / 8),
         Variant("hadamard.values", {"BLOCK": 128}, values, 1, 8 + 1 / 8),
         Variant("hadamard.stages", {"COLUMNS": 1, **tile}, far, 16, 8),
         Variant("sums.fold", {"SQUARE": True, "FAR": False, "BLOCK": 256}, fold, 16, 4 + 1),
@@ -129,7 +129,7 @@ def variants() -> list[Variant]:
         ),
         Variant("one_bit.decode", {"BLOCK": 128}, decode | wide_out, 8, 8 + 1 / 8),
         Variant(
-            "one_bit.mean", {"EQUAL": False, "BLOCK": 128}, mean | wide_out, 8, 8 + n / 8, True
+            "one_bit.average", {"EQUAL": False, "BLOCK": 128}, mean | wide_out, 8, 8 + n / 8, True
         ),
         Variant("levels.levels", {"WIDTH": 18, "BLOCK": 128}, packed | f64, 8, 8 + 18 / 8),
         Variant("levels.unpack", {"WIDTH": 18, "BLOCK": 128}, unpack | wide_out, 1, 8 + 18 / 8),
