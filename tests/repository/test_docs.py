@@ -1,12 +1,14 @@
 """Commands and code in the pages work."""
 
 import inspect
+import json
 import re
 import shlex
 import sys
 from pathlib import Path
 
 import click
+import nbformat
 import pytest
 import torch
 from click.testing import CliRunner
@@ -99,3 +101,17 @@ def test_each_compressor_says_what_missing_clients_cost() -> None:
     for name in compressors.names():
         text = inspect.getdoc(type(compressors.make(name))) or ""
         assert "Missing clients:" in " ".join(text.split())
+
+
+def test_the_findings_of_the_readme_are_those_of_the_notebooks() -> None:
+    readme = (paths.root() / "README.md").read_text(encoding="utf-8")
+    (error,) = re.findall(r"\*\*([\d.]+) times less error", readme)
+    (factor,) = re.findall(r"\*\*([\d.]+), not 7\.29", readme)
+    assert f"CQ's error is {error} times smaller than IQ's" in _printed("quickstart")
+    assert re.search(rf"\b{re.escape(factor)}\b", _printed("theory/communication_complexity"))
+
+
+def _printed(name: str) -> str:
+    """Return the stored outputs of a notebook as JSON: its printed text, tables and claims."""
+    nb = nbformat.read(paths.notebooks() / f"{name}.ipynb", as_version=4)
+    return json.dumps([cell.get("outputs", []) for cell in nb.cells])
