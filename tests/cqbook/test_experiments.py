@@ -7,8 +7,6 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -1028,14 +1026,6 @@ def test_the_verdict_on_a_claim_of_several_parts(parts, verdict):
 # --- figures -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def style():
-    with mpl.rc_context():
-        plotting.use_style()
-        yield
-    assert not plt.get_fignums()  # all were closed
-
-
 def some_courses():
     """Names with a fixed style, and one without; and all names in order."""
     names = ("MARINA + CQ", "DCGD + CQ", "another")
@@ -1066,7 +1056,7 @@ def candidates(across=3):
     return figures.candidates(table, across=across), table, names
 
 
-def test_a_panel_for_every_setting(style):
+def test_a_panel_for_every_setting():
     fig, curves, names = panels()
     drawn = [ax for ax in fig.axes if ax.axison]
     assert [ax.get_title() for ax in drawn] == [
@@ -1088,10 +1078,9 @@ def test_a_panel_for_every_setting(style):
             np.testing.assert_array_equal(line.get_xdata(), part.bits_per_client / 1000)
             np.testing.assert_array_equal(line.get_ydata(), part["median"])
         assert len(ax.collections) == len(names)  # the bands
-    plt.close(fig)
 
 
-def test_a_panel_for_every_method(style):
+def test_a_panel_for_every_method():
     fig, table, names = candidates()
     drawn = [ax for ax in fig.axes if ax.axison]
     assert [ax.get_title() for ax in drawn] == names
@@ -1108,11 +1097,10 @@ def test_a_panel_for_every_method(style):
         np.testing.assert_array_equal(bold.get_ydata(), part[part.chosen]["median"])
         powers = sorted(text.get_text() for text in ax.texts)
         assert powers == sorted([r"$\mathbf{2^{0}}$", "$2^{-1}$", "$2^{1}$"])
-    plt.close(fig)
 
 
 @pytest.mark.parametrize("draw", [panels, candidates])
-def test_the_same_figure_is_the_same_bytes(style, draw):
+def test_the_same_figure_is_the_same_bytes(draw):
     def svg():
         fig, table, _ = draw()
         return plotting.show(fig, "figure", data=table, caption="").svg
@@ -1121,13 +1109,12 @@ def test_the_same_figure_is_the_same_bytes(style, draw):
 
 
 @pytest.mark.parametrize(("count", "across"), [(1, 1), (1, 4), (2, 4), (4, 2), (5, 3)])
-def test_no_panel_is_empty_or_without_labels(style, count, across):
+def test_no_panel_is_empty_or_without_labels(count, across):
     fig, _, _ = panels(settings=tuple(range(count)), across=across)
     drawn = [ax for ax in fig.axes if ax.axison]
     assert len(drawn) == count
     assert sum(bool(ax.get_xlabel()) for ax in drawn) == min(count, across)
     assert sum(bool(ax.get_ylabel()) for ax in drawn) == -(-count // across)
-    plt.close(fig)
 
 
 def test_a_method_looks_the_same_in_every_figure():

@@ -1,6 +1,5 @@
 """Equal inputs give figures of equal bytes, saved with their data."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,13 +9,6 @@ import pandas as pd
 import pytest
 
 from cqbook.cells import plotting
-
-
-@pytest.fixture(autouse=True)
-def style() -> Iterator[None]:
-    with mpl.rc_context():
-        plotting.use_style()
-        yield
 
 
 def draw() -> plotting.Shown:
