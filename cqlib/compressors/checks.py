@@ -62,16 +62,16 @@ def check_finite(rows: Array, clients: Array) -> None:
 
 
 def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
-    """Raise if a scale is not a valid norm, or if a code is not zero although its norm is.
+    """Raise if a scale is not a valid norm, or if a symbol is not zero although its norm is.
 
-    A valid norm is 0 or at least ``smallest``. Codes and scales have shapes that broadcast to
+    A valid norm is 0 or at least ``smallest``. Symbols and scales have shapes that broadcast to
     (..., c, d); one norm per client has shape (..., c, 1).
     """
-    codes, scales = symbols
+    values, scales = symbols
     if np.signbit(scales).any() or ((scales > 0) & (scales < smallest)).any():
         raise ValueError(f"a norm must be 0 or at least {smallest:.4g}, got {scales.min()}")
     zero = scales == 0
-    if zero.any() and (codes * zero).any():
+    if zero.any() and (values * zero).any():
         raise ValueError("the norm is zero but the codes are not")
 
 

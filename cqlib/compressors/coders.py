@@ -30,8 +30,8 @@ class ByAlphabet(Coder):
     def size(self) -> int:
         return packing.code_bytes(self.count, self.alphabet)
 
-    def pack(self, codes: Array) -> NDArray[np.uint8]:
-        return dispatch.host().pack(codes, self.alphabet)
+    def pack(self, symbols: Array) -> NDArray[np.uint8]:
+        return dispatch.host().pack(symbols, self.alphabet)
 
     def unpack(self, data: NDArray[np.uint8]) -> Array:
         return dispatch.host().unpack(data, self.count, self.alphabet)
@@ -60,8 +60,8 @@ class Integers(Coder):
     def size(self) -> int:
         return packing.integer_bytes(self.count, self._width)
 
-    def pack(self, codes: Array) -> NDArray[np.uint8]:
-        return dispatch.host().pack_integers(codes, self._width)
+    def pack(self, symbols: Array) -> NDArray[np.uint8]:
+        return dispatch.host().pack_integers(symbols, self._width)
 
     def unpack(self, data: NDArray[np.uint8]) -> Array:
         packing.check_length(data, self.size)
@@ -77,7 +77,7 @@ class Integers(Coder):
 
 @dataclass(frozen=True)
 class Chain(Coder):
-    """The codes of several messages, one after the other.
+    """The symbols of several messages, one after the other.
 
     Args:
         parts: their coders.
@@ -98,20 +98,20 @@ class Chain(Coder):
     def size(self) -> int:
         return sum(part.size for part in self.parts)
 
-    def pack(self, codes: Array) -> NDArray[np.uint8]:
+    def pack(self, symbols: Array) -> NDArray[np.uint8]:
         packed, start = [np.zeros(0, dtype=np.uint8)], 0
         for part in self.parts:
-            packed.append(part.pack(codes[start : start + part.count]))
+            packed.append(part.pack(symbols[start : start + part.count]))
             start += part.count
         return np.concatenate(packed)
 
     def unpack(self, data: NDArray[np.uint8]) -> Array:
         packing.check_length(data, self.size)
-        codes, start = [np.zeros(0, dtype=bool)], 0
+        symbols, start = [np.zeros(0, dtype=bool)], 0
         for part in self.parts:
-            codes.append(part.unpack(data[start : start + part.size]))
+            symbols.append(part.unpack(data[start : start + part.size]))
             start += part.size
-        return np.concatenate(codes)
+        return np.concatenate(symbols)
 
     def __str__(self) -> str:
         if self.each and self.parts:

@@ -76,24 +76,24 @@ class Composition(Compressor):
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Quantize the kept values; the symbols for their places, if any, come first."""
         chosen = self.sparsifier.keep(x, ctx)
-        codes, scales = self.quantizer.quantize(gather(x, chosen), self._inner(ctx))
+        values, scales = self.quantizer.quantize(gather(x, chosen), self._inner(ctx))
         places = self.sparsifier.sent(chosen.places)
-        places = np.broadcast_to(places, (*codes.shape[:-1], places.shape[-1]))
-        return Symbols(np.concatenate([places, codes], axis=-1), scales)
+        places = np.broadcast_to(places, (*values.shape[:-1], places.shape[-1]))
+        return Symbols(np.concatenate([places, values], axis=-1), scales)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Put the decoded values in their places."""
         first = self.sparsifier.n_places(ctx.d)
-        places = self.sparsifier.kept(symbols.codes[..., :first], ctx)
-        inner = Symbols(symbols.codes[..., first:], symbols.scales)
+        places = self.sparsifier.kept(symbols.values[..., :first], ctx)
+        inner = Symbols(symbols.values[..., first:], symbols.scales)
         return scatter(self.quantizer.dequantize(inner, self._inner(ctx)), places, ctx.d)
 
     def layout(self, ctx: Context) -> Layout:
         """Return the sizes of the quantizer's message, plus those of the places if it sends any."""
         sent = self.quantizer.layout(self._inner(ctx))
-        codes, scales = sent.each(len(ctx.clients))
-        places = self.sparsifier.n_places(ctx.d) * ((codes > 0) | (scales > 0))
-        return Layout(sent.alphabet, codes + places, scales)
+        symbols, scales = sent.each(len(ctx.clients))
+        places = self.sparsifier.n_places(ctx.d) * ((symbols > 0) | (scales > 0))
+        return Layout(sent.alphabet, symbols + places, scales)
 
     def coder(self, ctx: Context) -> Chain:
         """Return the coder of the places, followed by that of the quantizer."""

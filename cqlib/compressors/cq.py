@@ -21,7 +21,7 @@ from cqlib.compressors.frames import Plain, Rotated
 from cqlib.compressors.lattice import Ends, Lattice
 from cqlib.compressors.onebit import OneBitKernels
 from cqlib.compressors.parts import Fused
-from cqlib.compressors.steps import on_the_grid, ranks_of, rounding_words, without_codes_of_zero
+from cqlib.compressors.steps import on_the_grid, ranks_of, rounding_words, without_symbols_of_zero
 from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout, Symbols
 from cqlib.kernels.reference import packing, rounding
 from cqlib.theory import mse
@@ -95,7 +95,7 @@ class CQ(Compressor):
 
     def layout(self, ctx: Context) -> Layout:
         """Return one symbol per coordinate, 2^ceil(log2 d) with a rotation, and the range."""
-        return Layout(self._lattice.alphabet, codes=self._frame.size(ctx.d), scales=1)
+        return Layout(self._lattice.alphabet, symbols=self._frame.size(ctx.d), scales=1)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round up if the stratified threshold lies below the coordinate (Algorithm 2)."""
@@ -105,8 +105,8 @@ class CQ(Compressor):
         below, g = self._lattice.split(g, ctx.key)
         ranks = ranks_of(self.ranks, ctx.key, D, ctx.clients, ctx.n)
         up = rounding.round_correlated(g, rounding_words(ctx, D), ranks, ctx.n)
-        codes = up if self.levels == 1 else below + up
-        return Symbols(without_codes_of_zero(codes, scales), scales)
+        symbols = up if self.levels == 1 else below + up
+        return Symbols(without_symbols_of_zero(symbols, scales), scales)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return the ends of the range, or the levels, rotated back."""

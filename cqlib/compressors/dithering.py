@@ -106,21 +106,21 @@ class Dithering(Compressor):
 
     def layout(self, ctx: Context) -> Layout:
         """Return one of 2 s + 1 signed levels per coordinate, and the norm."""
-        return Layout(self.spacing.alphabet, codes=ctx.d, scales=self.whose.scales)
+        return Layout(self.spacing.alphabet, symbols=ctx.d, scales=self.whose.scales)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Divide absolute values by the norm and round them to levels (Definitions 2 and 3)."""
         sent = norms(x, self.norm_index)
         check_scales(sent[..., None], ctx.clients)
         R = self.whose.norms_used(sent, ctx)[..., None]
-        codes = self.spacing.round(in_units(x, R), ctx)
-        return Symbols(codes, sent[..., None][..., : self.whose.scales])
+        symbols = self.spacing.round(in_units(x, R), ctx)
+        return Symbols(symbols, sent[..., None][..., : self.whose.scales])
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return sign times level times norm."""
         R = self.whose.norms_read(symbols, ctx).astype(np.float64)
         with np.errstate(under="ignore"):
-            return (self.spacing.signed(symbols.codes) * R).astype(np.float32) + np.float32(0.0)
+            return (self.spacing.signed(symbols.values) * R).astype(np.float32) + np.float32(0.0)
 
     def bits(self, d: int, n: int) -> float:
         """Return 32 + d ceil(log2(2 s + 1)); 32 + d log2 3 for s = 1."""

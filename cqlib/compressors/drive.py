@@ -109,7 +109,7 @@ def _join(symbols: Symbols) -> NDArray[np.float64]:
     """Return S times the signs."""
     check_norms(symbols)
     S = symbols.scales.astype(np.float64)
-    return np.where(symbols.codes, S, -S)
+    return np.where(symbols.values, S, -S)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class InFloat32:
         check_norms(symbols)
         D = hadamard.rotated_size(ctx.d)
         signs = rotation.signs(rotation_keys(ctx), D)
-        x = dispatch.host().rotated_back(symbols.codes, symbols.scales, signs)
+        x = dispatch.host().rotated_back(symbols.values, symbols.scales, signs)
         return np.asarray(x[..., : ctx.d])
 
 

@@ -58,12 +58,12 @@ def _join(symbols: Symbols) -> NDArray[np.float64]:
     """Return each coordinate's centroid."""
     _check(symbols)
     centroids = symbols.scales.astype(np.float64)
-    return np.where(symbols.codes, centroids[..., 1:], centroids[..., :1])
+    return np.where(symbols.values, centroids[..., 1:], centroids[..., :1])
 
 
 def _check(symbols: Symbols) -> None:
     """Raise if no client could have sent these centroids and bits."""
-    upper, low, high = symbols.codes, symbols.scales[..., 0], symbols.scales[..., 1]
+    upper, low, high = symbols.values, symbols.scales[..., 0], symbols.scales[..., 1]
     if (low > high).any():
         raise ValueError("the lower centroid is above the upper one")
     if (upper.any(axis=-1) == ((low == 0) & (high == 0))).any():

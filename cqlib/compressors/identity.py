@@ -30,7 +30,7 @@ class Identity(Compressor):
 
     def layout(self, ctx: Context) -> Layout:
         """Return no symbols: every coordinate is sent as a float."""
-        return Layout(alphabet=2, codes=0, scales=ctx.d)
+        return Layout(alphabet=2, symbols=0, scales=ctx.d)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Return no codes, and the coordinates as scales."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.onebit import OneBit, OneBitKernels
 from cqlib.compressors.parts import Fused
-from cqlib.compressors.steps import on_the_grid, rounding_words, without_codes_of_zero
+from cqlib.compressors.steps import on_the_grid, rounding_words, without_symbols_of_zero
 from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Symbols
 from cqlib.kernels.reference import rounding
 from cqlib.theory.vectors import Vectors, squared_norms
@@ -40,7 +40,7 @@ class IQ(OneBit):
         """Round up if the client's random word lies below the coordinate (Definition 5)."""
         g, scales = on_the_grid(x, ctx)
         up = rounding.round_independent(g, rounding_words(ctx, ctx.d))
-        return Symbols(without_codes_of_zero(up, scales), scales)
+        return Symbols(without_symbols_of_zero(up, scales), scales)
 
     def ab_constants(self, n: int, d: int, kind: Constants) -> AB:
         r"""Return A and B = 0.

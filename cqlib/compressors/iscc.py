@@ -37,7 +37,7 @@ class Sent(NamedTuple):
 
     rows: NDArray[np.int64]  # index of the client in ctx.clients
     draws: NDArray[np.int64]  # number of the draw, ascending
-    codes: NDArray[np.int64]  # number of symbols
+    symbols: NDArray[np.int64]  # number of symbols
     scales: NDArray[np.int64]  # number of scales
     alphabet: int
 
@@ -92,10 +92,10 @@ class ISCC(Compressor):
     def layout(self, ctx: Context) -> Layout:
         """Return the total sizes of each client's inner messages, one per draw of the client."""
         sent = self._sent(ctx)
-        codes, scales = np.zeros((2, len(ctx.clients)), dtype=np.int64)
-        np.add.at(codes, sent.rows, sent.codes)
+        symbols, scales = np.zeros((2, len(ctx.clients)), dtype=np.int64)
+        np.add.at(symbols, sent.rows, sent.symbols)
         np.add.at(scales, sent.rows, sent.scales)
-        return Layout(sent.alphabet, codes, scales)
+        return Layout(sent.alphabet, symbols, scales)
 
     def coder(self, ctx: Context) -> Chain:
         """Return the coders of the client's messages in a row."""
@@ -110,14 +110,15 @@ class ISCC(Compressor):
             return Symbols(nothing.astype(np.int64), nothing.astype(np.float32))
         scaled = x[..., sent.rows, :].astype(np.float64) / self._weight(ctx)[sent.rows][:, None]
         try:
-            codes, scales = self.inner.quantize(scaled, self._inner(ctx, sent.draws))
+            values, scales = self.inner.quantize(scaled, self._inner(ctx, sent.draws))
             check_scales(scales, sent.draws)
         except TooLargeError as error:  # its client is the number of the draw
             row = sent.rows[np.flatnonzero(sent.draws == error.client)[0]]
             raise TooLargeError(int(ctx.clients[row])) from None
         c = len(ctx.clients)
         return Symbols(
-            _to_rows(codes, sent.rows, sent.codes, c), _to_rows(scales, sent.rows, sent.scales, c)
+            _to_rows(values, sent.rows, sent.symbols, c),
+            _to_rows(scales, sent.rows, sent.scales, c),
         )
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
@@ -127,7 +128,7 @@ class ISCC(Compressor):
         total = np.zeros((*batch, len(ctx.clients), ctx.d))
         if len(sent.draws):
             inner = Symbols(
-                _from_rows(symbols.codes, sent.rows, sent.codes),
+                _from_rows(symbols.values, sent.rows, sent.symbols),
                 _from_rows(symbols.scales, sent.rows, sent.scales),
             )
             values = self.inner.dequantize(inner, self._inner(ctx, sent.draws))
@@ -256,10 +257,10 @@ class ISCC(Compressor):
         if not len(draws):
             return Sent(draws, draws, draws, draws, alphabet=1)
         layout = self.inner.layout(self._inner(ctx, draws))
-        codes, scales = layout.each(len(draws))
-        speaking = (codes > 0) | (scales > 0)
+        symbols, scales = layout.each(len(draws))
+        speaking = (symbols > 0) | (scales > 0)
         rows, draws = rows[draws][speaking], draws[speaking]
-        return Sent(rows, draws, codes[speaking], scales[speaking], layout.alphabet)
+        return Sent(rows, draws, symbols[speaking], scales[speaking], layout.alphabet)
 
     def _inner(self, ctx: Context, draws: NDArray[np.int64]) -> Context:
         return Context(ctx.d, draws, self.tau, ctx.key.fold(INNER))

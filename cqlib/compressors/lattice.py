@@ -26,7 +26,7 @@ class Ends:
 
     def values(self, symbols: Symbols, key: Key) -> Array:
         """Return the decoded values: levels times R."""
-        return np.where(symbols.codes, symbols.scales, -symbols.scales)
+        return np.where(symbols.values, symbols.scales, -symbols.scales)
 
     def excess(self, r: float) -> float:
         """Return the factor c of the error bound c |x|^2, given d E R^2 = r |x|^2."""
@@ -57,8 +57,8 @@ class Lattice:
 
     def values(self, symbols: Symbols, key: Key) -> Array:
         """As :meth:`Ends.values`."""
-        words = self._words(key, symbols.codes.shape[-1])
-        y = rounding.k_level_offset(words, self.k) + symbols.codes.astype(np.float64) * self.step
+        words = self._words(key, symbols.values.shape[-1])
+        y = rounding.k_level_offset(words, self.k) + symbols.values.astype(np.float64) * self.step
         return np.asarray(symbols.scales * (2 * y - 1))
 
     def excess(self, r: float) -> float:

@@ -26,8 +26,8 @@ class _SumsOfLevels(Sums):
 
     spacing: Spacing
 
-    def levels(self, codes: Array) -> Array:
-        return packing.levels_of(codes)
+    def levels(self, symbols: Array) -> Array:
+        return packing.levels_of(symbols)
 
     def mean(
         self, levels: Array, shared: NDArray[np.float32] | None, key: Key, n: int

@@ -62,17 +62,17 @@ class NaturalCompression(Compressor):
 
     def layout(self, ctx: Context) -> Layout:
         """Return nine bits per coordinate, for 0 and 254 powers of either sign, and no scales."""
-        return Layout(_POWERS.alphabet, codes=ctx.d, scales=0)
+        return Layout(_POWERS.alphabet, symbols=ctx.d, scales=0)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Round absolute values to powers of two."""
         _check_powers(x, ctx)
-        codes = _POWERS.round(x.astype(np.float64), ctx)
-        return Symbols(codes, np.zeros((*x.shape[:-1], 0), dtype=np.float32))
+        symbols = _POWERS.round(x.astype(np.float64), ctx)
+        return Symbols(symbols, np.zeros((*x.shape[:-1], 0), dtype=np.float32))
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return the signed powers of two."""
-        return _POWERS.signed(symbols.codes).astype(np.float32)
+        return _POWERS.signed(symbols.values).astype(np.float32)
 
     def bits(self, d: int, n: int) -> float:
         """Return 9 d."""

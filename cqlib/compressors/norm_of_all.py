@@ -85,7 +85,7 @@ class NormOfAll(OwnNorm):
 
     def norms_read(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         R = _shared(ctx)
-        if (symbols.codes * (R == 0)).any():
+        if (symbols.values * (R == 0)).any():
             raise ValueError(NOT_ZERO)
         return R
 

@@ -28,7 +28,7 @@ class OneBit(Compressor):
 
     def layout(self, ctx: Context) -> Layout:
         """Return one bit per coordinate, and the range."""
-        return Layout(alphabet=2, codes=ctx.d, scales=1)
+        return Layout(alphabet=2, symbols=ctx.d, scales=1)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return +R where the bit is set and -R where it is not; this needs no randomness."""
@@ -47,7 +47,7 @@ def ends_of_range(symbols: Symbols) -> NDArray[np.float32]:
     """Return +R where the bit is set and -R where it is not."""
     check_norms(symbols, SMALLEST_RANGE)
     zero = np.float32(0.0)  # turns the -0 of a zero vector into 0
-    return np.where(symbols.codes, symbols.scales, -symbols.scales) + zero
+    return np.where(symbols.values, symbols.scales, -symbols.scales) + zero
 
 
 @dataclass(frozen=True)

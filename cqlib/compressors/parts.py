@@ -56,7 +56,7 @@ class Coder(ABC):
         """Number of bytes."""
 
     @abstractmethod
-    def pack(self, codes: Array) -> NDArray[np.uint8]:
+    def pack(self, symbols: Array) -> NDArray[np.uint8]:
         """Pack symbols, shape (count,), into bytes."""
 
     @abstractmethod
@@ -110,7 +110,7 @@ class Sums(ABC):
     them."""
 
     @abstractmethod
-    def levels(self, codes: Array) -> Array:
+    def levels(self, symbols: Array) -> Array:
         """Return the signed integers of symbols, in the same shape (..., d)."""
 
     @abstractmethod

@@ -53,7 +53,7 @@ class PermK(Sparsifier):
             sharing = q + (self._turn(ctx) % ctx.d < more)
         return Kept(self.kept(x, ctx), (ctx.n / sharing)[:, None])
 
-    def kept(self, codes: Array, ctx: Context) -> NDArray[np.int64]:
+    def kept(self, symbols: Array, ctx: Context) -> NDArray[np.int64]:
         """Return each client's share of the permuted coordinates."""
         order = random_permutation(ctx.key.shared(Stream.COLUMNS), ctx.d)
         turn = self._turn(ctx)
@@ -64,7 +64,7 @@ class PermK(Sparsifier):
     def layout(self, ctx: Context) -> Layout:
         """Return a float for each coordinate of the client's block."""
         scales = share_sizes(self._turn(ctx), ctx.d, ctx.n) if ctx.n <= ctx.d else 1
-        return Layout(ctx.d, codes=0, scales=scales)
+        return Layout(ctx.d, symbols=0, scales=scales)
 
     def bits(self, d: int, n: int) -> float:
         """Return 32 d / n on average, 32 for n > d."""

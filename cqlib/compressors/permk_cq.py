@@ -20,7 +20,7 @@ from cqlib.compressors.steps import (
     scatter,
     share_of,
     share_sizes,
-    without_codes_of_zero,
+    without_symbols_of_zero,
 )
 from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout, Symbols
 from cqlib.kernels import dispatch
@@ -74,7 +74,7 @@ class PermKCQ(OneBit):
         width = places.shape[-1]
         ranks = ranks_of(self.ranks, ctx.key, width, member, ctx.n // self.b)
         up = rounding.round_correlated(g, rounding_words(ctx, width), ranks, ctx.n // self.b)
-        return Symbols(without_codes_of_zero(up, scales), scales)
+        return Symbols(without_symbols_of_zero(up, scales), scales)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return plus or minus the range at the block's coordinates, zeros elsewhere."""
@@ -85,7 +85,7 @@ class PermKCQ(OneBit):
     def layout(self, ctx: Context) -> Layout:
         """Return a bit per coordinate of the block, and the range; nothing for an empty block."""
         size = share_sizes(self._seats(ctx)[0], ctx.d, self.b)
-        return Layout(alphabet=2, codes=size, scales=(size > 0).astype(np.int64))
+        return Layout(alphabet=2, symbols=size, scales=(size > 0).astype(np.int64))
 
     def bits(self, d: int, n: int) -> float:
         """Return d / b + 32 (Corollary 3); less if b > d, where some clients are silent."""

@@ -51,7 +51,7 @@ class RandK(Sparsifier):
         weight = ctx.d / count_of(self.k, ctx.d)
         return Kept(places, np.full((len(ctx.clients), 1), weight))
 
-    def kept(self, codes: Array, ctx: Context) -> NDArray[np.int64]:
+    def kept(self, symbols: Array, ctx: Context) -> NDArray[np.int64]:
         """Draw k places from the client's own stream."""
         key = dispatch.host().private_keys(ctx.key, Stream.SUBSET, ctx.clients)
         return random_subset(key, ctx.d, count_of(self.k, ctx.d))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cqlib.compressors.checks import check_scales, one_of
 from cqlib.compressors.contract import Compressor
-from cqlib.compressors.steps import without_codes_of_zero
+from cqlib.compressors.steps import without_symbols_of_zero
 from cqlib.compressors.types import Array, Context, Facts, Layout, Symbols
 from cqlib.kernels import dispatch
 from cqlib.kernels.api import StreamKey
@@ -63,7 +63,7 @@ class RotatedSigns(Compressor):
 
     def layout(self, ctx: Context) -> Layout:
         """Return a bit for each of the 2^ceil(log2 d) rotated coordinates, and the scales."""
-        return Layout(alphabet=2, codes=padded(ctx.d), scales=self.n_scales)
+        return Layout(alphabet=2, symbols=padded(ctx.d), scales=self.n_scales)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Rotate, split into two values, scale."""
@@ -121,7 +121,7 @@ class InFloat64:
             # A decoded value can be sqrt(D) times as large as the scale.
             check_scales((scales * np.sqrt(D)).astype(np.float32), ctx.clients)
             sent = scales.astype(np.float32)
-            return Symbols(without_codes_of_zero(bits, np.abs(sent).max(-1, keepdims=True)), sent)
+            return Symbols(without_symbols_of_zero(bits, np.abs(sent).max(-1, keepdims=True)), sent)
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Rotate back, drop the padding."""

@@ -26,7 +26,7 @@ def mean(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
     ctx = _context(c, X, key, shared)
     fused, sums = c.fused, c.sums
     if sums:
-        levels = sums.levels(quantized(c, as_array(X), ctx).codes)
+        levels = sums.levels(quantized(c, as_array(X), ctx).values)
         found = torch.from_numpy(sums.mean(levels, ctx.shared, key, ctx.n)).to(X.device)
     elif fused and fused.simulate:
         found = fused.simulate(X.detach(), ctx)

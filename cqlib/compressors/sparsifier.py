@@ -33,7 +33,7 @@ class Sparsifier(Compressor):
         """Choose the coordinates of vectors of shape (..., c, d)."""
 
     @abstractmethod
-    def kept(self, codes: Array, ctx: Context) -> NDArray[np.int64]:
+    def kept(self, symbols: Array, ctx: Context) -> NDArray[np.int64]:
         """Return the places of the kept coordinates, from their symbols or from the key."""
 
     def sent(self, places: NDArray[np.int64]) -> Array:
@@ -45,12 +45,12 @@ class Sparsifier(Compressor):
         chosen = self.keep(x, ctx)
         values = gather(x, chosen)
         sent = self.sent(chosen.places)
-        codes = np.broadcast_to(sent, (*x.shape[:-1], sent.shape[-1]))
-        return Symbols(codes, values.astype(np.float32))
+        symbols = np.broadcast_to(sent, (*x.shape[:-1], sent.shape[-1]))
+        return Symbols(symbols, values.astype(np.float32))
 
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Put the values in their places, zeros elsewhere."""
-        places = self.kept(symbols.codes, ctx)
+        places = self.kept(symbols.values, ctx)
         values = symbols.scales
         missing = places.shape[-1] - values.shape[-1]  # a message of one client has no empty slots
         if missing:
@@ -63,7 +63,7 @@ class Sparsifier(Compressor):
 
     def layout(self, ctx: Context) -> Layout:
         """Return the sent places, and a float for every slot."""
-        return Layout(ctx.d, codes=self.n_places(ctx.d), scales=self.slots(ctx.d, ctx.n))
+        return Layout(ctx.d, symbols=self.n_places(ctx.d), scales=self.slots(ctx.d, ctx.n))
 
     def bits(self, d: int, n: int) -> float:
         """Return 32 bits for each kept coordinate."""

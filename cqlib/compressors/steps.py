@@ -81,9 +81,9 @@ def check_norm(scales: Tensor, codes: Tensor, smallest: float = SMALLEST_RANGE) 
         raise ValueError("the norm is zero but the codes are not")
 
 
-def without_codes_of_zero(codes: Array, scales: NDArray[np.float32]) -> Array:
-    """Return codes with zeros where the norm, of shape (..., c, 1), is zero."""
-    return codes * (scales > 0)
+def without_symbols_of_zero(symbols: Array, scales: NDArray[np.float32]) -> Array:
+    """Return symbols with zeros where the norm, of shape (..., c, 1), is zero."""
+    return symbols * (scales > 0)
 
 
 # --- rounding ------------------------------------------------------------------------------------

@@ -51,11 +51,11 @@ class TopK(Sparsifier):
         """Return the places themselves."""
         return places
 
-    def kept(self, codes: Array, ctx: Context) -> NDArray[np.int64]:
+    def kept(self, symbols: Array, ctx: Context) -> NDArray[np.int64]:
         """Return the places that were sent."""
-        if (codes >= ctx.d).any() or (np.diff(codes, axis=-1) <= 0).any():
+        if (symbols >= ctx.d).any() or (np.diff(symbols, axis=-1) <= 0).any():
             raise ValueError(f"places must ascend and be below d = {ctx.d}")
-        return codes
+        return symbols
 
     def n_places(self, d: int) -> int:
         """Return k."""

@@ -48,7 +48,7 @@ class Context(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The sizes of the clients' messages; a client with neither codes nor scales is silent.
+    """The sizes of the clients' messages; a client with neither symbols nor scales is silent.
 
     A message can be cut (``Facts.can_be_cut``) if it has one symbol per coordinate, in order, and
     each symbol is decoded separately. Its scales either hold for all coordinates, or for blocks of
@@ -56,24 +56,24 @@ class Layout(NamedTuple):
     """
 
     alphabet: int  # number of different symbols, at least 1
-    codes: int | NDArray[np.int64]  # symbols per client; shape (c,) if clients differ
+    symbols: int | NDArray[np.int64]  # symbols per client; shape (c,) if clients differ
     scales: int | NDArray[np.int64]  # floats per client; shape (c,) if clients differ
 
     def each(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the numbers of symbols and of scales of each of ``count`` clients."""
-        codes, scales = (np.broadcast_to(size, (count,)) for size in self[1:])
-        return codes, scales
+        symbols, scales = (np.broadcast_to(size, (count,)) for size in self[1:])
+        return symbols, scales
 
     def of_one(self) -> tuple[int, int]:
         """Return the numbers of symbols and of scales of a single client."""
-        codes, scales = self.each(1)
-        return int(codes[0]), int(scales[0])
+        symbols, scales = self.each(1)
+        return int(symbols[0]), int(scales[0])
 
 
 class Symbols(NamedTuple):
     """The content of messages before packing; shorter ones are padded on the right."""
 
-    codes: Array  # integers or booleans, shape (..., c, codes)
+    values: Array  # integers or booleans, shape (..., c, symbols)
     scales: NDArray[np.float32]  # shape (..., c, scales)
 
 

@@ -110,11 +110,11 @@ def write(c: Codec, x: Tensor, ctx: Context) -> Message | None:
     fused = c.fused
     if fused and fused.write:
         return fused.write(x, ctx)
-    n_codes, n_scales = c.layout(ctx).of_one()
-    codes, scales = quantized(c, as_array(x)[None], ctx)
-    if n_codes == n_scales == 0:
+    n_symbols, n_scales = c.layout(ctx).of_one()
+    values, scales = quantized(c, as_array(x)[None], ctx)
+    if n_symbols == n_scales == 0:
         return None
-    parts = c.coder(ctx).pack(codes[0, :n_codes]), scales[0, :n_scales].copy()
+    parts = c.coder(ctx).pack(values[0, :n_symbols]), scales[0, :n_scales].copy()
     return Message(*(torch.from_numpy(part).to(x.device) for part in parts))
 
 
@@ -128,9 +128,9 @@ def read(c: Codec, message: Message, ctx: Context) -> Tensor:
     if fused and fused.read:
         return fused.read(message, ctx)
     data, scales = (as_array(part) for part in message)
-    codes = c.coder(ctx).unpack(data)
+    symbols = c.coder(ctx).unpack(data)
     with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused below
-        values = c.dequantize(Symbols(codes[None], scales[None]), ctx)[0]
+        values = c.dequantize(Symbols(symbols[None], scales[None]), ctx)[0]
     if not np.isfinite(values).all():
         raise ValueError("payload stands for values beyond the largest float32")
     return torch.from_numpy(values).to(message.codes.device)
@@ -224,8 +224,8 @@ def opened(
         raise PayloadError(f"no vector has d = {d} coordinates")
     ctx = Context(d, np.array([client]), n_clients, key, statistic)
     with refusing(d):
-        n_codes, n_scales = c.layout(ctx).of_one()
-        if n_codes == n_scales == 0:
+        n_symbols, n_scales = c.layout(ctx).of_one()
+        if n_symbols == n_scales == 0:
             raise ValueError(f"client {client} is silent in this round")
         if len(payload.scales) != n_scales:
             raise ValueError(f"expected {n_scales} scales, got {len(payload.scales)}")

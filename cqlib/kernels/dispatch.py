@@ -1,8 +1,8 @@
 """The choice of a backend.
 
 The variable ``CQLIB_BACKEND`` forces one: "reference" (NumPy, slow, normative), "cpu" (compiled by
-Numba) or "triton" (for GPUs; on a CPU only under ``TRITON_INTERPRET=1``, for tests). By default
-"triton" takes tensors on a CUDA device, if it is installed, and "cpu" all other arguments. All
+Numba) or "gpu" (Triton; on a CPU only under ``TRITON_INTERPRET=1``, for tests). By default
+"gpu" takes tensors on a CUDA device, if Triton is installed, and "cpu" all other arguments. All
 backends give the same bits.
 """
 
@@ -20,7 +20,7 @@ from cqlib.kernels.api import HostKernels, Kernels
 from cqlib.kernels.api.on_tensors import OnTensors
 
 VARIABLE = "CQLIB_BACKEND"
-BACKENDS = ("reference", "cpu", "triton")
+BACKENDS = ("reference", "cpu", "gpu")
 
 
 class Choice(NamedTuple):
@@ -38,10 +38,10 @@ def choose(device: str) -> Choice:
         ValueError: if ``CQLIB_BACKEND`` is unknown or cannot run on this device.
     """
     name = _forced()
-    if name == "triton":
+    if name == "gpu":
         missing = _no_triton(device)
         if missing:
-            raise ValueError(f"{VARIABLE}=triton does not serve tensors on {device!r}: {missing}")
+            raise ValueError(f"{VARIABLE}=gpu does not serve tensors on {device!r}: {missing}")
     if name:
         return Choice(device, name, f"{VARIABLE}={name}")
     if device == "cpu":
@@ -49,12 +49,12 @@ def choose(device: str) -> Choice:
     missing = _no_triton(device)
     if missing:
         return Choice(device, "cpu", f"copied to main memory and back: {missing}")
-    return Choice(device, "triton", "Triton is installed")
+    return Choice(device, "gpu", "Triton is installed")
 
 
 def available() -> list[str]:
     """Return the backends that can run here on CPU tensors."""
-    return [name for name in BACKENDS if name != "triton" or not _no_triton("cpu")]
+    return [name for name in BACKENDS if name != "gpu" or not _no_triton("cpu")]
 
 
 def host() -> HostKernels:
@@ -65,7 +65,7 @@ def host() -> HostKernels:
 def kernels_for(x: Tensor) -> Kernels[Tensor]:
     """Return the kernels that take and return tensors on the device of x."""
     name = choose(x.device.type).backend
-    if name == "triton":
+    if name == "gpu":
         from cqlib.kernels import gpu  # here, since Triton may be missing
 
         return gpu

@@ -18,7 +18,7 @@ _UNWRITTEN = "all vectors, to cpu by way of main memory: not written in Triton y
 LACKS: Mapping[str, Mapping[str, str]] = {
     "reference": {},
     "cpu": {},
-    "triton": {
+    "gpu": {
         "add_powers": _SUMS,
         "dither": _STEP,
         "l2_scale": "norm_scale with p = 2 is the same",
@@ -50,7 +50,7 @@ LEAVES: Mapping[str, Mapping[str, str]] = {
         "permutation_ranks": f"all clients, to reference: {_LITERAL}",
         "unpack": "alphabets above 2^32, to reference: symbols are computed in 32 bits",
     },
-    "triton": {
+    "gpu": {
         "decode_powers": _UNWRITTEN,
         "encode_powers": _UNWRITTEN,
         "norm_scale": f"p other than 2 and inf, to reference by way of main memory: {_POWERS}",

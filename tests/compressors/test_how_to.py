@@ -45,7 +45,7 @@ class ScaledSign(Compressor):
     facts = Facts(unbiased=False, deterministic=True)
 
     def layout(self, ctx):
-        return Layout(alphabet=2, codes=ctx.d, scales=1)
+        return Layout(alphabet=2, symbols=ctx.d, scales=1)
 
     def quantize(self, x, ctx):
         scales = np.abs(x).mean(axis=-1, keepdims=True, dtype=np.float64)
@@ -53,7 +53,7 @@ class ScaledSign(Compressor):
 
     def dequantize(self, symbols, ctx):
         check_norms(symbols)
-        return np.where(symbols.codes, symbols.scales, -symbols.scales) + np.float32(0.0)
+        return np.where(symbols.values, symbols.scales, -symbols.scales) + np.float32(0.0)
 
     def bits(self, d, n):
         return d + 32.0

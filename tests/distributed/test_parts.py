@@ -49,7 +49,7 @@ class FixedSteps(Compressor):
         return Symbols(codes, np.zeros((*x.shape[:-1], 0), dtype=np.float32))
 
     def dequantize(self, symbols, ctx):
-        return (self.sums.levels(symbols.codes) * STEP).astype(np.float32)
+        return (self.sums.levels(symbols.values) * STEP).astype(np.float32)
 
     def bits(self, d, n):
         return 5.0 * d
@@ -84,7 +84,7 @@ class Signs(Compressor):
         return Symbols(codes, np.zeros((*x.shape[:-1], 0), dtype=np.float32))
 
     def dequantize(self, symbols, ctx):
-        return packing.levels_of(symbols.codes).astype(np.float32)
+        return packing.levels_of(symbols.values).astype(np.float32)
 
     def bits(self, d, n):
         return 1.6 * d

@@ -18,9 +18,9 @@ try:
 except ImportError:
     pass
 else:
-    MODULES["triton"] = gpu
+    MODULES["gpu"] = gpu
 backends = pytest.mark.parametrize("name", MODULES)
-OFFERED = {"reference": HostKernels, "cpu": HostKernels, "triton": Kernels}
+OFFERED = {"reference": HostKernels, "cpu": HostKernels, "gpu": Kernels}
 
 
 def parameters(function):
@@ -58,7 +58,7 @@ def test_what_a_backend_lacks_is_said(name):
 
 
 def test_every_backend_has_its_limits_said():
-    assert set(limits.LACKS) == set(limits.LEAVES) == {"reference", "cpu", "triton"}
+    assert set(limits.LACKS) == set(limits.LEAVES) == {"reference", "cpu", "gpu"}
 
 
 def test_every_operation_is_described():
@@ -101,7 +101,7 @@ def test_the_cpu_leaves_to_the_reference_what_is_said(left):
     assert {*left, "permutation_ranks"} == set(limits.LEAVES["cpu"])
 
 
-@pytest.mark.skipif("triton" not in MODULES, reason="Triton is not installed")
+@pytest.mark.skipif("gpu" not in MODULES, reason="Triton is not installed")
 def test_the_gpu_leaves_to_others_what_is_said(left):
     import torch
 
@@ -117,4 +117,4 @@ def test_the_gpu_leaves_to_others_what_is_said(left):
     assert same_bits(codes, torch.from_numpy(expected))
     values = gpu.decode_powers(codes, 2.0, d=3, **how)
     assert same_bits(values, torch.from_numpy(cpu.decode_powers(expected, 2.0, d=3, **how)))
-    assert {*left, "encode_powers", "decode_powers"} == set(limits.LEAVES["triton"])
+    assert {*left, "encode_powers", "decode_powers"} == set(limits.LEAVES["gpu"])

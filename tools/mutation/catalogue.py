@@ -37,7 +37,7 @@ def larger_scales(name: str, **options: str) -> Change:
     def new(symbols: Symbols, a: Arguments) -> Symbols:
         c = a.self
         chosen = c.name == name and all(getattr(c, k) == v for k, v in options.items())
-        return Symbols(symbols.codes, symbols.scales * np.float32(1.01)) if chosen else symbols
+        return Symbols(symbols.values, symbols.scales * np.float32(1.01)) if chosen else symbols
 
     return result(new)
 
@@ -85,11 +85,11 @@ def up_at_ties(signed: Any, a: Arguments) -> Any:
 
 def in_order(a: Arguments) -> Any:
     """Exchange DRIVE+'s centroids where they are in the wrong order, and their bits."""
-    codes, scales = a.symbols
+    values, scales = a.symbols
     if a.self.name != "drive_plus":
         return a.symbols
-    wrong = (scales[..., :1] > scales[..., 1:]) & np.ones(codes.shape, bool)
-    return Symbols(np.where(wrong, codes == 0, codes), np.sort(scales, axis=-1))
+    wrong = (scales[..., :1] > scales[..., 1:]) & np.ones(values.shape, bool)
+    return Symbols(np.where(wrong, values == 0, values), np.sort(scales, axis=-1))
 
 
 def opened_as_empty(a: Arguments) -> tuple[Message, Context]:
