@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from cqlib.kernels import dispatch
 
@@ -24,6 +25,25 @@ settings.load_profile("same everywhere")
 
 # The tensors are tiny: a second thread would only cost time.
 torch.set_num_threads(1)
+
+# Files with a slow fixture for all of their tests.
+ONE_PROCESS = ("test_benchmarks.py", "test_environment.py", "test_training.py")
+
+
+class Scheduling(LoadScopeScheduling):
+    """Send the cells of a notebook to one process, as well as some files; other tests one by one.
+
+    Long tests of one file then run at the same time.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.endswith((".ipynb", *ONE_PROCESS)) else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Replace the scheduling of ``--dist loadscope``."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(params=["reference", "cpu"])

@@ -220,20 +220,20 @@ def wait_for_round(process, folder, least):
 
 def test_a_killed_worker_is_restarted_and_the_run_ends_with_the_same_bits(tmp_path):
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    out, err = finish(start(4, "--folder", str(straight)))
-    assert "400 rounds of 4 clients" in out, err
-    process = start(4, "--folder", str(killed), "--timeout", "10", restarts=2)
+    out, err = finish(start(2, "--folder", str(straight)))
+    assert "400 rounds of 2 clients" in out, err
+    process = start(2, "--folder", str(killed), "--timeout", "10", restarts=2)
     wait_for_round(process, killed, 20)
-    os.kill(workers(process)[2], signal.SIGKILL)
+    os.kill(workers(process)[1], signal.SIGKILL)
     again, err = finish(process)
     assert process.returncode == 0, err
     assert again == out
     for name in ("trace.csv", "checkpoint.npz"):
         assert (killed / name).read_bytes() == (straight / name).read_bytes()
     # The same command again has nothing to do; a different one raises.
-    once_more, err = finish(start(4, "--folder", str(killed)))
+    once_more, err = finish(start(2, "--folder", str(killed)))
     assert once_more == out, err
-    refused = start(4, "--folder", str(killed), "--seed", "1")
+    refused = start(2, "--folder", str(killed), "--seed", "1")
     _, err = finish(refused)
     assert refused.returncode != 0
     assert "is of a run with seed 0, not 1" in err
@@ -279,7 +279,7 @@ def test_the_program_refuses_what_it_cannot_do():
         (["-o", "levels", "["], "levels must be an integer, got '['"),
         (["--timeout", "nan"], "argument --timeout: nan is not above 0 and at most 1000000"),
     ):
-        process = start(2, *options)
+        process = start(1, *options)
         _, err = finish(process)
         assert process.returncode != 0
         assert message in err
