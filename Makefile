@@ -25,7 +25,7 @@ help:
 	@echo 'make bench   install other libraries too, measure speed, save it in benchmarks/results'
 	@echo 'make clean   remove .venv, build and caches; runs and results stay'
 	@echo
-	@echo 'PROFILE=quick                    small runs, on data that ship in a package'
+	@echo 'PROFILE=quick                    small runs: seconds per notebook'
 	@echo 'TORCH_INDEX=URL                  another build of torch, e.g. https://download.pytorch.org/whl/cpu'
 	@echo 'PYTHON=/path/to/python           the Python for a new .venv, $(PYTHON_MIN) or newer'
 	@echo 'SWEEP_ARGS="--cores 4"           more arguments for cqlib sweep'

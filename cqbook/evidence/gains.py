@@ -80,7 +80,7 @@ def threshold_ratio(*, correlated: bool, kappa: float, d: float = 1e12) -> float
 
 
 def falls_back(d: int, ratio: float, *, correlated: bool, kappa: float) -> bool:
-    """Return whether there is no gain 5 % below a threshold, and a gain 5 % above it.
+    """Return True if there is no gain 5 % below a threshold, and a gain 5 % above it.
 
     Args:
         d: dimension.

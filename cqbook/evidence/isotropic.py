@@ -109,7 +109,7 @@ def stepsize_kind(K: Fraction, p: Fraction, gamma: Fraction) -> str:
     if (1 / gamma - 1) ** 2 == K**2 * odds:
         return "theorem"
     if used < 1:
-        raise ValueError(f"{gamma} is a valid stepsize, but none with a name")
+        raise ValueError(f"{gamma} is a valid stepsize without a name")
     return "largest" if used == 1 else "too large"
 
 

@@ -76,7 +76,7 @@ def seconds(scheme: Scheme, n: int, d: int, *, computing: float, link: Link) -> 
 def extrapolate(
     computing: Mapping[str, float], links: Mapping[float, Link], clients: Iterable[int], d: int
 ) -> pd.DataFrame:
-    """Return the seconds of all ``SCHEMES``: columns rate, n, way (the scheme's name), seconds.
+    """Return the seconds of all ``SCHEMES``: columns rate, n, scheme, seconds.
 
     Args:
         computing: seconds of computing for two clients, by measured scheme.
@@ -90,7 +90,7 @@ def extrapolate(
         for n in clients
         for name, scheme in SCHEMES.items()
     ]
-    return pd.DataFrame(rows, columns=["rate", "n", "way", "seconds"])
+    return pd.DataFrame(rows, columns=["rate", "n", "scheme", "seconds"])
 
 
 def first_faster(wide: pd.DataFrame, whole: str = "float32") -> pd.DataFrame:
@@ -122,12 +122,12 @@ def break_even(measured: pd.DataFrame, d: int, schemes: Iterable[str]) -> pd.Dat
         schemes: the schemes to compare with float32.
 
     Returns:
-        Columns way (the scheme), n, MB saved, ms spent, Gbit/s, and its range "from", "to" by the
+        Columns scheme, n, MB saved, ms spent, Gbit/s, and its range "from", "to" by the
         extremes of the measured computing times; infinite if no time is spent.
     """
     rows = []
     for n in sorted(set(measured.n.tolist())):
-        cost = measured[measured.n == n].set_index("way")
+        cost = measured[measured.n == n].set_index("scheme")
         for scheme in schemes:
             spent = [
                 cost[own][scheme] - cost[of_floats]["float32"]
@@ -142,5 +142,5 @@ def break_even(measured: pd.DataFrame, d: int, schemes: Iterable[str]) -> pd.Dat
             saved -= link_times.wire_seconds(scheme, n, d, byte)
             even = [8e-9 * max(saved, 0) / s if s > 0 else float("inf") for s in spent]
             rows.append((scheme, n, saved / 1e6, 1e3 * spent[0], *even))
-    columns = ["way", "n", "MB saved", "ms spent", "Gbit/s", "from", "to"]
+    columns = ["scheme", "n", "MB saved", "ms spent", "Gbit/s", "from", "to"]
     return pd.DataFrame(rows, columns=columns)

@@ -74,7 +74,7 @@ def predictions(predicted: pd.DataFrame, schemes: Sequence[str]) -> Figure:
     ax.fill_between(ends, ends / 1.5, ends * 1.5, color=COLORS[5], alpha=0.25, lw=0)
     ax.plot(ends, ends, "-", color=COLORS[5], lw=1)
     for scheme, marker in zip(schemes, "osDv^<>PX", strict=True):
-        own = predicted[predicted.way == scheme]
+        own = predicted[predicted.scheme == scheme]
         for rate, color, fill in ((1e8, COLORS[2], "full"), (1e9, COLORS[1], "none")):
             some = own[own.rate == rate]
             style: dict[str, Any] = {"marker": marker, "color": color, "fillstyle": fill}
@@ -92,14 +92,14 @@ def extrapolations(model: pd.DataFrame, titles: Mapping[float, str]) -> Figure:
     """Draw extrapolated times of a mean against the number of clients.
 
     Args:
-        model: columns rate, n, way (the scheme), seconds.
+        model: columns rate, n, scheme, seconds.
         titles: titles of the panels, by rate.
     """
     fig, axes = plt.subplots(1, 2, figsize=(9.4, 4.2), layout="constrained", sharey=True)
-    names = list(dict.fromkeys(model.way))
+    names = list(dict.fromkeys(model.scheme))
     for ax, (rate, title) in zip(axes, titles.items(), strict=True):
         for number, (name, marker) in enumerate(zip(names, "osDv^PX", strict=True)):
-            own = model[(model.rate == rate) & (model.way == name)]
+            own = model[(model.rate == rate) & (model.scheme == name)]
             style: dict[str, Any] = {"color": COLORS[number % 6], "ls": DASHES[number % 6]}
             ax.loglog(own.n, own.seconds, marker=marker, ms=5, label=name, **style)
         ax.set_title(title, fontsize=10)

@@ -46,7 +46,7 @@ NETWORKS = (  # networks that the profiles train
     ("digits", 1024),
     ("breast_cancer", 1024),
 )
-MEANS = ("way n d rate sent_bytes seconds least cpu_seconds cpu_low cpu_high cores").split()
+MEANS = ("scheme n d rate sent_bytes seconds least cpu_seconds cpu_low cpu_high cores").split()
 
 
 def measure_means(
@@ -67,7 +67,7 @@ def measure_means(
         repeats: number of timed rounds.
 
     Returns:
-        Columns "way", the scheme; "n"; "d"; "rate", 0 without a limit; "sent_bytes"; "seconds", the
+        Columns "scheme"; "n"; "d"; "rate", 0 without a limit; "sent_bytes"; "seconds", the
         median, and "least", the smallest; "cpu_seconds" of one process, the median, and "cpu_low",
         "cpu_high", the extremes; "cores" of this machine. The true median lies between the extremes
         with probability 1 - 2^(1 - repeats).
@@ -83,7 +83,6 @@ def measure_means(
                 command += ["--repeats", str(repeats)]
                 command += [word for scheme in schemes for word in ("--scheme", scheme)]
                 for row in _output(n, rate, command):
-                    row["way"] = row.pop("scheme")
                     wall, busy = row["seconds"], row["cpu_seconds"]
                     row |= {"seconds": float(np.median(wall)), "least": min(wall)}
                     row |= {"cpu_seconds": float(np.median(busy))}
@@ -169,10 +168,10 @@ def fit_link(measured: pd.DataFrame, rate: float) -> Link:
         measured: the result of :func:`measure_means`.
         rate: the bandwidth, bits per second.
     """
-    rows = _with_free(measured[measured.way.isin(["float32", "float16"])])
+    rows = _with_free(measured[measured.scheme.isin(["float32", "float16"])])
     rows = rows[rows.rate == rate]
     units = Link(1.0, np.inf), Link(0.0, 1.0)
-    cases = rows[["way", "n", "d"]].to_numpy()
+    cases = rows[["scheme", "n", "d"]].to_numpy()
     unit = np.array(
         [[wire_seconds(scheme, n, d, link) for link in units] for scheme, n, d in cases]
     )
@@ -190,7 +189,7 @@ def predict(measured: pd.DataFrame, links: dict[float, Link]) -> pd.DataFrame:
     the shortest times, ``least``.
     """
     both = _with_free(measured)
-    cases = both[["way", "n", "d", "rate"]].to_numpy()
+    cases = both[["scheme", "n", "d", "rate"]].to_numpy()
     wire = [wire_seconds(scheme, n, d, links[rate]) for scheme, n, d, rate in cases]
     return both.assign(predicted=both.free + wire)
 
@@ -198,8 +197,8 @@ def predict(measured: pd.DataFrame, links: dict[float, Link]) -> pd.DataFrame:
 def _with_free(measured: pd.DataFrame) -> pd.DataFrame:
     """Return means over slow links, with their times over links without a limit."""
     free = measured[measured.rate == 0].rename(columns={"least": "free"})
-    free = free[["way", "n", "d", "free"]]
-    return measured[measured.rate > 0].merge(free, on=["way", "n", "d"])
+    free = free[["scheme", "n", "d", "free"]]
+    return measured[measured.rate > 0].merge(free, on=["scheme", "n", "d"])
 
 
 def _output(n: int, rate: float | None, command: list[str]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Contenders of a comparison: methods with all chosen but the multiple of the stepsize."""
+"""Contenders of a comparison: methods with all options fixed but a stepsize factor."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_time_on_the_wire_follows_the_bytes():
 def test_the_saved_measurement_has_all_schemes():
     folder = paths.root() / "benchmarks" / "results"
     means, steps = pd.read_csv(folder / "means.csv"), pd.read_csv(folder / "steps.csv")
-    assert set(means.way) == set(link_times.SCHEMES) and set(means.rate) == {0.0, 1e8, 1e9}
+    assert set(means.scheme) == set(link_times.SCHEMES) and set(means.rate) == {0.0, 1e8, 1e9}
     assert set(steps.method) == set(training.METHODS) and set(steps.rate) == {0.0, 1e8}
     assert steps.groupby(["dataset", "d"]).ngroups == len(link_times.NETWORKS)
     assert (means.seconds > 0).all() and (steps.seconds > 0).all()
@@ -66,7 +66,7 @@ def test_the_saved_measurement_has_all_schemes():
 def test_no_saved_mean_is_faster_than_its_bytes():
     means = pd.read_csv(paths.root() / "benchmarks" / "results" / "means.csv")
     slow = means[means.rate > 0]
-    cases = slow[["way", "n", "d", "rate"]].to_numpy()
+    cases = slow[["scheme", "n", "d", "rate"]].to_numpy()
     least = [link_times.wire_seconds(w, n, d, Link(0.0, rate / 8)) for w, n, d, rate in cases]
     # An idle link sends one packet without delay, and so does the next one.
     assert (slow.least > np.array(least) - 1e-3).all()
@@ -81,5 +81,5 @@ def test_means_over_emulated_links_take_what_the_model_says():
     assert (measured.cpu_seconds > 0).all() and (measured.cores >= 1).all()
     link = link_times.fit_link(measured, 1e8)
     assert 0.7 < 8 * link.bandwidth / 1e8 < 1.3  # wide, since other programs are running
-    rest = link_times.predict(measured, {1e8: link}).set_index("way")
+    rest = link_times.predict(measured, {1e8: link}).set_index("scheme")
     assert 0.3 < rest.predicted["cq/all_gather"] / rest.seconds["cq/all_gather"] < 3

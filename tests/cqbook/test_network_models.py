@@ -81,14 +81,14 @@ def test_tables_of_extrapolations():
     computing = {scheme.measured: 0.0 for scheme in extrapolation.SCHEMES.values()}
     links = {1e8: LINK, 1e9: Link(1e-4, 125e6)}
     model = extrapolation.extrapolate(computing, links, [2, 8192], 2**20)
-    assert len(model) == 28 and list(model.way[:7]) == list(extrapolation.SCHEMES)
-    wide = model.pivot_table(index=["rate", "way"], columns="n", values="seconds", sort=False)
+    assert len(model) == 28 and list(model.scheme[:7]) == list(extrapolation.SCHEMES)
+    wide = model.pivot_table(index=["rate", "scheme"], columns="n", values="seconds", sort=False)
     first = extrapolation.first_faster(wide)
     assert list(first.index) == list(extrapolation.SCHEMES)[1:] and list(first) == [1e8, 1e9]
     assert first.loc["float16"].tolist() == ["none", "none"]
     assert first.loc["CQ, all-gather", 1e8] == "8192"
     left, right = figures.extrapolations(model, {1e8: "slow", 1e9: "fast"}).axes
-    drawn = model[(model.rate == 1e9) & (model.way == "float16")].seconds
+    drawn = model[(model.rate == 1e9) & (model.scheme == "float16")].seconds
     assert list(right.lines[1].get_ydata()) == drawn.tolist() and left.get_title() == "slow"
 
 
@@ -98,7 +98,7 @@ def test_break_even_bandwidths():
         ("float16", 1.5, 1.0, 1.6),
         ("cq/all_gather", 0.5, 0.4, 0.6),
     ]
-    measured = pd.DataFrame(rows, columns=["way", "cpu_seconds", "cpu_low", "cpu_high"])
+    measured = pd.DataFrame(rows, columns=["scheme", "cpu_seconds", "cpu_low", "cpu_high"])
     found = extrapolation.break_even(measured.assign(n=2), 1000, ["float16", "cq/all_gather"])
     half = found.iloc[0]  # saves 2 bytes per coordinate; spends 1/2, between 0.7 and at most 0
     assert half["MB saved"] == pytest.approx(2e-3) and half["ms spent"] == pytest.approx(500)
@@ -126,8 +126,8 @@ def test_training_is_drawn():
 
 
 def test_predictions_are_drawn():
-    rows = [(way, rate, 0.1, 0.2) for way in link_times.SCHEMES for rate in (1e8, 1e9)]
-    predicted = pd.DataFrame(rows, columns=["way", "rate", "least", "predicted"])
+    rows = [(scheme, rate, 0.1, 0.2) for scheme in link_times.SCHEMES for rate in (1e8, 1e9)]
+    predicted = pd.DataFrame(rows, columns=["scheme", "rate", "least", "predicted"])
     (ax,) = figures.predictions(predicted, link_times.SCHEMES).axes
     assert len(ax.lines) == 1 + 2 * len(link_times.SCHEMES)
     assert list(ax.lines[1].get_ydata()) == [200.0] and list(ax.lines[1].get_xdata()) == [100.0]

@@ -105,7 +105,7 @@ def test_each_compressor_says_what_missing_clients_cost() -> None:
 
 def test_the_findings_of_the_readme_are_those_of_the_notebooks() -> None:
     readme = (paths.root() / "README.md").read_text(encoding="utf-8")
-    (error,) = re.findall(r"\*\*([\d.]+) times less error", readme)
+    (error,) = re.findall(r"\*\*An error ([\d.]+) times smaller", readme)
     (factor,) = re.findall(r"\*\*([\d.]+), not 7\.29", readme)
     assert f"CQ's error is {error} times smaller than IQ's" in _printed("quickstart")
     assert re.search(rf"\b{re.escape(factor)}\b", _printed("theory/communication_complexity"))

@@ -85,7 +85,7 @@ def _set_limits(ax: Axes, points: pd.DataFrame) -> float:
 
 
 def _draw_panel(ax: Axes, panel: pd.DataFrame, floor: float) -> None:
-    """Draw sampled errors with two standard errors, and exact values, or bounds if these miss."""
+    """Draw sampled errors with two standard errors, and exact values, or else bounds."""
     strokes: list[tuple[Any, ...]] = []
     for family, (marker, color) in FAMILIES.items():
         own = panel[panel.family == family]
