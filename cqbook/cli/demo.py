@@ -18,6 +18,7 @@ def demo_distributed(n: int, d: int, repeats: int) -> None:
     """Take the mean of vectors of several processes, compressed and not: bytes, error, time."""
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from cqbook.network import demo
@@ -29,7 +30,7 @@ def demo_distributed(n: int, d: int, repeats: int) -> None:
     for row in found:
         share = row["sent_bytes"] / whole["sent_bytes"] if n > 1 else 0.0
         table.add_row(
-            row["scheme"],
+            escape(row["scheme"]),
             f"{row['sent_bytes']:,}",
             f"{share:.1%}",
             f"{row['error']:.2g}",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cqbook.cli.options import profile_option
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 @click.command("data")
 def data_command() -> None:
-    """List the data sets that have a name, and compare their content with what it should be."""
+    """List the named data sets, and verify their content."""
     from rich.console import Console
     from rich.table import Table
 
@@ -19,11 +24,11 @@ def data_command() -> None:
     states = [_state(entry.name) for entry in data.ENTRIES]
     for entry, state in zip(data.ENTRIES, states, strict=True):
         size = f"{entry.N:,}", str(entry.d)
-        table.add_row(entry.name, *size, entry.package, state, entry.licence)
+        _add(table, entry.name, *size, entry.package, state, entry.licence)
     Console().print(table)
     for entry in data.ENTRIES:
         click.echo(f"{entry.name}: {entry.source}")
-    click.echo("Any LibSVM file will do, too: give its path in place of a name.")
+    click.echo("Instead of a name you can give the path of any LibSVM file.")
     if any(state.startswith("refused") for state in states):
         raise SystemExit(1)
 
@@ -38,7 +43,7 @@ def _state(name: str) -> str:
         return f"refused: {error}"
     except ImportError as error:
         return f"not installed: {error}"
-    return "as known"
+    return "verified"
 
 
 @click.command("claims")
@@ -62,7 +67,7 @@ def claims_command(profile: str) -> None:
     for item in claims.ledger().values():
         records = found[item.id]
         measured = "; ".join(e.measured for e in records)
-        table.add_row(item.id, item.name, claims.verdict(records), measured)
+        _add(table, item.id, item.name, claims.verdict(records), measured)
     Console().print(table)
 
 
@@ -84,14 +89,14 @@ def compressors_command(n: int, d: int) -> None:
         table.add_column(header, no_wrap=True)
     options = Table("name", "options", title="What make(name) stands for", box=box.SIMPLE_HEAD)
     for name, given, *facts in compressor_rows(n, d):
-        table.add_row(name, *facts)
-        options.add_row(name, given)
+        _add(table, name, *facts)
+        _add(options, name, given)
     Console().print(table, options)
 
 
 @click.command("info")
 def info_command() -> None:
-    """Say what the kernels run on, and why, and which versions are at work."""
+    """Show the backend of the kernels, the reason for it, and the versions in use."""
     from importlib.metadata import version
 
     import torch
@@ -102,11 +107,18 @@ def info_command() -> None:
 
     table = Table("tensors on", "kernels", "why")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        table.add_row(*dispatch.choose(device))
+        _add(table, *dispatch.choose(device))
     Console().print(table)
     elsewhere = Table("backend", "operations", "lacking, or left to another backend, and why")
     for row in limits.rows():
-        elsewhere.add_row(*row)
+        _add(elsewhere, *row)
     Console().print(elsewhere)
     versions = " ".join(f"{name} {version(name)}" for name in ("cqlib", "torch", "numba", "numpy"))
     click.echo(f"{versions}; {torch.get_num_threads()} threads")
+
+
+def _add(table: Table, *cells: str) -> None:
+    """Add a row of literal texts, in which brackets are no markup."""
+    from rich.markup import escape
+
+    table.add_row(*map(escape, cells))

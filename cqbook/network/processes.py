@@ -14,7 +14,12 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import start_processes
 
 # A server imports these once, and every process is forked from it; DDP needs the first.
-_PRELOADED = ["torch._dynamo", "cqbook.network.training", "cqlib.kernels.cpu"]
+_PRELOADED = [
+    "torch._dynamo",
+    "cqbook.network.training",
+    "cqlib.kernels.cpu",
+    "sklearn.datasets",
+]
 
 
 def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 120.0) -> list[Any]:

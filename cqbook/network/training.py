@@ -14,12 +14,12 @@ import click
 import numpy as np
 import torch
 import torch.distributed as dist
-from sklearn.datasets import load_breast_cancer, load_digits
 from torch import Tensor, nn
 from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
+from cqlib import data
 from cqlib.compressors import make
 from cqlib.distributed.collectives import Group
 from cqlib.distributed.hook import DDPHook
@@ -35,8 +35,7 @@ COMPRESSORS = {
     "Global-QSGD, exponential": make("global_qsgd", levels="exponential", s=125),
 }
 METHODS = ("none", "fp16", "PowerSGD", *COMPRESSORS)
-_LOADERS = {"digits": load_digits, "breast_cancer": load_breast_cancer}
-DATASETS = tuple(_LOADERS)
+_SHIPPED = ("digits", "breast_cancer")  # with scikit-learn, unscaled, digits in ten classes
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,8 @@ class Task:
     """A network to train.
 
     Args:
-        dataset: "digits" or "breast_cancer", both from scikit-learn.
+        dataset: a name or path that `cqlib.data.load` knows. "digits" has its ten classes, every
+            other set the two of its labels.
         hidden: units of the hidden layer.
         batch: samples per process and step.
         steps: number of steps.
@@ -58,8 +58,12 @@ class Task:
     evaluate_every: int = 10
 
     def __post_init__(self) -> None:
-        if self.dataset not in DATASETS:
-            raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {self.dataset!r}")
+        if self.dataset not in data.names() and not data.is_path(self.dataset):
+            known = ", ".join(data.names())
+            raise ValueError(
+                f"dataset must be one of {known}, or the path of a LibSVM file, got "
+                f"{self.dataset!r}"
+            )
         for name in ("hidden", "batch", "steps", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -84,8 +88,21 @@ def samples(dataset: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return inputs and classes for training, and those for testing, a quarter of the samples.
 
     Columns have mean 0 and variance 1 over the training samples. The split is fixed.
+
+    Args:
+        dataset: a name or path that `cqlib.data.load` knows.
+
+    Returns:
+        Inputs, float32, shape (N, d), and classes, int64, shape (N,), both for training; then both
+        for testing.
+
+    Raises:
+        DataError: if a file is missing or malformed, or has fewer than 4 samples.
+        ImportError: if the set comes from scikit-learn, which is not installed.
     """
-    X, y = _LOADERS[dataset](return_X_y=True)
+    X, y = _with_classes(dataset)
+    if len(y) < 4:
+        raise data.DataError(f"{dataset}: training and testing need 4 samples, not {len(y)}")
     order = np.random.default_rng(0).permutation(len(y))
     cut = len(y) // 4
     test, train = order[:cut], order[cut:]
@@ -93,6 +110,17 @@ def samples(dataset: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     Z = torch.from_numpy((X - center) / np.where(scale > 0, scale, 1.0)).float()
     classes = torch.from_numpy(y)
     return Z[train], classes[train], Z[test], classes[test]
+
+
+def _with_classes(dataset: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return inputs (N, d) and classes 0, 1, ... of shape (N,)."""
+    loaded = data.load(dataset)  # checks the content of a named set
+    if dataset not in _SHIPPED:
+        return loaded.X, (loaded.y > 0).astype(np.int64)
+    import sklearn.datasets as shipped
+
+    X, classes = getattr(shipped, f"load_{dataset}")(return_X_y=True)
+    return X, classes
 
 
 def train_all(rank: int, n: int, task: Task, trials: Sequence[Trial]) -> list[dict[str, Any]]:
@@ -113,14 +141,20 @@ def train(task: Task, trial: Trial, group: Group) -> dict[str, Any]:
         of weights; ``seconds``, the median time of a step without evaluation.
 
     Raises:
-        ValueError: if the method is unknown or the stepsize is not positive.
+        ValueError: if the method is unknown, the stepsize is not positive, or there are more
+            processes than training samples.
     """
     if trial.method not in METHODS:
         raise ValueError(f"method must be one of {'; '.join(METHODS)}, got {trial.method!r}")
     if not trial.stepsize > 0:
         raise ValueError(f"stepsize must be positive, got {trial.stepsize}")
     X, y, test_X, test_y = samples(task.dataset)
-    network = _network(X.shape[1], task.hidden, int(y.max()) + 1, trial.seed)
+    if len(y) < group.size:
+        raise ValueError(
+            f"{task.dataset}: {len(y)} training samples are too few for {group.size} processes"
+        )
+    classes = int(max(y.max(), test_y.max())) + 1
+    network = _network(X.shape[1], task.hidden, classes, trial.seed)
     model = DistributedDataParallel(network)
     sent = _register(model, trial)
     optimizer = torch.optim.SGD(model.parameters(), lr=trial.stepsize, momentum=0.9)
@@ -217,16 +251,19 @@ def seconds_of_steps(
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--dataset", type=click.Choice(DATASETS), default="digits", show_default=True)
+@click.option("--dataset", default="digits", show_default=True, help="A name or a LibSVM file.")
 @click.option("--method", "methods", multiple=True, type=click.Choice(METHODS), default=METHODS[:1])
 @click.option("--hidden", default=1024, show_default=True, type=click.IntRange(1))
 @click.option("--steps", default=30, show_default=True, type=click.IntRange(1))
 @click.option("--backend", default="gloo", show_default=True)
 def main(dataset: str, methods: tuple[str, ...], hidden: int, steps: int, backend: str) -> None:
     """Time steps of training between the processes of a job."""
+    try:
+        task = Task(dataset, hidden, steps=steps, evaluate_every=steps)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     torch.set_num_threads(1)
     dist.init_process_group(backend)
-    task = Task(dataset, hidden, steps=steps, evaluate_every=steps)
     for row in seconds_of_steps(methods, task, Group()):
         if dist.get_rank() == 0:
             print(json.dumps(row), flush=True)

@@ -96,7 +96,7 @@ def complete(
     failed = []
     running: dict[str, Attempt] = {}
     columns = [TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    columns.append(TextColumn("{task.description}"))
+    columns.append(TextColumn("{task.description}", markup=False))
     temporary = tempfile.TemporaryDirectory()
     said = logs or Path(temporary.name)
     try:
@@ -104,7 +104,7 @@ def complete(
             bar = progress.add_task("", total=len(jobs), completed=len(jobs) - len(waiting))
             chosen = {name: jobs[name] for name in waiting}
             for ended in _run(chosen, said, cores or os.cpu_count() or 1, retries, running):
-                progress.console.print(str(ended), highlight=False)
+                progress.console.print(str(ended), markup=False, highlight=False)
                 progress.update(bar, advance=not ended.again, description=", ".join(running))
                 if ended.failed and not ended.again:
                     failed.append(said_last(ended.name, said))

@@ -12,7 +12,9 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A binary classification set; X and y are kept as read-only C-contiguous float64 copies.
+    """A binary classification set; X and y are kept as read-only C-contiguous float64 arrays.
+
+    They are copies, unless they are such arrays already and own their memory.
 
     Args:
         X: shape (N, d), one row a sample, finite.
@@ -37,7 +39,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Copy, check and freeze the arrays."""
-        X, y = (np.array(a, dtype=np.float64, order="C") for a in (self.X, self.y))
+        X, y = _fixed(self.X), _fixed(self.y)
         if X.ndim != 2 or y.shape != X.shape[:1]:
             raise ValueError(
                 f"{self.name}: need shapes (N, d) and (N,), got {X.shape} and {y.shape}"
@@ -47,7 +49,6 @@ class Dataset:
         if self.unit and not _unit_or_zero(X):
             raise ValueError(f"{self.name}: rows must have norm 1 or be zero, since unit is True")
         for name, array in (("X", X), ("y", y)):
-            array.setflags(write=False)
             object.__setattr__(self, name, array)
 
     @property
@@ -84,6 +85,16 @@ class Dataset:
         X = self.X / np.where(largest > 0, largest, 1.0)  # or squares could over- or underflow
         norms = np.linalg.norm(X, axis=1, keepdims=True)
         return replace(self, X=X / np.where(norms > 0, norms, 1.0), unit=True)
+
+
+def _fixed(given: Array) -> Array:
+    """Return an array if nobody writes to it and its layout is right, else a copy like that."""
+    flags = given.flags if type(given) is np.ndarray and given.dtype == np.float64 else None
+    if flags and flags.owndata and flags.c_contiguous and not flags.writeable:
+        return given
+    array = np.array(given, dtype=np.float64, order="C")
+    array.setflags(write=False)
+    return array
 
 
 def _unit_or_zero(X: Array) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,13 @@ from cqlib.data.lines import DataError, blocks
 
 Array = npt.NDArray[np.float64]
 
-LARGEST = 2**30  # bytes of the dense matrix
+LARGEST = 2**31  # bytes of X, y and what is kept of the text
+
+_SAMPLE = 13  # bytes of a sample: y, the number of entries, which label
+_ENTRY = 12  # bytes of an entry: column and value
+_SPARE = 2**26  # bytes of text that need no entry
+_TEXT = 128  # further bytes of text for each entry
+_LINE = 32  # bytes by which a line counts more than its text
 
 _ROW = re.compile(rb"\s*+[^\s:_]++(?:\s++\d++:[^\s:_]++)*+\s*+")
 _DIGITS = 15  # most digits of an index; with these, a float is exact
@@ -36,46 +43,82 @@ class _Rows:
     values: Array
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of a block: numbers of entries, 1-based columns, values, and which label.
+
+    ``other`` is true if a label is not the first of the file.
+    """
+
+    counts: npt.NDArray[np.int32]
+    columns: npt.NDArray[np.int32]
+    values: Array
+    other: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Numbers of samples N, of columns d (1 or more) and of entries E."""
+
+    N: int = 0
+    d: int = 1
+    E: int = 0
+
+
 def read(path: Path, *, largest: int = LARGEST) -> tuple[Array, Array]:
     """Return X of shape (N, d) and y of shape (N,), from a file that may be compressed.
 
-    d is the largest index in the file. The text is read in blocks. X and 12 bytes for each entry of
-    the file are kept in memory.
+    d is the largest index in the file. The text is read in blocks. Of each, 12 bytes an entry and 5
+    bytes a sample are kept until they are in X and y, and ``largest`` bounds the sum of all: 8 N d
+    bytes for X, 13 for each sample (8 of them in y) and 12 for each entry. The text of one block
+    takes up to 25 MiB more, and a line above 256 KiB up to 30 times its length.
+
+    Text without entries (comments, empty lines, samples without features) may have 64 MiB, and 128
+    bytes more for each entry of the file. Each line counts 32 bytes more than its length.
 
     Args:
         path: the file; ``.bz2``, ``.gz`` and ``.xz`` are decompressed.
-        largest: largest size of X in bytes, 8 for each of its N d elements.
+        largest: largest sum in bytes.
 
     Returns:
-        X and y, float64; labels are -1 and +1.
+        X and y, float64, read-only; labels are -1 and +1.
 
     Raises:
-        DataError: if the file is not of this format; the message names the file, the line and the
-            value.
+        DataError: if the file is not of this format or too large; the message names the file, the
+            line and the value.
 
     Source: https://www.csie.ntu.edu.tw/~cjlin/libsvm/faq.html#f201
     """
-    kept: list[_Rows] = []
-    N = d = 0
+    kept: deque[_Kept] = deque()
+    size, text = _Size(), 0
     first_lines: dict[float, int] = {}
     for start, lines in blocks(path):
         places, texts = _samples(start, lines)
-        if not texts:
-            continue
-        rows = _rows(path, places, texts)
-        _note_labels(path, places, rows.labels, first_lines)
-        d = _checked_width(path, places, rows, N, d, largest)
-        N += len(texts)
-        narrow = rows.columns.astype(np.int32)
-        kept.append(_Rows(rows.labels, rows.counts, narrow, rows.values))
-    if not N:
+        if texts:
+            rows = _rows(path, places, texts)
+            _note_labels(path, places, rows.labels, first_lines)
+            size = _checked_size(path, places, rows, size, largest)
+            kept.append(_to_keep(rows, next(iter(first_lines))))
+        text += sum(map(len, lines)) + _LINE * len(lines)
+        if text > _SPARE + _TEXT * size.E:
+            raise DataError(
+                f"{path}, line {start + len(lines) - 1}: too much text without features: comments, "
+                "empty lines or samples without an entry"
+            )
+    _check_not_trivial(path, size, first_lines)
+    first, other = first_lines
+    return _filled(kept, size, above=other > first)
+
+
+def _check_not_trivial(path: Path, size: _Size, first_lines: Mapping[float, int]) -> None:
+    """Raise unless there are samples, features and two labels."""
+    if not size.N:
         raise DataError(f"{path}: no samples")
-    if not d:
-        raise DataError(f"{path}: {N} samples without a single feature")
+    if not size.E:
+        raise DataError(f"{path}: none of the {size.N} samples has a feature")
     if len(first_lines) < 2:
         (only,) = first_lines
         raise DataError(f"{path}: all labels are {only:g}; two different ones are needed")
-    return _dense(kept, N, d), _signs(kept, max(first_lines))
 
 
 def _samples(start: int, lines: list[bytes]) -> tuple[list[int], list[bytes]]:
@@ -186,37 +229,55 @@ def _note_labels(path: Path, places: Sequence[int], labels: Array, known: dict[f
         known.setdefault(value, places[row])
 
 
-def _checked_width(
-    path: Path, places: Sequence[int], rows: _Rows, N: int, d: int, largest: int
-) -> int:
-    """Return d after one more block; raise at the line that makes the dense matrix too large."""
+def _checked_size(
+    path: Path, places: Sequence[int], rows: _Rows, size: _Size, largest: int
+) -> _Size:
+    """Return the size after one more block; raise at the line that makes it too large."""
     full = rows.counts > 0
-    widths = np.zeros(len(places), np.int64)
-    widths[full] = rows.columns[np.cumsum(rows.counts)[full] - 1]
-    widths = np.maximum.accumulate(np.maximum(widths, d))
-    so_far = N + 1 + np.arange(len(places))
-    too_large = widths > largest // 8 // so_far
+    ends = np.cumsum(rows.counts)
+    widths = np.full(len(places), size.d)
+    widths[full] = np.maximum(rows.columns[ends[full] - 1], size.d)
+    widths = np.maximum.accumulate(widths)
+    N, E = size.N + 1 + np.arange(len(places)), size.E + ends
+    left = largest - _SAMPLE * N - _ENTRY * E
+    too_large = widths > left // (8 * N)  # a product with the widths could overflow
     if too_large.any():
         row = int(too_large.argmax())
-        n, width = int(so_far[row]), int(widths[row])
+        n, d, entries = int(N[row]), int(widths[row]), int(E[row])
+        needed = 8 * n * d + _SAMPLE * n + _ENTRY * entries
         raise DataError(
-            f"{path}, line {places[row]}: {n} samples with indices up to {width} take "
-            f"{8 * n * width} bytes as a dense matrix; the limit is {largest}"
+            f"{path}, line {places[row]}: a matrix of {n} x {d} from a text with {entries} entries "
+            f"takes {needed} bytes; the limit is {largest}"
         )
-    return int(widths[-1])
+    return _Size(int(N[-1]), int(widths[-1]), int(E[-1]))
 
 
-def _dense(kept: Sequence[_Rows], N: int, d: int) -> Array:
-    """Return the matrix of all blocks."""
-    X, start = np.zeros((N, d)), 0
-    for rows in kept:
-        samples = np.repeat(start + np.arange(len(rows.counts)), rows.counts)
-        X[samples, rows.columns - 1] = rows.values
-        start += len(rows.counts)
-    return X
+def _to_keep(rows: _Rows, first_label: float) -> _Kept:
+    """Return the samples of a block in little memory, without views of larger arrays."""
+    return _Kept(
+        rows.counts.astype(np.int32),
+        rows.columns.astype(np.int32),
+        rows.values.copy(),
+        rows.labels != first_label,
+    )
 
 
-def _signs(kept: Sequence[_Rows], upper: float) -> Array:
-    """Return +1 for the larger label and -1 for the other."""
-    labels = np.concatenate([rows.labels for rows in kept])
-    return np.where(labels == upper, 1.0, -1.0)
+def _filled(kept: deque[_Kept], size: _Size, *, above: bool) -> tuple[Array, Array]:
+    """Return X and y, read-only; ``kept`` is empty afterwards.
+
+    Args:
+        kept: all blocks.
+        size: their size.
+        above: whether the first label of the file is the smaller one.
+    """
+    X, y = np.zeros((size.N, size.d)), np.empty(size.N)
+    start = 0
+    while kept:
+        rows = kept.popleft()
+        samples = np.arange(start, start + len(rows.counts))
+        X[np.repeat(samples, rows.counts), rows.columns - 1] = rows.values
+        y[samples] = np.where(rows.other == above, 1.0, -1.0)
+        start += len(samples)
+    for array in (X, y):
+        array.setflags(write=False)
+    return X, y

@@ -37,14 +37,15 @@ def load(name: str | os.PathLike[str]) -> Dataset:
     scikit-learn. Each is compared with its known digest, once per process.
 
     A file is LibSVM text (`cqlib.data.libsvm`), compressed if its name ends in .bz2, .gz or .xz. It
-    has two labels: the smaller becomes -1, the larger +1. Its X may have up to 1 GiB. A file is
-    read anew on every call.
+    has two labels: the smaller becomes -1, the larger +1. X, y and the entries of the text may take
+    up to 2 GiB. A file is read anew on every call.
 
     Args:
         name: one of `names`; or a path, which has an ending or a separator; ``~`` is the user's
             home.
 
     Raises:
+        TypeError: if the name is neither a text nor a path of text.
         ValueError: if the name is unknown.
         DataError: if a file cannot be read or is malformed; the message names the line.
         ImportError: if the set comes from scikit-learn, which is not installed.
@@ -55,6 +56,8 @@ def load(name: str | os.PathLike[str]) -> Dataset:
     >>> data.X.shape, data.label, data.source
     ((1000, 60), 'splice', 'LibSVM splice, content 2c00d62ea299')
     """
+    if not isinstance(name, str | os.PathLike) or not isinstance(os.fspath(name), str):
+        raise TypeError(f"a data set is named by a text or a path, not by {name!r}")
     if is_path(name):
         return _from_file(Path(os.path.expanduser(name)))
     if name in _ENTRIES:

@@ -52,6 +52,6 @@ def _check(entry: Entry, X: Array, y: Array) -> None:
     """Raise unless the numbers have the digest of the entry."""
     if (found := content_sha256(X, y)) != entry.content:
         raise DataError(
-            f"{entry.name} of {entry.package} is not the known set: SHA-256 of its content "
-            f"{found}, not {entry.content}; install {entry.package} anew"
+            f"{entry.name} of {entry.package} is not the expected set: the SHA-256 of its content "
+            f"is {found}, not {entry.content}; install {entry.package} anew"
         )

@@ -16,6 +16,7 @@ from cqbook.cells import claims
 from cqbook.cli.app import app
 from cqbook.runs.job import notebook_name
 from cqlib import compressors, data
+from cqlib.kernels import dispatch
 
 
 def call(
@@ -64,7 +65,7 @@ def test_wrong_use(arguments: list[str], code: int, message: str, capsys, monkey
 def test_data(capsys, monkeypatch) -> None:
     code, out, _ = call(capsys, monkeypatch, "data")
     assert code == 0 and max(map(len, out.splitlines()[:9])) <= 80
-    assert out.count("as known") == len(data.names())
+    assert out.count("verified") == len(data.names())
     for entry in data.ENTRIES:
         assert f"{entry.name}: {entry.source}\n" in out
         row = next(line for line in out.splitlines() if f" {entry.name} " in line)
@@ -72,14 +73,14 @@ def test_data(capsys, monkeypatch) -> None:
     assert out.count("CC BY 4.0") == 5
 
 
-def test_data_that_are_not_as_known(capsys, monkeypatch) -> None:
+def test_data_that_are_not_verified(capsys, monkeypatch) -> None:
     def load(name: str) -> None:
         if name == "digits":
             raise ImportError("pip install cqlib[data]")
 
     monkeypatch.setattr(data, "load", load)
     code, out, _ = call(capsys, monkeypatch, "data")
-    assert code == 0 and "not installed" in " ".join(out.split())
+    assert code == 0 and "not installed: pip install cqlib[data]" in " ".join(out.split())
 
     def refuse(name: str) -> None:
         raise data.DataError("another content")
@@ -87,6 +88,13 @@ def test_data_that_are_not_as_known(capsys, monkeypatch) -> None:
     monkeypatch.setattr(data, "load", refuse)
     code, out, _ = call(capsys, monkeypatch, "data")
     assert code == 1 and "refused" in out
+
+
+def test_brackets_are_shown(capsys, monkeypatch) -> None:
+    lacking = "Triton is not installed (pip install 'cqlib[gpu]')"
+    monkeypatch.setattr(dispatch, "choose", lambda device: (device, "[cpu]", lacking))
+    code, out, _ = call(capsys, monkeypatch, "info")
+    assert code == 0 and lacking in out and " [cpu] " in out
 
 
 def test_compressors(capsys, monkeypatch) -> None:

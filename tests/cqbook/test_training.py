@@ -1,10 +1,15 @@
 """Training between processes: common properties of the methods, and bytes sent."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import sklearn.datasets
+import torch
 
 from cqbook.network.processes import on_ranks
-from cqbook.network.training import METHODS, Task, Trial, samples, train_all
+from cqbook.network.training import METHODS, Task, Trial, samples, train, train_all
+from cqlib import data
 
 pytestmark = pytest.mark.slow
 
@@ -61,10 +66,43 @@ def test_the_split_is_fixed_and_scaled_by_what_is_trained_with():
     assert test_X.shape[1] == 30
 
 
+@pytest.mark.parametrize("dataset", ["digits", "breast_cancer"])
+def test_named_sets_have_the_numbers_of_scikit_learn(dataset):
+    X, y = getattr(sklearn.datasets, f"load_{dataset}")(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    test, train = order[: len(y) // 4], order[len(y) // 4 :]
+    scale = X[train].std(axis=0)
+    Z = torch.from_numpy((X - X[train].mean(axis=0)) / np.where(scale > 0, scale, 1.0)).float()
+    wanted = (Z[train], torch.from_numpy(y)[train], Z[test], torch.from_numpy(y)[test])
+    for found, want in zip(samples(dataset), wanted, strict=True):
+        assert found.dtype == want.dtype and torch.equal(found, want)
+
+
+def test_any_libsvm_file_is_trained_on(tmp_path):
+    path = tmp_path / "my.svm"
+    rows = [f"{5 + 2 * (i % 2)} 1:{i % 2 + i / 100} 2:1\n" for i in range(40)]
+    path.write_text("".join(rows))
+    X, y, test_X, test_y = samples(str(path))
+    assert X.shape == (30, 2) and test_X.shape == (10, 2)
+    assert sorted([*y.tolist(), *test_y.tolist()]) == [0] * 20 + [1] * 20
+    task = Task(str(path), hidden=8, steps=30, evaluate_every=30)
+    (start, end) = on_ranks(2, train_all, task, [Trial("CQ, rotated", 0.03, seed=0)])[0][0]["rows"]
+    assert end[2] < 0.5 * start[2] and end[3] > 0.9
+    path.write_text("".join(rows[:3]))
+    with pytest.raises(data.DataError, match="my.svm: training and testing need 4 samples, not 3"):
+        samples(str(path))
+    path.write_text("".join(rows[:4]))
+    with pytest.raises(Exception, match="my.svm: 3 training samples are too few for 4 processes"):
+        train(task, Trial("CQ", 0.03, seed=0), SimpleNamespace(size=4))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Task("mnist"), "dataset must be one of digits, breast_cancer, got 'mnist'"),
+        (
+            lambda: Task("mnist"),
+            "one of a9a, .*, digits, or the path of a LibSVM file, got 'mnist'",
+        ),
         (lambda: Task(steps=0), "steps must be at least 1, got 0"),
         (lambda: train_all(0, 1, TASK, [Trial("SGD", 0.1, 0)]), "method must be one of none; fp16"),
         (lambda: train_all(0, 1, TASK, [Trial("CQ", 0.0, 0)]), "stepsize must be positive, got 0"),

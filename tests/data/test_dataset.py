@@ -25,6 +25,20 @@ def test_arrays_are_checked_copied_and_fixed() -> None:
             data.Dataset(bad_X, bad_y, "mine", "here")
 
 
+def test_only_fixed_arrays_are_kept_without_a_copy() -> None:
+    fixed, view = np.ones((2, 3)), np.ones((2, 3))[:]
+    y = np.array([1.0, -1.0])
+    for array in (fixed, view, y):
+        array.setflags(write=False)
+    mine = data.Dataset(fixed, y, "mine", "here")
+    assert mine.X is fixed and mine.y is y
+    assert data.Dataset(view, y, "mine", "here").X is not view
+    for other in (np.asfortranarray(fixed), fixed.astype(np.float32)):
+        other.setflags(write=False)
+        made = data.Dataset(other, y, "mine", "here").X
+        assert made is not other and made.flags.c_contiguous and made.dtype == np.float64
+
+
 @pytest.mark.parametrize("name", ["breast_cancer", "digits", "splice"])
 def test_unit_rows(name: str) -> None:
     loaded = data.load(name)

@@ -5,8 +5,10 @@ import gzip
 import io
 import lzma
 import tracemalloc
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,8 +135,8 @@ COUNTED = [  # from the start of the file
     (
         b"+1 1:1\n-1 99999999999:1\n",
         2,
-        "2 samples with indices up to 99999999999 take 1599999999984 bytes as a dense matrix; the "
-        "limit is 1073741824",
+        "a matrix of 2 x 99999999999 from a text with 2 entries takes 1600000000034 bytes; the "
+        "limit is 2147483648",
     ),
 ]
 
@@ -169,7 +171,7 @@ def test_a_wrong_line_of_a_later_block_is_named(
     [
         (b"", "no samples"),
         (b"\n# nothing\n", "no samples"),
-        (b"+1\n-1\n", "2 samples without a single feature"),
+        (b"+1\n-1\n", "none of the 2 samples has a feature"),
         (b"3 1:1\n3 2:1\n", "all labels are 3; two different ones are needed"),
     ],
 )
@@ -213,6 +215,51 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, name: str, reason: str, en
     assert str(caught.value).startswith(f"{path} cannot be read: {reason}")
 
 
+@pytest.mark.parametrize("ending", [".bz2", ".gz", ".xz"])
+@pytest.mark.parametrize("after", [b"g", b"garbage", bytes(99) + b"x", TEXT * 9999])
+def test_data_after_the_compressed_text_are_refused(
+    write: Callable[..., Path], ending: str, after: bytes
+) -> None:
+    path = write(COMPRESS[ending](TEXT + b"\n") + after, f"x.svm{ending}")
+    with pytest.raises(data.DataError) as caught:
+        data.load(path)
+    assert str(caught.value) == f"{path}, line 1: other data follow the compressed text"
+
+
+@pytest.mark.parametrize("ending", [".bz2", ".gz", ".xz"])
+@pytest.mark.parametrize("zeros", [0, 4, lines._PACKED - 100, 3 * lines._PACKED])
+@pytest.mark.parametrize("block", [1, 16, 2**18])
+def test_several_streams_are_read_as_one(
+    write: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+    zeros: int,
+    block: int,
+) -> None:
+    monkeypatch.setattr(lines, "BLOCK", block)
+    parts = [COMPRESS[ending](part) for part in (TEXT[:15], b"", TEXT[15:])]
+    path = write(b"".join(part + bytes(zeros) for part in parts), f"x.svm{ending}")
+    np.testing.assert_array_equal(data.load(path).X, X)
+    for cut in (len(parts[0]) + zeros + 1, len(parts[0]) - 1):
+        write(b"".join(part + bytes(zeros) for part in parts)[:cut], path.name)
+        with pytest.raises(data.DataError):
+            data.load(path)
+
+
+@pytest.mark.parametrize("name", ["a\0.svm", "a\0.svm.xz", "\ud800.svm"])
+def test_an_impossible_name_is_refused(name: str) -> None:
+    with pytest.raises(data.DataError) as caught:
+        data.load(name)
+    assert str(caught.value).startswith(f"{name!r} cannot be read: ")
+
+
+@pytest.mark.parametrize("name", [5, None, ["a9a"], b"a9a", b"x.svm"])
+def test_a_name_is_a_text_or_a_path(name: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        data.load(name)
+    assert str(caught.value) == f"a data set is named by a text or a path, not by {name!r}"
+
+
 # Memory
 
 
@@ -229,13 +276,13 @@ def test_many_lines_are_read_in_blocks(write: Callable[..., Path]) -> None:
         assert peak < 12e6 < len(text) / 2
 
 
-@pytest.mark.parametrize("index", [b"134217729", b"99999999999999", b"9" * 30])
+@pytest.mark.parametrize("index", [b"268435456", b"99999999999999", b"9" * 30])
 def test_a_huge_index_is_refused_before_anything_is_allocated(
     write: Callable[..., Path], index: bytes
 ) -> None:
     path = write(b"+1 1:1 " + index + b":1\n-1 1:1\n")
     tracemalloc.start()
-    with pytest.raises(data.DataError, match="line 1: .*(take .* bytes|too large)"):
+    with pytest.raises(data.DataError, match="line 1: .*(takes .* bytes|too large)"):
         data.load(path)
     assert tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
@@ -243,12 +290,58 @@ def test_a_huge_index_is_refused_before_anything_is_allocated(
 
 def test_the_limit_is_exact(write: Callable[..., Path]) -> None:
     path = write(b"+1 10:1\n-1 1:1\n\n+1 1:1\n")
-    assert libsvm.read(path, largest=240)[0].shape == (3, 10)
-    with pytest.raises(data.DataError, match="line 4: 3 samples .* to 10 take 240 bytes .* is 239"):
-        libsvm.read(path, largest=239)
+    least = 8 * 3 * 10 + 13 * 3 + 12 * 3
+    assert libsvm.read(path, largest=least)[0].shape == (3, 10)
+    told = f"line 4: a matrix of 3 x 10 .* 3 entries takes {least} bytes; .* is {least - 1}"
+    with pytest.raises(data.DataError, match=told):
+        libsvm.read(path, largest=least - 1)
     path = write(b"+1 1:1\n-1 1:1\n+1 11:1\n")
-    with pytest.raises(data.DataError, match="line 3: 3 samples with indices up to 11 take 264"):
-        libsvm.read(path, largest=240)
+    with pytest.raises(data.DataError, match="line 3: a matrix of 3 x 11 .* takes 339 bytes"):
+        libsvm.read(path, largest=least)
+
+
+def test_samples_and_entries_count_even_if_x_is_small(write: Callable[..., Path]) -> None:
+    """A sample without features takes 21 bytes, 8 of them for the least width of 1."""
+    path = write(b"1\n" + b"-1\n" * 100)
+    with pytest.raises(data.DataError, match="line 48: a matrix of 48 x 1 .* 0 entries takes 1008"):
+        libsvm.read(path, largest=1000)
+    with pytest.raises(data.DataError, match="none of the 101 samples has a feature"):
+        libsvm.read(path, largest=21 * 101)
+
+
+@pytest.mark.parametrize("line", [b"\n", b"-1\n", b" # x\n", b"#" * 999 + b"\n"])
+def test_text_without_features_is_bounded(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """A small compressed file cannot hold a reader up, nor make it keep much."""
+    monkeypatch.setattr(libsvm, "_SPARE", 2**20)
+    text = b"1 1:1\n-1 2:1\n" + line * (2**20 // (len(line) + 32))
+    assert libsvm.read(write(text))[0].shape[1] == 2
+    path = write(lzma.compress(text + line * (2**22 // (len(line) + 32))), "x.svm.xz")
+    tracemalloc.start()
+    with pytest.raises(data.DataError, match=r"x.svm.xz, line \d+: too much text"):
+        libsvm.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 25 * 2**20
+    tracemalloc.stop()
+    more = b"1 1:1 2:1\n" * 10_000 + line * (2**21 // (len(line) + 32))
+    assert libsvm.read(write(more + text))[0].shape[1] == 2, "each entry allows more text"
+
+
+@pytest.mark.parametrize("filled", [1.0, 0.1])
+def test_memory_is_as_stated(write: Callable[..., Path], filled: float) -> None:
+    """X, y and what is kept of the text, and no copy of X, neither to hash nor to freeze it."""
+    N, d = 8000, 200
+    given = np.random.default_rng(0).random((N, d)) < filled
+    given[:, -1] = True
+    rows = [" ".join(f"{j}:7" for j in np.flatnonzero(row) + 1) for row in given]
+    path = write("".join(f"{1 - 2 * (i % 2)} {row}\n" for i, row in enumerate(rows)).encode())
+    del rows
+    tracemalloc.start()
+    loaded = data.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert loaded.X.nbytes == 8 * N * d and (loaded.X == 7 * given).all()
+    assert peak < 8 * N * d + 13 * N + 12 * given.sum() + 15 * 2**20
 
 
 def test_a_line_without_end_is_refused(
@@ -296,9 +389,11 @@ def test_random_files_are_read_as_scikit_learn_reads_them(text: bytes) -> None:
         libsvm._one_by_one(Path("x"), places, samples),
     ):
         assert found is not None
-        dense = libsvm._dense([found], len(samples), int(found.columns.max()))
+        size = libsvm._Size(len(samples), int(found.columns.max()), len(found.values))
+        dense, y = libsvm._filled(deque([libsvm._to_keep(found, -1.0)]), size, above=True)
         np.testing.assert_array_equal(dense, theirs.toarray())
         np.testing.assert_array_equal(found.labels, labels)
+        np.testing.assert_array_equal(y, labels)
 
 
 pieces = st.binary(max_size=40) | st.text("+-1 :0239.eqidn#_\n\t", max_size=60).map(str.encode)

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from cqbook.network.processes import on_ranks
 from cqlib import data, methods, problems
 from cqlib.compressors import make
 from cqlib.distributed.collectives import Group, GroupError
+from cqlib.distributed.marina import __main__ as marina_program
 from cqlib.distributed.marina import checkpoint
 from cqlib.distributed.marina.checkpoint import Checkpoint, CheckpointError
 from cqlib.distributed.marina.handshake import agree
@@ -252,6 +254,15 @@ def test_survivors_report_a_peer_that_is_gone_for_good(tmp_path):
         r"cqlib: rank [02]: lost another process, or it did not answer within 5 s", err
     )
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    ("rounds", "clients", "told"), [(200, 1, "200 rounds of 1 client: "), (1, 2, "1 round of 2 cl")]
+)
+def test_numbers_in_the_summary(rounds, clients, told):
+    end = SimpleNamespace(rows=torch.zeros(1, 4), round=rounds, sent_bytes=0)
+    summary = marina_program._summary(end, SimpleNamespace(d=3), SimpleNamespace(size=clients))
+    assert summary.startswith(told)
 
 
 def test_a_data_file_by_its_path(tmp_path):

@@ -245,10 +245,16 @@ def _summary(end: Checkpoint, problem: Problem, group: Group) -> str:
     _, bits, norm, value = end.rows[-1].tolist()
     whole = FLOAT_BITS * problem.d * end.round
     return (
-        f"{end.round} rounds of {group.size} clients: squared gradient norm {norm:.6e}, value "
-        f"{value:.9f}; {bits:.0f} bits per client ({whole} for whole gradients), "
+        f"{_counted(end.round, 'round')} of {_counted(group.size, 'client')}: "
+        f"squared gradient norm {norm:.6e}, value {value:.9f}; "
+        f"{bits:.0f} bits per client ({whole} for whole gradients), "
         f"{end.sent_bytes} bytes sent by rank 0"
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the singular or the plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _fail(rank: int, message: str) -> Any:
