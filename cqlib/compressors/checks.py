@@ -78,7 +78,7 @@ def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
 def checked_statistic(
     name: str, before: Statistic | None, shared: object
 ) -> NDArray[np.float32] | None:
-    """Return the pre-round statistic as float32, or None if the compressor uses none.
+    """Return the statistic as float32, or None if the compressor uses none.
 
     Raises:
         ValueError: if it is missing, given but not used, negative or not finite.
@@ -86,12 +86,12 @@ def checked_statistic(
     if before is not None:
         return as_statistic(name, shared, ())
     if shared is not None:
-        raise ValueError(f"{name} uses no pre-round statistic; shared must be None")
+        raise ValueError(f"{name} uses no statistic; shared must be None")
     return None
 
 
 def as_statistic(name: str, shared: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return a pre-round statistic as float32 of the given shape."""
+    """Return a statistic as float32 of the given shape."""
     if shared is None:
         raise ValueError(
             f"{name} needs a statistic of all clients: give shared = before.merge(stats), where "

@@ -70,7 +70,7 @@ class Compressor(Codec):
             client: this client's id, in [0, n_clients).
             n_clients: n, in [1, 2^32).
             key: the round's key, the same on every client.
-            shared: pre-round statistic, for compressors that use one.
+            shared: statistic, for compressors that use one.
 
         Returns:
             The payload, or None if this client is silent this round.
@@ -99,7 +99,7 @@ class Compressor(Codec):
             client: its id, in [0, n_clients).
             n_clients: n.
             key: the round's key.
-            shared: pre-round statistic, for compressors that use one.
+            shared: statistic, for compressors that use one.
             d: the expected dimension; a payload of another is refused before any work is done.
 
         Raises:
@@ -115,7 +115,7 @@ class Compressor(Codec):
         Args:
             X: shape (n, d) or (b, n, d), one row per client; a batch shares its randomness.
             key: the round's key.
-            shared: pre-round statistic, for compressors that use one; computed from X by default.
+            shared: statistic, for compressors that use one; computed from X by default.
 
         Returns:
             Tensor of X's shape, dtype and device.
@@ -156,7 +156,7 @@ class Compressor(Codec):
             d: dimension of the vectors.
             n_clients: n, the missing ones included.
             key: the round's key.
-            shared: pre-round statistic of all clients, for compressors that use one.
+            shared: statistic of all clients, for compressors that use one.
 
         Returns:
             float64 tensor of shape (d,): summed in the order of the clients, divided last.

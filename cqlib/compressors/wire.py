@@ -132,7 +132,7 @@ def read(c: Codec, message: Message, ctx: Context) -> Tensor:
     with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused below
         values = c.dequantize(Symbols(symbols[None], scales[None]), ctx)[0]
     if not np.isfinite(values).all():
-        raise ValueError("payload stands for values beyond the largest float32")
+        raise ValueError("payload decodes to values beyond the largest float32")
     return torch.from_numpy(values).to(message.codes.device)
 
 

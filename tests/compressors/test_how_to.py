@@ -39,7 +39,7 @@ from cqlib.compressors.types import Facts, Layout, Symbols
 
 @dataclass(frozen=True)
 class ScaledSign(Compressor):
-    """Signs and the mean absolute value. Missing clients: as with fewer clients."""
+    """Signs and the mean absolute value. Missing clients: as if only the others took part."""
 
     name: ClassVar[str] = "scaled_sign"
     facts = Facts(unbiased=False, deterministic=True)
