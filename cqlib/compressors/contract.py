@@ -18,6 +18,7 @@ from torch import Tensor
 from cqlib.compressors import simulation, wire
 from cqlib.compressors.checks import check_constants
 from cqlib.compressors.codec import Codec
+from cqlib.compressors.definition import check_class
 from cqlib.compressors.types import AB, Constants
 from cqlib.keys import Key
 from cqlib.payload import Payload
@@ -28,8 +29,14 @@ class Compressor(Codec):
     """A randomised map from n client vectors to n vectors that are cheaper to send.
 
     To write one, fill in the members of :class:`~cqlib.compressors.codec.Codec`. None of the
-    members below may be overridden.
+    members below may be overridden. A base class of several compressors has a name that begins
+    with an underscore, or is defined with ``abstract=True``.
     """
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        """Raise TypeError if the class lacks a member or overrides a final one."""
+        super().__init_subclass__()
+        check_class(cls, Compressor, abstract=abstract or cls.__name__.startswith("_"))
 
     @property
     @final

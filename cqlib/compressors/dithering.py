@@ -80,7 +80,7 @@ class DitheringKernels:
 
 
 @dataclass(frozen=True)
-class Dithering(Compressor):
+class Dithering(Compressor, abstract=True):
     """A compressor that sends a norm R and, for each coordinate, its sign and rounded |x| / R."""
 
     @property
@@ -135,7 +135,7 @@ class Dithering(Compressor):
 
 
 @dataclass(frozen=True)
-class DitheringByNorm(Dithering):
+class DitheringByNorm(Dithering, abstract=True):
     """Dithering with two options: the index p of the norm and the number s of levels above 0."""
 
     most_levels: ClassVar[int]  # the largest s
