@@ -6,11 +6,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cqlib import compressors, distributed
+    from cqlib import compressors, data, distributed, kernels, methods, problems, theory
     from cqlib.keys import Key
     from cqlib.payload import Payload, PayloadError
 
-__all__ = ["Key", "Payload", "PayloadError", "compressors", "distributed"]
+__all__ = [
+    "Key",
+    "Payload",
+    "PayloadError",
+    "compressors",
+    "data",
+    "distributed",
+    "kernels",
+    "methods",
+    "problems",
+    "theory",
+]
 __version__ = "0.2.0"
 
 # Loaded on first use, so that `import cqlib` does not wait for torch.

@@ -39,6 +39,11 @@ def standard_error(samples: np.ndarray) -> np.ndarray:
     return samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
 
 
+def assert_mean(samples: np.ndarray, expected: Any) -> None:
+    """Test means over axis 0 by z-tests, for moments of many bounded samples."""
+    assert (np.abs(samples.mean(axis=0) - expected) < Z * standard_error(samples)).all()
+
+
 def philox(counter: tuple[int, ...], key: tuple[int, int], rounds: int = 10) -> tuple[int, ...]:
     """Return Philox4x32 as in its paper: two 64-bit products per round, in Python integers."""
     x0, x1, x2, x3 = counter

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cqlib.compressors.parts import Statistic
-from cqlib.compressors.types import Array, Constants, Symbols
+from cqlib.compressors.types import Array, Constants, Layout, Symbols
 
 SMALLEST_RANGE = 2.0**-126  # the smallest norm above zero
 
@@ -78,7 +78,7 @@ def check_norms(symbols: Symbols, smallest: float = 0.0) -> None:
 def checked_statistic(
     name: str, before: Statistic | None, shared: object
 ) -> NDArray[np.float32] | None:
-    """Return the pre-round statistic as float32, or None if the compressor uses none.
+    """Return the statistic as float32, or None if the compressor uses none.
 
     Raises:
         ValueError: if it is missing, given but not used, negative or not finite.
@@ -86,12 +86,12 @@ def checked_statistic(
     if before is not None:
         return as_statistic(name, shared, ())
     if shared is not None:
-        raise ValueError(f"{name} uses no pre-round statistic; shared must be None")
+        raise ValueError(f"{name} uses no statistic; shared must be None")
     return None
 
 
 def as_statistic(name: str, shared: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return a pre-round statistic as float32 of the given shape."""
+    """Return a statistic as float32 of the given shape."""
     if shared is None:
         raise ValueError(
             f"{name} needs a statistic of all clients: give shared = before.merge(stats), where "
@@ -133,11 +133,63 @@ def one_of(option: str, value: Any, known: Iterable[str]) -> str:
     return str(value)
 
 
-def check_scales(scales: Array, clients: Array) -> None:
-    """Raise if a scale, shape (..., c, scales), exceeds float32; the error names the client."""
+def check_scales(scales: Array, clients: Array, what: str = "a scale") -> None:
+    """Raise if a scale, shape (..., c, scales), exceeds float32 or is NaN; name the client."""
+    if scales.ndim < 2:
+        raise TypeError(f"{what} must have shape (..., c, scales), got {scales.shape}")
     bad = ~np.isfinite(scales)
     if bad.any():
-        raise TooLargeError(int(clients[np.argwhere(bad)[0][-2]]))
+        place = tuple(np.argwhere(bad)[0])
+        client = int(clients[place[-2]])
+        if np.isnan(scales[place]):
+            raise ValueError(f"client {client}: {what} is NaN")
+        raise TooLargeError(client)
+
+
+def check_symbols(name: str, symbols: Symbols, layout: Layout, shape: tuple[int, ...]) -> None:
+    """Raise TypeError unless symbols are as a compressor's layout says, but for their values.
+
+    Args:
+        name: the compressor.
+        symbols: result of ``quantize``.
+        layout: that of the same clients.
+        shape: (..., c), that of the vectors without their last axis.
+    """
+    values, scales = symbols
+    if values.dtype.kind not in "biu":
+        raise TypeError(f"{name}: symbols must be integers or booleans, got {values.dtype}")
+    if scales.dtype != np.float32:
+        raise TypeError(f"{name}: scales must be float32, got {scales.dtype}")
+    _check_width(f"{name}: symbols", values.shape, shape, layout.symbols)
+    _check_width(f"{name}: scales", scales.shape, shape, layout.scales)
+
+
+def _check_width(
+    what: str, found: tuple[int, ...], shape: tuple[int, ...], sizes: int | NDArray[np.int64]
+) -> None:
+    """Raise unless an array has a row per client, of the layout's length or padded to it."""
+    width = int(np.max(sizes, initial=0)) if isinstance(sizes, np.ndarray) else sizes
+    padded = isinstance(sizes, np.ndarray) and found[-1:] > (width,)
+    if found[:-1] != shape or not (padded or found[-1:] == (width,)):
+        raise TypeError(f"{what} must have shape {(*shape, width)} by the layout, got {found}")
+
+
+def check_alphabet(name: str, symbols: Array, alphabet: int) -> None:
+    """Raise ValueError unless integers or booleans are in [0, alphabet)."""
+    if not symbols.size or (symbols.dtype == bool and alphabet > 1):
+        return
+    for value in (symbols.max(), symbols.min()):
+        if not 0 <= value < alphabet:
+            raise ValueError(f"{name}: symbols must be in [0, {alphabet}), got {int(value)}")
+
+
+def check_decoded(name: str, values: Array, shape: tuple[int, ...]) -> None:
+    """Raise TypeError unless decoded vectors are float32 of this shape."""
+    if values.dtype != np.float32 or values.shape != shape:
+        raise TypeError(
+            f"{name}: dequantize must return float32 of shape {shape}, "
+            f"got {values.dtype} of shape {values.shape}"
+        )
 
 
 def as_norm_index(p: Any, option: str = "p") -> float:

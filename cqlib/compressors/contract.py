@@ -18,6 +18,7 @@ from torch import Tensor
 from cqlib.compressors import simulation, wire
 from cqlib.compressors.checks import check_constants
 from cqlib.compressors.codec import Codec
+from cqlib.compressors.definition import check_class
 from cqlib.compressors.types import AB, Constants
 from cqlib.keys import Key
 from cqlib.payload import Payload
@@ -28,8 +29,14 @@ class Compressor(Codec):
     """A randomised map from n client vectors to n vectors that are cheaper to send.
 
     To write one, fill in the members of :class:`~cqlib.compressors.codec.Codec`. None of the
-    members below may be overridden.
+    members below may be overridden. A base class of several compressors has a name that begins
+    with an underscore, or is defined with ``abstract=True``.
     """
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        """Raise TypeError if the class lacks a member or overrides a final one."""
+        super().__init_subclass__()
+        check_class(cls, Compressor, abstract=abstract or cls.__name__.startswith("_"))
 
     @property
     @final
@@ -70,7 +77,7 @@ class Compressor(Codec):
             client: this client's id, in [0, n_clients).
             n_clients: n, in [1, 2^32).
             key: the round's key, the same on every client.
-            shared: pre-round statistic, for compressors that use one.
+            shared: statistic, for compressors that use one.
 
         Returns:
             The payload, or None if this client is silent this round.
@@ -99,7 +106,7 @@ class Compressor(Codec):
             client: its id, in [0, n_clients).
             n_clients: n.
             key: the round's key.
-            shared: pre-round statistic, for compressors that use one.
+            shared: statistic, for compressors that use one.
             d: the expected dimension; a payload of another is refused before any work is done.
 
         Raises:
@@ -115,7 +122,7 @@ class Compressor(Codec):
         Args:
             X: shape (n, d) or (b, n, d), one row per client; a batch shares its randomness.
             key: the round's key.
-            shared: pre-round statistic, for compressors that use one; computed from X by default.
+            shared: statistic, for compressors that use one; computed from X by default.
 
         Returns:
             Tensor of X's shape, dtype and device.
@@ -156,7 +163,7 @@ class Compressor(Codec):
             d: dimension of the vectors.
             n_clients: n, the missing ones included.
             key: the round's key.
-            shared: pre-round statistic of all clients, for compressors that use one.
+            shared: statistic of all clients, for compressors that use one.
 
         Returns:
             float64 tensor of shape (d,): summed in the order of the clients, divided last.

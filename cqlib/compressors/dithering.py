@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cqlib.compressors.checks import SMALLEST_RANGE, check_norms, check_scales
+from cqlib.compressors.checks import (
+    SMALLEST_RANGE,
+    as_integer,
+    as_norm_index,
+    check_norms,
+    check_scales,
+)
 from cqlib.compressors.contract import Compressor
 from cqlib.compressors.parts import Fused
 from cqlib.compressors.spacing import Spacing
@@ -73,7 +80,7 @@ class DitheringKernels:
 
 
 @dataclass(frozen=True)
-class Dithering(Compressor):
+class Dithering(Compressor, abstract=True):
     """A compressor that sends a norm R and, for each coordinate, its sign and rounded |x| / R."""
 
     @property
@@ -125,3 +132,20 @@ class Dithering(Compressor):
     def bits(self, d: int, n: int) -> float:
         """Return 32 + d ceil(log2(2 s + 1)); 32 + d log2 3 for s = 1."""
         return d * packing.symbol_bits(self.spacing.alphabet) + 32.0
+
+
+@dataclass(frozen=True)
+class DitheringByNorm(Dithering, abstract=True):
+    """Dithering with two options: the index p of the norm and the number s of levels above 0."""
+
+    most_levels: ClassVar[int]  # the largest s
+    p: float = 2.0
+    s: int = 7
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "p", as_norm_index(self.p))  # 2 and 2.0 give the same tag
+        object.__setattr__(self, "s", as_integer("s", self.s, 1, self.most_levels))
+
+    @property
+    def norm_index(self) -> float:
+        return self.p

@@ -147,7 +147,7 @@ class InFloat32:
         S = message.scales.cpu().numpy()
         with np.errstate(over="ignore"):
             if not np.isfinite(S * np.float32(math.sqrt(padded(ctx.d)))).all():
-                raise ValueError("payload stands for values beyond the largest float32")
+                raise ValueError("payload decodes to values beyond the largest float32")
         return dispatch.kernels_for(codes).decode_drive(
             codes, float(S[0]), d=ctx.d, key=ctx.key, client=int(ctx.clients[0])
         )

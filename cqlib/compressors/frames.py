@@ -21,7 +21,7 @@ class Plain:
         return d
 
     def stretch(self, D: int) -> float:
-        """Bound the largest coordinate after :meth:`back` over the largest before."""
+        """Return a bound on the growth of the largest coordinate by :meth:`back`."""
         return 1.0
 
     def largest_square(self, D: int) -> float:

@@ -33,7 +33,7 @@ INNER = 2**64 - 2  # the fold of the round's key that the inner compressor uses
 
 
 class Sent(NamedTuple):
-    """The inner messages of some clients: one for each draw of one of them, without silent ones."""
+    """The inner messages of some clients: one per draw, without silent ones."""
 
     rows: NDArray[np.int64]  # index of the client in ctx.clients
     draws: NDArray[np.int64]  # number of the draw, ascending

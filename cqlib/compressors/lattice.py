@@ -21,7 +21,7 @@ class Ends:
     headroom = 1.0  # the largest decoded value, in units of R
 
     def split(self, g: NDArray[np.int64], key: Key) -> tuple[Array | int, NDArray[np.int64]]:
-        """Return the level below each grid coordinate, and its position from there to the next."""
+        """Return the level below each grid coordinate, and its position in the gap above it."""
         return 0, g
 
     def values(self, symbols: Symbols, key: Key) -> Array:

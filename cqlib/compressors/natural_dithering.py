@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.checks import as_integer, as_norm_index
-from cqlib.compressors.dithering import Dithering
+from cqlib.compressors.dithering import DitheringByNorm
 from cqlib.compressors.spacing import Powers
 from cqlib.compressors.types import AB, Constants
 from cqlib.theory import dithering
@@ -19,7 +18,7 @@ MOST_LEVELS = 127  # the smallest level of 127 is 2^-126, the smallest normal fl
 
 
 @dataclass(frozen=True)
-class NaturalDithering(Dithering):
+class NaturalDithering(DitheringByNorm):
     r"""Natural dithering, Definition 3 of Panferov et al. 2025.
 
     Standard dithering with the levels $0,2^{1-s},\dots,\frac12,1$. Missing clients: as if only the
@@ -39,16 +38,7 @@ class NaturalDithering(Dithering):
     """
 
     name: ClassVar[str] = "natural_dithering"
-    p: float = 2.0
-    s: int = 7
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "p", as_norm_index(self.p))  # 2 and 2.0 give the same tag
-        object.__setattr__(self, "s", as_integer("s", self.s, 1, MOST_LEVELS))
-
-    @property
-    def norm_index(self) -> float:
-        return self.p
+    most_levels: ClassVar[int] = MOST_LEVELS
 
     @property
     def spacing(self) -> Powers:

@@ -1,4 +1,4 @@
-"""The norm of all clients' coordinates together, which they agree on ahead of a round."""
+"""A statistic: the norm of all clients' coordinates together."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class NormStatistic(Statistic):
         return float(finite_norms(x.detach()[None], ctx, self.q, kernels)[0])
 
     def merge(self, stats: Sequence[float]) -> float:
-        """Return the norm of norms.
+        """Return the norm of all clients from their own norms.
 
         Raises:
             ValueError: if the list is empty, an entry is not a norm, or the result exceeds float32.
@@ -65,7 +65,7 @@ class NormStatistic(Statistic):
         return merged
 
     def _merged(self, given: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return the norm of norms over the first axis."""
+        """Return the norm of all clients from their own norms, along the first axis."""
         if self.q == math.inf:
             return np.asarray(given.max(axis=0), dtype=np.float32)
         unit = given.max(axis=0)

@@ -23,7 +23,7 @@ from cqlib.kernels.reference import packing
 
 
 @dataclass(frozen=True)
-class OneBit(Compressor):
+class OneBit(Compressor, abstract=True):
     """A compressor that rounds each coordinate to one end of [-R, R]."""
 
     def layout(self, ctx: Context) -> Layout:

@@ -70,7 +70,7 @@ class Coder(ABC):
 
 
 class Statistic(ABC):
-    """A number that all clients agree on ahead of the round: an input of encoding and decoding."""
+    """A statistic: a number that all clients agree on ahead of a round, to encode and to decode."""
 
     bits: ClassVar[int] = 32
     """The bits that a client sends for it."""

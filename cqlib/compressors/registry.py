@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from cqlib.compressors.contract import Compressor
@@ -75,14 +76,30 @@ def make(name: str, **options: Any) -> Compressor:
 def classes() -> Mapping[str, type[Compressor]]:
     """Return the classes of all compressors by name, in the order of the tables.
 
+    A file that is added while Python runs is found. One that has changed is not read again.
+
     Raises:
+        TypeError: if a class lacks a member, or overrides a final one.
         ValueError: if two have the same name.
     """
-    return _found(tuple(importlib.import_module(PACKAGE).__path__))
+    return _found(
+        tuple((path, _listed(path)) for path in importlib.import_module(PACKAGE).__path__)
+    )
 
 
-@cache
-def _found(folders: tuple[str, ...]) -> Mapping[str, type[Compressor]]:
+def _listed(folder: str) -> frozenset[str]:
+    """Return the names of a folder's files; none if it cannot be read."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
+
+
+@lru_cache(maxsize=1)
+def _found(files: tuple[tuple[str, frozenset[str]], ...]) -> Mapping[str, type[Compressor]]:
+    """Import the modules of folders, given with the names of their files."""
+    importlib.invalidate_caches()  # else Python may not see a new file
+    folders = [folder for folder, _ in files]
     known: dict[str, type[Compressor]] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(folders)):
         for cls in _defined(f"{PACKAGE}.{module}"):

@@ -35,7 +35,7 @@ class Rounding(Protocol):
 
 
 @dataclass(frozen=True)
-class RotatedSigns(Compressor):
+class RotatedSigns(Compressor, abstract=True):
     r"""A compressor that rotates each client's vector and rounds coordinates to one of two values.
 
     Args:

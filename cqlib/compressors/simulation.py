@@ -12,7 +12,7 @@ from cqlib.compressors.checks import as_statistic, check_finite, check_tensor, c
 from cqlib.compressors.codec import Codec
 from cqlib.compressors.parts import Statistic
 from cqlib.compressors.types import Context
-from cqlib.compressors.wire import as_array, quantized
+from cqlib.compressors.wire import as_array, dequantized, quantized
 from cqlib.keys import Key
 
 
@@ -44,7 +44,7 @@ def statistic(c: Codec, X: Tensor) -> float | None:
 
 
 def _compressed(c: Codec, X: Tensor, ctx: Context) -> Tensor:
-    values = c.dequantize(quantized(c, as_array(X), ctx), ctx)
+    values = dequantized(c, quantized(c, as_array(X), ctx), ctx)
     return torch.from_numpy(values).to(device=X.device, dtype=X.dtype)
 
 

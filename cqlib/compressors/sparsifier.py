@@ -21,7 +21,7 @@ _MOST_OF_EACH = 2**20
 
 
 @dataclass(frozen=True)
-class Sparsifier(Compressor):
+class Sparsifier(Compressor, abstract=True):
     """A compressor that keeps some coordinates."""
 
     @abstractmethod

@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.checks import as_integer, as_norm_index
-from cqlib.compressors.dithering import Dithering
+from cqlib.compressors.dithering import DitheringByNorm
 from cqlib.compressors.spacing import Linear
 from cqlib.compressors.types import AB, Constants
 from cqlib.kernels.reference.buffers import MOST_LEVELS
@@ -18,7 +17,7 @@ from cqlib.theory.vectors import Vectors
 
 
 @dataclass(frozen=True)
-class StandardDithering(Dithering):
+class StandardDithering(DitheringByNorm):
     r"""Standard dithering, Definition 2 of Panferov et al. 2025.
 
     Coordinate $x_j$ becomes $\|x\|_p\,\mathrm{sign}(x_j)\,\xi_j$, where $\xi_j$ is one of the two
@@ -38,16 +37,7 @@ class StandardDithering(Dithering):
     """
 
     name: ClassVar[str] = "standard_dithering"
-    p: float = 2.0
-    s: int = 7
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "p", as_norm_index(self.p))  # 2 and 2.0 give the same tag
-        object.__setattr__(self, "s", as_integer("s", self.s, 1, MOST_LEVELS))
-
-    @property
-    def norm_index(self) -> float:
-        return self.p
+    most_levels: ClassVar[int] = MOST_LEVELS
 
     @property
     def spacing(self) -> Linear:

@@ -72,11 +72,11 @@ def finite_norms(x: Tensor, ctx: Context, norm: float, kernels: Kernels[Tensor])
 
 
 def check_norm(scales: Tensor, codes: Tensor, smallest: float = SMALLEST_RANGE) -> None:
-    """Raise unless the only scale of a message is a valid norm, and if it is 0, all codes are."""
+    """Raise if a message's only scale is not a valid norm, or is 0 with nonzero codes."""
     scale = scales.cpu().numpy()
     check_norms(Symbols(np.zeros((1, 1)), scale[None]), smallest)
     if not np.isfinite(scale[0]):
-        raise ValueError("payload stands for values beyond the largest float32")
+        raise ValueError("payload decodes to values beyond the largest float32")
     if scale[0] == 0 and codes.any():
         raise ValueError("the norm is zero but the codes are not")
 

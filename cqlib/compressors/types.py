@@ -44,7 +44,7 @@ class Context(NamedTuple):
     clients: NDArray[np.int64]  # ids of the c clients that are computed, in [0, n)
     n: int  # number of clients
     key: Key  # the round's key, the only source of randomness
-    shared: NDArray[np.float32] | None = None  # the pre-round statistic, shape (...), if any
+    shared: NDArray[np.float32] | None = None  # the statistic, shape (...), if any
 
 
 class Layout(NamedTuple):

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cqlib.compressors.checks import (
+    check_alphabet,
+    check_decoded,
     check_finite,
     check_scales,
+    check_symbols,
     check_tensor,
     checked_ids,
     checked_statistic,
@@ -130,9 +133,9 @@ def read(c: Codec, message: Message, ctx: Context) -> Tensor:
     data, scales = (as_array(part) for part in message)
     symbols = c.coder(ctx).unpack(data)
     with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused below
-        values = c.dequantize(Symbols(symbols[None], scales[None]), ctx)[0]
+        values = dequantized(c, Symbols(symbols[None], scales[None]), ctx)[0]
     if not np.isfinite(values).all():
-        raise ValueError("payload stands for values beyond the largest float32")
+        raise ValueError("payload decodes to values beyond the largest float32")
     return torch.from_numpy(values).to(message.codes.device)
 
 
@@ -181,12 +184,30 @@ def quantized(c: Codec, rows: Array, ctx: Context) -> Symbols:
 
     Raises:
         ValueError: if rows have NaN or infinity, or a scale exceeds float32; it names the client.
+            If the compressor's symbols are outside of its alphabet.
+        TypeError: if symbols or scales have other shapes or dtypes than the layout says.
     """
     check_finite(rows, ctx.clients)
     with np.errstate(over="ignore"):  # infinite scales are refused below
         symbols = c.quantize(rows, ctx)
-    check_scales(symbols.scales, ctx.clients)
+    layout = c.layout(ctx)
+    check_symbols(c.name, symbols, layout, rows.shape[:-1])
+    check_scales(symbols.scales, ctx.clients, f"a scale of {c.name}")
+    if type(c).coder is Codec.coder:  # another coder may send symbols of several alphabets
+        check_alphabet(c.name, symbols.values, layout.alphabet)
     return symbols
+
+
+def dequantized(c: Codec, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
+    """Return the decoded vectors of symbols, shape (..., c, d).
+
+    Raises:
+        ValueError: if no client could have sent the symbols.
+        TypeError: if the compressor returns another shape or dtype.
+    """
+    values = c.dequantize(symbols, ctx)
+    check_decoded(c.name, values, (*symbols.scales.shape[:-1], ctx.d))
+    return values
 
 
 def as_array(x: Tensor) -> Array:

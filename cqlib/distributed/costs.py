@@ -122,7 +122,7 @@ def second_bytes(
 
 
 def shard_ends(d: int, n: int) -> list[int]:
-    """Return where n shards begin, at multiples of ``SHARD`` or at d, and then d.
+    """Return the starts of n shards, multiples of ``SHARD`` or d, followed by d.
 
     >>> shard_ends(20_000, 2), shard_ends(100, 2)
     ([0, 10240, 20000], [0, 0, 100])

@@ -184,11 +184,11 @@ class _Request:
 
 
 def _check_out(out: Tensor, x: Tensor) -> None:
-    """Raise unless out has a place for each coordinate of x."""
+    """Raise unless out has x's shape and dtype, and its own memory for each coordinate."""
     if out.shape != x.shape or out.dtype != x.dtype:
         raise ValueError(
             f"out must be {x.dtype} of shape {tuple(x.shape)}, "
             f"got {out.dtype} of shape {tuple(out.shape)}"
         )
     if any(step == 0 and size > 1 for step, size in zip(out.stride(), out.shape, strict=True)):
-        raise ValueError("out must have a place for every coordinate; it is expanded")
+        raise ValueError("out must not be an expanded tensor: its coordinates share memory")

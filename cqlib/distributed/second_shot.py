@@ -97,7 +97,7 @@ class _Compressed:
 
 
 def second_shot(call: Call) -> _AsResult | _AsIntegers | _Compressed:
-    """Return the form of the means of shards: it writes, measures and reads them."""
+    """Return the object that writes and reads the means of shards."""
     if call.second is not None:
         return _Compressed(call, call.second)
     sums = call.compressor.sums

@@ -120,7 +120,7 @@ def check_suits(strategy: str, c: Compressor, second: Compressor | None, n: int 
         known = ", ".join(("auto", *STRATEGIES))
         raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
     if second is not None and strategy != "two_shot":
-        raise ValueError(f"second goes with the strategy two_shot, not with {strategy}")
+        raise ValueError(f"second needs the strategy two_shot, not {strategy}")
     if strategy == "two_shot":
         if not c.facts.can_be_cut:
             raise ValueError(f"two_shot needs messages that can be cut; those of {c!r} cannot")

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+import cqlib
 from cqbook import cli, paths
 from cqbook.cells import claims
 from cqbook.cli.app import app
@@ -138,6 +139,20 @@ def loaded(code: str) -> set[str]:
 def test_the_library_is_loaded_when_it_is_used() -> None:
     assert not loaded("import cqlib").intersection((*HEAVY, "click"))
     assert "torch" in loaded("from cqlib import compressors; compressors.make('cq')")
+
+
+def test_the_packages_of_the_library_are_loaded_by_their_names() -> None:
+    folder = paths.root() / "cqlib"
+    packages = sorted(file.parent.name for file in folder.glob("*/__init__.py"))
+    assert packages == sorted(set(cqlib.__all__) - {"Key", "Payload", "PayloadError"})
+    code = (
+        "import cqlib\n"
+        "assert set(cqlib.__all__) <= set(dir(cqlib))\n"
+        "assert cqlib.data.load('a9a').name == 'a9a'\n"
+        f"for name in {packages}:\n"
+        "    assert cqlib.__getattr__(name) is getattr(cqlib, name)"
+    )
+    assert "cqlib" in loaded(code)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["sweep", "--help"]])

@@ -1,11 +1,13 @@
 """Every backend has the operations of its protocol, except those listed in ``limits``."""
 
+import ast
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cqlib import Key
+from cqlib import Key, kernels
 from cqlib.kernels import api, cpu, limits, reference
 from cqlib.kernels.api import HostKernels, Kernels
 from cqlib.kernels.api.on_tensors import OnTensors
@@ -55,6 +57,34 @@ def test_what_a_backend_lacks_is_said(name):
     lacking = set(api.operations(HostKernels)) - set(MODULES[name].__all__)
     assert set(limits.LACKS[name]) == lacking
     assert set(limits.LEAVES[name]) <= set(MODULES[name].__all__)
+
+
+FILES = [
+    file
+    for file in sorted(Path(kernels.__file__).parent.rglob("*.py"))
+    if file.parent.name != "compiled"  # Numba and Triton infer those types
+]
+
+
+def untyped(function):
+    """Return True if a parameter or the result has the type Any."""
+    a = function.args
+    typed = [arg.annotation for arg in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+    return any(isinstance(t, ast.Name) and t.id == "Any" for t in (*typed, function.returns))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}.{file.stem}")
+def test_parameters_and_results_have_types(file):
+    functions = [node for node in ast.walk(ast.parse(file.read_text())) if hasattr(node, "returns")]
+    assert not [function.name for function in functions if untyped(function)]
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_the_scale_of_drive_is_an_array(unbiased):
+    for squares, steps in ((1.0, 2**30), (np.ones(3), np.full(3, 2**30))):
+        S = reference.hadamard.drive_scale(squares, steps, 4, unbiased=unbiased)
+        assert isinstance(S, np.ndarray)
+        assert S.dtype == np.float32 and S.shape == np.shape(squares)
 
 
 def test_every_backend_has_its_limits_said():

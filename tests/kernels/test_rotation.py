@@ -18,7 +18,7 @@ from cqlib.kernels import dispatch
 from cqlib.kernels.derived import rotation
 from cqlib.kernels.reference import hadamard as hadamard_kernels
 from cqlib.keys import Stream
-from tests.helpers import LEVEL, Z, philox, standard_error, stream_key
+from tests.helpers import LEVEL, Z, assert_mean, philox, stream_key
 
 POWERS = [1, 2, 4, 8, 32, 64, 128, 256]
 BORDERS = [1, 2, 3, 5, 31, 32, 33, 63, 64, 65]  # directions are drawn 32 at a time
@@ -240,11 +240,6 @@ def rotations(D, kind="uniform"):
     """Return rotation matrices, shape (DRAWS, D, D)."""
     rows = np.broadcast_to(np.eye(D)[:, None], (D, DRAWS, D))
     return KINDS[kind][0](rows, streams(13, np.arange(DRAWS))).transpose(1, 2, 0)
-
-
-def assert_mean(samples, expected):
-    """Test means over axis 0 by z-tests, for moments of many bounded samples."""
-    assert (np.abs(samples.mean(axis=0) - expected) < Z * standard_error(samples)).all()
 
 
 @pytest.mark.parametrize("D", [2, 3, 4, 6])

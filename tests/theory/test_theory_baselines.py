@@ -16,7 +16,7 @@ from cqlib import theory
 from cqlib.compressors import make
 from cqlib.theory.rotation import PAPER_OMEGA, padded
 from cqlib.theory.sparsification import block_sizes
-from tests.helpers import Z, standard_error
+from tests.helpers import assert_mean
 
 EXACT = 1e-12  # relative; the formulas are a few float64 operations
 
@@ -417,10 +417,6 @@ def orthogonal(rng, draws, D):
     """Return uniformly random orthogonal matrices: Gram-Schmidt of normal columns."""
     Q, R = np.linalg.qr(rng.standard_normal((draws, D, D)))
     return Q * np.sign(np.diagonal(R, axis1=1, axis2=2))[:, None, :]
-
-
-def assert_mean(samples, expected):
-    assert (np.abs(samples.mean(axis=0) - expected) < Z * standard_error(samples)).all()
 
 
 @given(st.integers(1, 2**40))

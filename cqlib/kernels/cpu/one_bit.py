@@ -36,7 +36,7 @@ def encode_one_bit(
     correlated: bool,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Round full tiles in float32, and exactly if that is too close; the last tile exactly.
+    """Round full tiles in float32, close cases and the last tile exactly.
 
     For 2^31 clients or more, and for ranges below 2^-96, all tiles are rounded exactly.
     """

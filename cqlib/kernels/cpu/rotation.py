@@ -92,7 +92,7 @@ def encode_drive(
             tiles, lambda a, b: parts.append(drive.sign_tiles(y, a, b, codes)), codes, blocks
         )
         steps = sum(parts)
-    S = hadamard.drive_scale(squares, steps, D, unbiased=unbiased)
+    S = np.float32(hadamard.drive_scale(squares, steps, D, unbiased=unbiased))
     if S == 0:
         codes[:] = 0
     return codes, S

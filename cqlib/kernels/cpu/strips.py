@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,17 @@ from cqlib.kernels.reference.buffers import empty_codes
 from cqlib.kernels.reference.packing import TILE, TRIT_TILE, code_bytes, unpack
 from cqlib.keys import Key, Stream
 
+Loop = Callable[
+    [Array, float, int, int, Array, np.uint64, np.uint64, int, int, NDArray[np.uint8]], None
+]
+"""Takes x, its range, grid, bits per symbol, an array of the symbols' dtype, the two words of the
+stream, the first strip, the one after the last, and the codes to fill."""
+
 
 def encode(
     x: Array,
     scale: Array | float,
-    loop: Any,
+    loop: Loop,
     grid: int,
     levels: int,
     key: Key,

@@ -57,7 +57,7 @@ def encode_drive(
     total = torch.zeros(1, dtype=torch.int64, device=x.device)
     grid = (triton.cdiv(-(-D // 1024) * 128, LANES),)
     compiled.signs_kernel[grid](y, codes, total, D, BLOCK=LANES, **OPTIONS)
-    S = hadamard.drive_scale(squares, int(total), D, unbiased=unbiased)
+    S = np.float32(hadamard.drive_scale(squares, int(total), D, unbiased=unbiased))
     if S == 0:
         codes.zero_()
     return codes, S

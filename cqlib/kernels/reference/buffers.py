@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
 
 from cqlib.kernels.api import Array
 from cqlib.kernels.reference.packing import TILE, check_length, unpack_bits
@@ -13,7 +12,7 @@ from cqlib.kernels.reference.packing import TILE, check_length, unpack_bits
 MOST_LEVELS = 2**16  # s 2^31 is well below 2^53, so that float64 holds all its integers
 
 
-def check_vector(x: Any, client: int = 0, n_clients: int = 1) -> None:
+def check_vector(x: Array | Tensor, client: int = 0, n_clients: int = 1) -> None:
     """Raise ValueError unless x is a vector, float32 or float64, and the client is in [0, n).
 
     The vector must have native byte order and shape (d,) with d > 0.
@@ -26,7 +25,7 @@ def check_vector(x: Any, client: int = 0, n_clients: int = 1) -> None:
         raise ValueError(f"client must be in [0, {n_clients}), got {client}")
 
 
-def check_messages(codes: Any, scales: Any) -> None:
+def check_messages(codes: Array | Tensor, scales: Array | Tensor) -> None:
     """Raise ValueError unless there is at least one message, and one scale for each."""
     if len(codes) == 0 or tuple(scales.shape) != (len(codes),):
         raise ValueError(
@@ -35,7 +34,7 @@ def check_messages(codes: Any, scales: Any) -> None:
         )
 
 
-def output(shape: tuple[int, ...], dtype: Any, out: Array | None) -> Array:
+def output(shape: tuple[int, ...], dtype: DTypeLike, out: Array | None) -> Array:
     """Return out, or a new array if it is None.
 
     Raises:

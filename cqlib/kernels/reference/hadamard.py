@@ -12,7 +12,6 @@ Philox((1024 c + l mod 1024, 0, 0, 0)) of the stream.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,8 +129,10 @@ def unit_power(squares: Array | float) -> Array:
     return power
 
 
-def drive_scale(squares: Array | float, steps: Array | int, D: int, *, unbiased: bool) -> Any:
-    """Return DRIVE's S as float32: infinite if it exceeds float32, 0 for a zero vector.
+def drive_scale(
+    squares: Array | float, steps: Array | int, D: int, *, unbiased: bool
+) -> NDArray[np.float32]:
+    """Return DRIVE's S, an array of the inputs' shape: infinite beyond float32, 0 for zeros.
 
     Args:
         squares: |x|^2, any shape.
@@ -147,4 +148,4 @@ def drive_scale(squares: Array | float, steps: Array | int, D: int, *, unbiased:
         else:
             S = length / (D * np.sqrt(D))
         S = np.where(length > 0, S / unit, 0.0)
-        return S.astype(np.float32)[()]
+        return np.asarray(S, dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,9 @@ def permuted_clients(key: Key, clients: Array, n_clients: int) -> NDArray[np.int
     return np.asarray(places[0])
 
 
-def _swap_bits(stream_key: tuple[int, int], *, tiles: int, n_clients: int, evaluations: int) -> Any:
+def _swap_bits(
+    stream_key: tuple[int, int], *, tiles: int, n_clients: int, evaluations: int
+) -> Callable[[int, NDArray[np.int64]], NDArray[np.bool_]]:
     """Return swaps(r, x): the swap bits of round r at x of shape (tiles, c)."""
     zero = np.zeros((), dtype=np.uint64)
     t = np.arange(tiles, dtype=np.uint64)[:, None]

@@ -43,7 +43,7 @@ def encode_drive(
     codes = empty_codes(-(-D // 8), out)
     k0, k1 = key.private(Stream.ROTATION, np.array([client]))
     y[:] = rotated(x, squares, signs((k0[0], k1[0]), D), transform)
-    S = drive_scale(squares, int(norm1_in_steps(y)), D, unbiased=unbiased)
+    S = np.float32(drive_scale(squares, int(norm1_in_steps(y)), D, unbiased=unbiased))
     codes[:] = pack_bits((y >= 0) & (S > 0))
     return codes, S
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from cqlib.kernels.api import Array, StreamKey
 from cqlib.kernels.reference.buffers import check_levels
@@ -13,7 +10,7 @@ from cqlib.kernels.reference.rounding import round_linear
 from cqlib.kernels.reference.words import stream_words
 
 
-def dither(y: Array, stream_key: StreamKey, *, levels: int) -> NDArray[Any]:
+def dither(y: Array, stream_key: StreamKey, *, levels: int) -> Array:
     """Round absolute values, then apply the signs."""
     check_signed(y, levels)
     words = stream_words(stream_key, y.shape[-1])
@@ -21,7 +18,7 @@ def dither(y: Array, stream_key: StreamKey, *, levels: int) -> NDArray[Any]:
     return np.maximum(2 * level - (y >= 0), 0).astype(symbol_dtype(levels))
 
 
-def symbol_dtype(levels: int) -> Any:
+def symbol_dtype(levels: int) -> type[np.uint8] | type[np.uint32]:
     """Return the smallest dtype for the symbols of s levels with signs."""
     return np.uint8 if 2 * levels < 256 else np.uint32
 

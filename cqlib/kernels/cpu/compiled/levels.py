@@ -13,7 +13,6 @@ from cqlib.kernels.cpu.compiled.words import ONE, TILE_BYTES, half_tile_words
 from cqlib.kernels.reference.packing import TILE, TRIT_TILE
 
 STRIP = 5120
-TRIT_BYTES = TRIT_TILE // 5
 FRACTION = (1 << 31) - 1
 
 
