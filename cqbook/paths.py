@@ -18,7 +18,7 @@ def root() -> Path:
     folder = Path(os.environ.get("CQLIB_ROOT") or Path(__file__).parent.parent).resolve()
     if not (folder / "book" / "claims.yml").is_file():
         raise FileNotFoundError(
-            f"{folder} is no checkout of the companion (it has no book/claims.yml); "
+            f"{folder} is not a checkout of the companion (it has no book/claims.yml); "
             "set CQLIB_ROOT to one"
         )
     return folder

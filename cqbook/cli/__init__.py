@@ -29,7 +29,7 @@ def main() -> None:
         if package in ("", "cqlib", "cqbook"):
             raise
         extra = _EXTRAS.get(package, "book")
-        _fail(f"this command needs pip install 'cqlib[{extra}]'", 2)
+        _fail(f"this command needs more packages: pip install 'cqlib[{extra}]'", 2)
     except (RuntimeError, ValueError, OSError) as error:
         _fail(error, getattr(error, "exit_code", 1))
 

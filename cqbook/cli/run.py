@@ -84,4 +84,4 @@ def _value(name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ParameterError(f"the value of {name} is no YAML: {text!r}") from None
+        raise ParameterError(f"the value of {name} is not valid YAML: {text!r}") from None

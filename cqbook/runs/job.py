@@ -93,7 +93,7 @@ def planned(
     so that no run overwrites another.
 
     Raises:
-        ParameterError: if a parameter is wrong, or the folder holds something else than a run.
+        ParameterError: if a parameter is wrong, or the folder is not that of a run.
     """
     if not source.is_file():
         raise ParameterError(f"no notebook {source}")
@@ -105,7 +105,7 @@ def planned(
             digest = provenance.digest(json.dumps(overrides, sort_keys=True))
             folder = folder.with_name(f"{folder.name}-{digest[:8]}")
     elif not _is_free(folder, source):
-        raise ParameterError(f"{folder} holds something else than a run; name another folder")
+        raise ParameterError(f"{folder} is not the folder of a run; choose another")
     return Job(source.resolve(), parameters, folder.resolve())
 
 

@@ -48,7 +48,7 @@ def owned(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=_MOMENT)
     except Timeout:
         pid, host, *_ = f"{Path(lock.lock_file).read_text(encoding='utf-8')}\n?\n?".split("\n")
-        told = f"process {pid} on {host} is at work in {folder}"
+        told = f"process {pid} on {host} is using {folder}"
         raise OwnedError(f"{told}; if it is gone, remove {lock.lock_file}") from None
     try:
         yield

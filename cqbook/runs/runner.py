@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cqbook.runs import family, provenance, worker
 from cqbook.runs.job import Job, is_current
 
-AGAIN = "the same command goes on with what is missing"
+AGAIN = "run the same command again to complete the missing jobs"
 _PAUSE = 0.1  # seconds between two looks at the running jobs
 
 
@@ -126,7 +126,7 @@ def said_last(name: str, logs: Path) -> str:
     """Return a job's name and the last line of its log."""
     log = _log(logs, name)
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    lines = [line for line in text.split("\n") if line.strip()] or ["ended without a word"]
+    lines = [line for line in text.split("\n") if line.strip()] or ["ended without a message"]
     return f"{name}: {lines[-1].removeprefix('cqlib: ').removeprefix(f'{name}: ')}"
 
 

@@ -43,16 +43,20 @@ def test_help(command: str | None, capsys, monkeypatch) -> None:
     [
         (["run", "nothing"], 2, "no notebook 'nothing'; known: experiments/importance_sampling"),
         (["run", "quickstart", "-p", "m", "3"], 2, "unknown parameter 'm' of"),
-        (["run", "quickstart", "-p", "n_clients", "many"], 2, "is a int like 30, got 'many'"),
+        (
+            ["run", "quickstart", "-p", "n_clients", "many"],
+            2,
+            "must be of type int, such as 30, got 'many'",
+        ),
         (["run", "quickstart", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),
         (["run", "quickstart", "quickstart", "-o", "x"], 2, "--output goes with one notebook"),
-        (["run", "quickstart", "-p", "seed", "[1"], 2, "the value of seed is no YAML"),
+        (["run", "quickstart", "-p", "seed", "[1"], 2, "the value of seed is not valid YAML"),
         (["run"], 2, "Missing argument"),
         (["compressors", "--n", "0"], 2, "0 is not in the range"),
         (["fly"], 2, "No such command 'fly'"),
         (["claims", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),
         (["sweep", "sweeps/tasks.yml", "--", "-n"], 2, "'-n' is for Snakemake, which works with"),
-        (["run", "quickstart", "-o", "/"], 2, "/ holds something else than a run"),
+        (["run", "quickstart", "-o", "/"], 2, "/ is not the folder of a run; choose another"),
     ],
 )
 def test_wrong_use(arguments: list[str], code: int, message: str, capsys, monkeypatch) -> None:
@@ -150,7 +154,7 @@ def test_a_missing_package_is_one_sentence(package: str, extra: str, capsys, mon
     monkeypatch.setattr("cqbook.cli.app.app", missing)
     code, out, err = call(capsys, monkeypatch, "info")
     assert (code, out) == (2, "")
-    assert err == f"cqlib: this command needs pip install 'cqlib[{extra}]'\n"
+    assert err == f"cqlib: this command needs more packages: pip install 'cqlib[{extra}]'\n"
 
 
 def test_a_module_of_our_own_that_is_missing_is_a_fault(monkeypatch) -> None:
@@ -198,7 +202,7 @@ def test_a_missing_data_file_is_told_before_anything_runs(
     given = ("run", "quickstart", "-o", "run", "-p", "dataset", "mine.svm.xz")
     code, out, err = call(capsys, monkeypatch, *given)
     path = tmp_path / "mine.svm.xz"
-    told = f"parameter 'dataset' names the data file {path}, which is not there"
+    told = f"parameter 'dataset' names the data file {path}, which does not exist"
     assert code == 2 and out == "" and told in err
 
 

@@ -46,7 +46,7 @@ def test_a_missing_file_is_told(folder: Path, name: str) -> None:
     (folder / "sub.svm.xz").mkdir()
     with pytest.raises(ParameterError) as caught:
         data_files.located({"sets": ["a9a", name]}, folder)
-    told = f"parameter 'sets' names the data file {folder / name}, which is not there"
+    told = f"parameter 'sets' names the data file {folder / name}, which does not exist"
     assert str(caught.value) == told
 
 

@@ -187,10 +187,10 @@ class TestStopped:
         wait(lambda: done(folder) == {"n=1"} and checkout.attempts(2) == 1, first)
         refused = checkout.run(*command, code=1)
         assert f"process {first.pid} on {socket.gethostname()}" in refused
-        assert f"is at work in {folder}" in refused
+        assert f"is using {folder}" in refused
         alive = family(first)
         first.terminate()
-        assert "the same command goes on" in checkout.end(first, 130)
+        assert "run the same command again" in checkout.end(first, 130)
         assert not any(process.is_running() for process in alive)
         kept = (folder / "n=1" / "provenance.json").read_bytes()
 
@@ -203,13 +203,13 @@ class TestStopped:
         wait(lambda: checkout.attempts(2) == 3, third)
         alive = family(third)
         worker(third).kill()
-        assert "cqlib: n=2: ended without a word" in checkout.end(third, 1)
+        assert "cqlib: n=2: ended without a message" in checkout.end(third, 1)
         all_gone(alive)  # the kernel too
 
         fourth = checkout.start(*command)
         wait(lambda: checkout.attempts(2) == 4, fourth)
         fourth.send_signal(signal.SIGINT)
-        assert "the same command goes on" in checkout.end(fourth, 130)
+        assert "run the same command again" in checkout.end(fourth, 130)
 
         checkout.release(2)
         said = checkout.run(*command)
@@ -313,7 +313,7 @@ class TestQueue:
         first.terminate()
         wait(lambda: slurm.states(tmp_path / "slurm") == ["CANCELLED"], first)
         first.terminate()  # Snakemake would wait for its next status check
-        assert "the same command goes on" in checkout.end(first, 130)
+        assert "run the same command again" in checkout.end(first, 130)
 
         checkout.release(1)
         said = checkout.run(*self.sweep(file, 1), **env)
@@ -351,7 +351,7 @@ def test_a_text_that_came_in_pieces_is_joined() -> None:
 
 def test_an_owner_is_named(tmp_path: Path) -> None:
     with locks.owned(tmp_path / "a"):
-        with pytest.raises(locks.OwnedError, match=f"process {os.getpid()} on .* is at work in"):
+        with pytest.raises(locks.OwnedError, match=f"process {os.getpid()} on .* is using"):
             with locks.owned(tmp_path / "a"):
                 pass
         with locks.owned(tmp_path / "b"):

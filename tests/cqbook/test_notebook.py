@@ -81,12 +81,12 @@ def test_parameters_cells_that_are_no_profile(
     ("name", "value", "message"),
     [
         ("m", 4, "unknown parameter 'm' of .*known: n, rate, name, sizes, fast"),
-        ("n", 4.5, "'n' of .* is a int like 3, got 4.5"),
-        ("n", True, "is a int like 3, got True"),
-        ("name", 7, "is a str"),
-        ("sizes", "1,2", "is a list"),
-        ("fast", 1, "is a bool"),
-        ("rate", "much", "is a float like 0.5, got 'much'"),
+        ("n", 4.5, "'n' of .* must be of type int, such as 3, got 4.5"),
+        ("n", True, "must be of type int, such as 3, got True"),
+        ("name", 7, "must be of type str"),
+        ("sizes", "1,2", "must be of type list"),
+        ("fast", 1, "must be of type bool"),
+        ("rate", "much", "must be of type float, such as 0.5, got 'much'"),
     ],
 )
 def test_wrong_parameters_are_refused(tmp_path: Path, name: str, value: Any, message: str) -> None:
@@ -135,11 +135,11 @@ def test_what_lists_hold_is_as_in_the_notebook(
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([0.1], "'rates' of .* holds a list like \\[0.1\\], got 0.1"),
-        ([[0.1], ["much"]], "holds a float like 0.1, got 'much'"),
-        ([[True]], "holds a float like 0.1, got True"),
-        ([[10**400]], "holds a float"),
-        ("[[0.1]]", "is a list like"),
+        ([0.1], "'rates' of .* must hold values of type list, such as \\[0.1\\], got 0.1"),
+        ([[0.1], ["much"]], "must hold values of type float, such as 0.1, got 'much'"),
+        ([[True]], "must hold values of type float, such as 0.1, got True"),
+        ([[10**400]], "must hold values of type float"),
+        ("[[0.1]]", "must be of type list, such as"),
     ],
 )
 def test_what_lists_hold_is_checked(tmp_path: Path, value: Any, message: str) -> None:
@@ -154,7 +154,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     assert plan(source, tmp_path / "home").folder == tmp_path / "home"  # an empty folder is allowed
     (tmp_path / "home" / "thesis.tex").touch()
     for folder in (tmp_path / "home", tmp_path / "home" / "thesis.tex"):
-        with pytest.raises(ParameterError, match="holds something else than a run"):
+        with pytest.raises(ParameterError, match="is not the folder of a run"):
             plan(source, folder)
 
 

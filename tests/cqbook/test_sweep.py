@@ -74,10 +74,10 @@ def test_a_profile_supplies_the_rest(root: Path) -> None:
     [
         ("[]", "a sweep file must be a mapping, got []"),
         ("", "a sweep file must be a mapping, got None"),
-        ("a: [1", "no YAML"),
+        ("a: [1", "not valid YAML"),
         (GOOD + "seeds: [1]", "unknown key 'seeds'; known: notebook, profile, parameters, grid"),
-        (GOOD + "notebook: c", "the key 'notebook' stands twice"),
-        ("notebook: theory/b\ngrid: {n: [1], n: [2]}", "the key 'n' stands twice"),
+        (GOOD + "notebook: c", "the key 'notebook' is repeated"),
+        ("notebook: theory/b\ngrid: {n: [1], n: [2]}", "the key 'n' is repeated"),
         ("grid: {n: [1]}", "no notebook None; known: theory/b"),
         ("notebook: theory/c\ngrid: {n: [1]}", "no notebook 'theory/c'; known: theory/b"),
         ("notebook: [theory/b]\ngrid: {n: [1]}", "no notebook ['theory/b']"),
@@ -86,22 +86,34 @@ def test_a_profile_supplies_the_rest(root: Path) -> None:
         ("notebook: theory/b\ngrid: {n: 3}", "grid: 'n' needs a list of values, got 3"),
         ("notebook: theory/b\ngrid: {n: [1], rate: []}", "the list of 'rate' is empty"),
         ("notebook: theory/b\ngrid: {m: [1]}", "unknown parameter 'm' of"),
-        ("notebook: theory/b\ngrid: {n: [1, two]}", "is a int like 3, got 'two'"),
-        ("notebook: theory/b\ngrid: {sizes: [1, 2]}", "is a list like [1, 2], got 1"),
-        ("notebook: theory/b\ngrid: {sizes: [[1, x]]}", "holds a int like 1, got 'x'"),
+        ("notebook: theory/b\ngrid: {n: [1, two]}", "must be of type int, such as 3, got 'two'"),
+        (
+            "notebook: theory/b\ngrid: {sizes: [1, 2]}",
+            "must be of type list, such as [1, 2], got 1",
+        ),
+        (
+            "notebook: theory/b\ngrid: {sizes: [[1, x]]}",
+            "must hold values of type int, such as 1, got 'x'",
+        ),
         ("notebook: theory/b\ngrid: {n: [1, 2, 1]}", "grid: 'n' has 1 twice"),
         ("notebook: theory/b\ngrid: {rate: [1, 1.0]}", "grid: 'rate' has 1.0 twice"),
-        ("notebook: theory/b\ngrid: {name: [2026-01-01]}", "is no plain data"),
-        ("notebook: theory/b\ngrid: {sizes: [[2026-01-01]]}", "is no plain data"),
-        ("notebook: theory/b\ngrid: {rate: [.inf]}", "'rate' is no plain data: inf"),
-        ("notebook: theory/b\ngrid: {rate: [nan]}", "is a float like 0.5, got 'nan'"),
-        ("notebook: theory/b\ngrid: {sizes: [&a [*a]]}", "'sizes' is no plain data: [[...]]"),
-        (GOOD.replace("z", "&a [.nan, *a]"), "'name' is no plain data: [nan, [...]]"),
+        ("notebook: theory/b\ngrid: {name: [2026-01-01]}", "cannot be written as JSON"),
+        ("notebook: theory/b\ngrid: {sizes: [[2026-01-01]]}", "cannot be written as JSON"),
+        ("notebook: theory/b\ngrid: {rate: [.inf]}", "'rate' cannot be written as JSON: inf"),
+        (
+            "notebook: theory/b\ngrid: {rate: [nan]}",
+            "must be of type float, such as 0.5, got 'nan'",
+        ),
+        (
+            "notebook: theory/b\ngrid: {sizes: [&a [*a]]}",
+            "'sizes' cannot be written as JSON: [[...]]",
+        ),
+        (GOOD.replace("z", "&a [.nan, *a]"), "'name' cannot be written as JSON: [nan, [...]]"),
         (GOOD + "profile: huge", "unknown profile 'huge'; known: quick, big"),
         (GOOD + "profile: 3", "profile must be a name, got 3"),
         (GOOD.replace("name:", "m:"), "unknown parameter 'm' of"),
-        (GOOD.replace("name: z", "name: 3"), "is a str like 'a', got 3"),
-        (GOOD.replace("name: z", "n: 3"), "'n' stands in parameters and in grid"),
+        (GOOD.replace("name: z", "name: 3"), "must be of type str, such as 'a', got 3"),
+        (GOOD.replace("name: z", "n: 3"), "'n' is in both parameters and grid"),
         (GOOD.replace("{name: z}", "3"), "parameters must be a mapping, got 3"),
     ],
 )
@@ -214,7 +226,10 @@ def test_snakemake_may_be_missing(root: Path, capsys, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "snakemake", None)
     words = ("sweep", str(root / "sweeps" / "mine.yml"), "--executor", "slurm")
     code, said = call(capsys, monkeypatch, *words)
-    assert code == 2 and said == "cqlib: this command needs pip install 'cqlib[batch]'\n"
+    assert (
+        code == 2
+        and said == "cqlib: this command needs more packages: pip install 'cqlib[batch]'\n"
+    )
 
 
 def test_what_snakemake_is_told() -> None:
@@ -253,11 +268,13 @@ def test_only_this_starts_failures_are_told(root: Path, monkeypatch) -> None:
 
     said = told(1, {"n=1": "first\ncqlib: bad luck\n", "n=2": ""}, [])
     assert said.startswith(
-        "n=1: bad luck\nn=2: ended without a word\nnot all jobs completed (logs: "
+        "n=1: bad luck\nn=2: ended without a message\nnot all jobs completed (logs: "
     )
     assert told(2, {}, []).startswith("not all jobs completed")
     assert told(1, {"n=1": "cqlib: again\n"}, []).startswith("n=1: again\nnot all jobs")
-    assert told(-9, {}, []).startswith("Snakemake was ended by signal 9; the same command goes on")
+    assert told(-9, {}, []).startswith(
+        "Snakemake was ended by signal 9; run the same command again"
+    )
     said = told(1, {"n=1": "stopped"}, list(found.jobs.values()))
     assert said == "all jobs are complete, yet Snakemake ended with exit code 1"
 
