@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cqbook import paths
+from cqbook import paths, strict_yaml
 from cqbook.runs import provenance
 from cqbook.runs.parameters import ParameterError, checked, defaults
 
@@ -71,13 +69,18 @@ def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
     """Return the parameters that a profile sets for a notebook; none for the quick profile.
 
     Raises:
-        ParameterError: if the profile does not exist.
+        ParameterError: if the profile does not exist or maps no notebooks to parameters.
+        YAMLError: if its file is not valid YAML, or repeats a key.
     """
     check_profile(profile)
     if profile == "quick":
         return {}
     file = paths.root() / "profiles" / f"{profile}.yml"
-    return dict(yaml.safe_load(file.read_text(encoding="utf-8")).get(notebook_name(source)) or {})
+    told = strict_yaml.read(file) or {}
+    found = told.get(notebook_name(source)) or {} if isinstance(told, dict) else None
+    if not isinstance(found, dict):
+        raise ParameterError(f"{file}: must map names of notebooks to parameters")
+    return found
 
 
 def planned(

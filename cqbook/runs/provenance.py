@@ -26,10 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 
 import cqbook
-from cqbook import paths
+from cqbook import paths, strict_yaml
 from cqbook.runs import data_files
 from cqbook.runs.imports import Sources
 from cqbook.runs.parameters import defaults
@@ -103,7 +102,7 @@ def _read(code: ast.Module) -> list[str]:
 
 def _ledger() -> str:
     """Return the parts of the ledger that a run uses: ids, kinds and titles of the items."""
-    items = yaml.safe_load((paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"))
+    items = strict_yaml.read(paths.root() / "book" / "claims.yml")
     return json.dumps([[item[name] for name in ("id", "kind", "title")] for item in items])
 
 

@@ -15,11 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cqbook import paths
-from cqbook.book import contents
-from cqbook.runs import data_files, provenance
+from cqbook import paths, strict_yaml
+from cqbook.runs import contents, data_files, provenance
 from cqbook.runs.job import Job, named, planned
 from cqbook.runs.parameters import ParameterError, checked, defaults
 from cqlib.files import write_atomic
@@ -68,13 +65,12 @@ def read(file: Path) -> Sweep:
         SweepError: if anything in it is wrong.
     """
     try:
-        told = yaml.load(file.read_text(encoding="utf-8"), _Strict)
-        return _sweep(file.resolve(), told)
+        return _sweep(file.resolve(), strict_yaml.read(file))
     except OSError as error:
         raise SweepError(f"cannot read the sweep file {file}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise SweepError(f"{file}: not valid YAML: {error}") from None
-    except (ParameterError, UnicodeDecodeError) as error:
+    except strict_yaml.YAMLError as error:
+        raise SweepError(str(error)) from None
+    except ParameterError as error:
         raise SweepError(f"{file}: {error}") from None
 
 
@@ -189,13 +185,3 @@ def _mapping(what: str, value: Any) -> dict[Any, Any]:
     if not isinstance(value, dict):
         raise SweepError(f"{what} must be a mapping, got {value!r}")
     return value
-
-
-class _Strict(yaml.SafeLoader):
-    """YAML where a repeated key is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
-            raise SweepError(f"the key {twice[0]!r} is repeated")
-        return super().construct_mapping(node, deep)

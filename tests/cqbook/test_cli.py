@@ -51,6 +51,11 @@ def test_help(command: str | None, capsys, monkeypatch) -> None:
         (["run", "quickstart", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),
         (["run", "quickstart", "quickstart", "-o", "x"], 2, "--output goes with one notebook"),
         (["run", "quickstart", "-p", "seed", "[1"], 2, "the value of seed is not valid YAML"),
+        (
+            ["run", "quickstart", "-p", "seed", "{a: 1, a: 2}"],
+            2,
+            "the value of seed is not valid YAML",
+        ),
         (["run"], 2, "Missing argument"),
         (["compressors", "--n", "0"], 2, "0 is not in the range"),
         (["fly"], 2, "No such command 'fly'"),

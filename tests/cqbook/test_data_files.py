@@ -83,5 +83,5 @@ def test_paths_in_a_sweep_file_start_at_its_folder(
     jobs = sweep.read(file).jobs.values()
     assert [job.parameters["dataset"] for job in jobs] == [str(folder / "x.svm"), "splice"]
     file.write_text("notebook: quickstart\ngrid: {dataset: [y.svm]}\n")
-    with pytest.raises(sweep.SweepError, match="'dataset' names the data file .*y.svm, which is"):
+    with pytest.raises(sweep.SweepError, match="'dataset' names the data file .*y.svm, which does"):
         sweep.read(file)

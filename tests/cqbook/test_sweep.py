@@ -125,6 +125,32 @@ def test_wrong_files_are_refused(root: Path, text: str, message: str) -> None:
     assert not (root / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("theory/b: {n: 50, n: 51}", "the key 'n' is repeated"),
+        ("theory/b: {n: 50}\ntheory/b: {n: 51}", "the key 'theory/b' is repeated"),
+        ("theory/b: [", "not valid YAML: "),
+        ("[theory/b]", "must map names of notebooks to parameters"),
+        ("theory/b: 3", "must map names of notebooks to parameters"),
+    ],
+)
+def test_wrong_profiles_are_refused(root: Path, text: str, message: str) -> None:
+    file = root / "profiles" / "big.yml"
+    file.write_text(text)
+    with pytest.raises(ValueError) as refused:
+        sweep.chapters("big")
+    assert str(refused.value).startswith(f"{file}: {message}")
+    with pytest.raises(sweep.SweepError, match=str(file)):
+        read(root, GOOD + "profile: big")
+
+
+def test_an_empty_profile_sets_nothing(root: Path) -> None:
+    (root / "profiles" / "big.yml").write_text("# nothing yet\n")
+    (job,) = sweep.chapters("big").jobs.values()
+    assert job.parameters == {}
+
+
 def test_a_missing_file_is_named(root: Path) -> None:
     with pytest.raises(sweep.SweepError, match="cannot read the sweep file none.yml: No such file"):
         sweep.read(Path("none.yml"))
