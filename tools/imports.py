@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from cqbook.runs.imports import PACKAGES, files, imported  # noqa: E402
+from cqbook.runs.imports import PACKAGES, files, imported, package_of  # noqa: E402
 
 MARKS = "<!-- map -->", "<!-- end of map -->"
 Graph = dict[str, set[str]]
@@ -29,7 +29,8 @@ def by_file(root: Path = ROOT) -> Graph:
     graph: Graph = {}
     for name, path in modules.items():
         code = ast.parse("" if name in PACKAGES else path.read_text(encoding="utf-8"))
-        graph[name] = {module for module, _ in imported(code, modules)} - {name}
+        found = imported(code, modules, package_of(name, path))
+        graph[name] = {module for module, _ in found} - {name}
     return graph
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from cqbook.runs import runner
 from cqbook.runs.job import Job
 from cqbook.sweeps.sweep import Sweep, SweepError, as_text
-from cqlib import __version__
 from cqlib.files import write_atomic
 
 _FROM = ("job", "commit", "cqlib", "fingerprint")
@@ -61,7 +60,7 @@ def collect(sweep: Sweep, only: str | None = None) -> Collected:
         facts = json.loads(made.read_text(encoding="utf-8"))
         for table in _tables(facts):
             place = {key: as_text(value) for key, value in sweep.point(name).items()}
-            origin = (name, facts["commit"], __version__, facts["fingerprint"])
+            origin = (name, facts["commit"], facts["cqlib"], facts["fingerprint"])
             place |= dict(zip(_FROM, origin, strict=True))
             rows.setdefault(table, []).extend(_rows(job, table, place))
     if only is not None:

@@ -14,7 +14,6 @@ from cqbook import cli, paths
 from cqbook.runs import provenance, runner, worker
 from cqbook.runs.job import Job, planned
 from cqbook.sweeps import collect, driver, sweep
-from cqlib import __version__
 
 PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 GOOD = "notebook: theory/b\nparameters: {name: z}\ngrid: {n: [1, 2], rate: [0.5, 1e-3]}\n"
@@ -347,7 +346,7 @@ def finish(job: Job, **tables: str) -> None:
     (job.folder / "results" / "drawing.svg").write_text("<svg/>")
     (job.folder / f"{job.source.stem}.ipynb").touch()
     facts = {"fingerprint": fingerprint(job), "files": provenance.files(job.folder)}
-    facts |= {"commit": "c0ffee", "seconds": 1.5}
+    facts |= {"commit": "c0ffee", "cqlib": "0.1.9", "seconds": 1.5}
     (job.folder / "provenance.json").write_text(json.dumps(facts))
 
 
@@ -361,7 +360,7 @@ def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
     rows = list(csv.DictReader(joined.tables["t"].splitlines()))
     assert rows[0] == {
         **{"n": "2", "name": "a,b", "job": two.folder.name, "commit": "c0ffee"},
-        **{"cqlib": __version__, "fingerprint": fingerprint(two)},
+        **{"cqlib": "0.1.9", "fingerprint": fingerprint(two)},
         **{"x": "7", "z": "", "parameter_n": ""},
     }
     assert [row["x"] for row in rows] == ["7", "8", "1"]

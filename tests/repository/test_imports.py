@@ -41,10 +41,14 @@ def test_a_circle_and_a_wrong_direction_are_seen(tmp_path):
         "cqlib/b/c.py": "from cqlib import a\nimport cqbook.d",
         "cqbook/__init__.py": "",
         "cqbook/d.py": "",
+        "cqbook/e.py": "from importlib import import_module\nimport_module('.d', 'cqbook')",
+        "cqbook/f.py": "from . import d\nfrom .e import x",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     graph = imports.by_file(tmp_path)
     assert graph["cqlib.b.c"] == {"cqlib.a", "cqbook.d"}
+    assert graph["cqbook.e"] == {"cqbook.d"}
+    assert graph["cqbook.f"] == {"cqbook.d", "cqbook.e"}
     assert imports.circles(graph) == [["cqlib.a", "cqlib.b.c"]]
     assert imports.circles(imports.by_folder(graph, tmp_path)) == [["cqlib/a", "cqlib/b"]]
