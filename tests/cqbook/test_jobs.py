@@ -5,6 +5,7 @@ The notebooks wait for files, so that no test depends on durations.
 """
 
 import csv
+import errno
 import os
 import re
 import shutil
@@ -346,7 +347,48 @@ def test_a_text_that_came_in_pieces_is_joined() -> None:
     assert nb.cells[0].outputs == whole
 
 
-# Owners of folders
+# Locks and owners of folders
+
+
+def test_a_lock_holds_with_another_temporary_folder(tmp_path: Path, monkeypatch) -> None:
+    """Two machines share a disk, but no folder for temporary files."""
+    code = (
+        "from pathlib import Path; from cqbook.runs import locks\n"
+        "print('starts', flush=True)\n"
+        f"with locks.locked(Path({str(tmp_path / 'run')!r})): print('has it')"
+    )
+    (tmp_path / "tmp").mkdir()
+    env = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    command = [sys.executable, "-c", code]
+    with locks.locked(tmp_path / "run"):
+        other = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+        assert other.stdout and other.stdout.readline() == "starts\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(1)
+    assert other.communicate(timeout=LIMIT)[0] == "has it\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".run.lock", "tmp"]
+
+
+def test_a_lock_changes_no_file_of_others(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    (tmp_path / ".a.lock").symlink_to("thesis.tex")
+    with pytest.raises(locks.LockError, match="cannot lock .*a.lock: Too many levels"):
+        with locks.locked(tmp_path / "a"):
+            pass
+    (tmp_path / ".b.lock").hardlink_to(tmp_path / "thesis.tex")
+    with locks.locked(tmp_path / "b"):
+        pass
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_a_folder_without_permission_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(locks.LockError, match=r"cannot lock .*\.a\.lock: Permission denied"):
+        with locks.locked(tmp_path / "a"):
+            pass
 
 
 def test_an_owner_is_named(tmp_path: Path) -> None:

@@ -450,6 +450,7 @@ def test_a_run_holds_everything_and_is_the_same_again(
         "claims.check('theorem-1', 'holds', holds=n > 4, stated='s', measured=str(n))"
     )
     source = write(tmp_path / "a.ipynb", code, "print(n, rate)")
+    provenance.machine()  # threadpoolctl sets a variable when it is first imported
     before = dict(os.environ)
     job = plan(source, tmp_path / "run", n=5)
     assert not is_current(job)
@@ -469,12 +470,23 @@ def test_a_run_holds_everything_and_is_the_same_again(
     again = tree(job.folder)
     for name in ("a.ipynb", "claims.jsonl", "results/x.csv"):
         assert again[name] == first[name], name
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ipynb", "run"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".run.lock", "a.ipynb", "run"]
 
     changed = plan(source, tmp_path / "run", n=6)
     assert not is_current(changed)
     write(source, code, "print(n, rate) ")
     assert not is_current(job)
+
+
+@pytest.mark.parametrize("name", ["*", "?", "[a]", "a", "a.work-b"])
+def test_a_run_removes_only_its_own_work_folders(tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setattr(notebook, "_run", lambda job: {})
+    names = ["*", "?", "[a]", "a", "a.work-b"]
+    made = {each: tmp_path / f".{each}.work-abc_1234" for each in names}
+    for folder in made.values():
+        folder.mkdir()
+    notebook.run(Job(tmp_path / "a.ipynb", {}, tmp_path / name))
+    assert [each for each, folder in made.items() if not folder.exists()] == [name]
 
 
 def test_a_failing_cell_keeps_the_earlier_run(tmp_path: Path) -> None:
@@ -487,7 +499,8 @@ def test_a_failing_cell_keeps_the_earlier_run(tmp_path: Path) -> None:
         notebook.run(bad)
     assert tree(job.folder) == kept
     assert (tmp_path / "run.failed.ipynb").is_file()
-    assert {p.name for p in tmp_path.iterdir()} == {"a.ipynb", "run", "run.failed.ipynb"}
+    made = {p.name for p in tmp_path.iterdir()}
+    assert made == {".run.lock", "a.ipynb", "run", "run.failed.ipynb"}
     notebook.run(job)
     assert not (tmp_path / "run.failed.ipynb").exists()
 
