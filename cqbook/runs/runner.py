@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cqbook import paths
 from cqbook.runs import family, provenance, worker
 from cqbook.runs.job import Job, is_current
 
@@ -90,7 +91,9 @@ def complete(
     Raises:
         JobsError: if a job failed.
         Interrupted: on Ctrl-C, or on SIGTERM if it is treated as Ctrl-C.
+        FileNotFoundError: if there is no checkout, which every job needs.
     """
+    paths.root()
     waiting = list(jobs) if force else outdated(jobs)
     console.print(f"{len(waiting)} of {len(jobs)} jobs to run", highlight=False)
     failed = []

@@ -10,11 +10,15 @@ import nbformat
 import numpy as np
 import psutil
 import pytest
+from rich.console import Console
 
 from cqbook import cli, paths
+from cqbook.book import build
 from cqbook.cells import claims
 from cqbook.cli.app import app
-from cqbook.runs.job import notebook_name
+from cqbook.runs import contents, runner
+from cqbook.runs.job import Job, notebook_name
+from cqbook.sweeps import driver
 from cqlib import compressors, data
 
 
@@ -68,6 +72,59 @@ def test_wrong_use(arguments: list[str], code: int, message: str, capsys, monkey
     found, out, err = call(capsys, monkeypatch, *arguments)
     assert found == code and out == ""
     assert message in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, EOFError])
+def test_an_interruption_ends_with_130(stop: type[BaseException], capsys, monkeypatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("cqbook.book.compressors.compressor_rows", interrupted)
+    code, out, err = call(capsys, monkeypatch, "compressors")
+    assert (code, out, err.strip()) == (130, "", "cqlib: interrupted")
+
+
+def test_the_book_starts_its_last_chapters_first(capsys, monkeypatch, tmp_path: Path) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(driver, "run", lambda found, *_: started.extend(found.jobs))
+    monkeypatch.setattr(build, "build", lambda _: (tmp_path / "index.html", True))
+    assert call(capsys, monkeypatch, "book", "--profile", "quick")[0] == 0
+    assert started == contents.chapters()[::-1] and started[-1] == "quickstart"
+
+
+# The checkout
+
+
+def checkout(folder: Path) -> Path:
+    (folder / "book").mkdir(parents=True)
+    (folder / "book" / "claims.yml").write_text("[]\n")
+    return folder
+
+
+def test_a_checkout_is_found_from_inside_it(tmp_path: Path, monkeypatch) -> None:
+    """The package lies elsewhere, as after an install that is not editable."""
+    root = checkout(tmp_path / "mine")
+    (root / "a" / "b").mkdir(parents=True)
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site" / "cqbook" / "paths.py"))
+    monkeypatch.delenv("CQLIB_ROOT", raising=False)
+    for folder in (root, root / "a" / "b"):
+        monkeypatch.chdir(folder)
+        assert paths.root() == root
+    monkeypatch.setenv("CQLIB_ROOT", str(checkout(tmp_path / "other")))
+    assert paths.root() == tmp_path / "other"
+    monkeypatch.setenv("CQLIB_ROOT", str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match="none is not a checkout of the companion"):
+        paths.root()
+
+
+def test_without_a_checkout_no_job_starts(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site" / "cqbook" / "paths.py"))
+    monkeypatch.delenv("CQLIB_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "_start", lambda *_, **__: pytest.fail("a job was started"))
+    jobs = {name: Job(tmp_path / f"{name}.ipynb", {}, tmp_path / name) for name in "ab"}
+    with pytest.raises(FileNotFoundError, match=f"^{tmp_path} is not a checkout of the companion"):
+        runner.complete(jobs, logs=None, console=Console(), force=True)
 
 
 def test_data(capsys, monkeypatch) -> None:
@@ -230,7 +287,7 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
     assert list(tmp_path.glob(".run.work-*")) and not (tmp_path / "run").exists()
     options = ["-p", "n_rounds", "20", "-p", "n_clients", "5"]
     subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, check=True)
-    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    assert {p.name for p in tmp_path.iterdir()} == {"run", ".run.lock"}
 
 
 def test_the_installed_command_runs_a_notebook(tmp_path: Path) -> None:

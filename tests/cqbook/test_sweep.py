@@ -257,6 +257,17 @@ def test_snakemake_may_be_missing(root: Path, capsys, monkeypatch) -> None:
     )
 
 
+def test_an_executor_that_is_not_installed_is_one_sentence(root: Path, capsys, monkeypatch) -> None:
+    (root / "sweeps" / "mine.yml").write_text("notebook: theory/b\ngrid: {n: [1]}\n")
+    words = ("sweep", str(root / "sweeps" / "mine.yml"), "--executor", "nope")
+    code, said = call(capsys, monkeypatch, *words)
+    assert code == 2 and said.count("\n") == 1
+    assert said.startswith(
+        "cqlib: no executor 'nope' is installed; installed: dryrun, local, slurm"
+    )
+    assert not (root / "runs").exists()
+
+
 def test_what_snakemake_is_told() -> None:
     words = driver.arguments(driver.Options(executor="slurm", jobs=7, retries=2, more=("-n",)))
     assert words[-5:] == ["--executor", "slurm", "--jobs", "7", "-n"]

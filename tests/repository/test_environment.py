@@ -107,6 +107,7 @@ def third_party(*patterns):
 def test_an_extra_brings_what_its_files_import(extras, patterns):
     brought = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
     through = {"docutils": "jupyter-book", "sphinx": "jupyter-book", "llvmlite": "numba"}
+    through["snakemake-interface-executor-plugins"] = "snakemake"
     needed = {through.get(name, name) for name in third_party(*patterns)}
     assert needed <= brought
 
