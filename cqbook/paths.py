@@ -9,19 +9,28 @@ from pathlib import Path
 def root() -> Path:
     """Return the checkout with notebooks, profiles and book.
 
-    It is ``CQLIB_ROOT`` if set, else the folder above the package: the checkout, in an editable
-    install.
+    It is ``CQLIB_ROOT`` if set. Else it is the folder above the package (the checkout, in an
+    editable install), the current folder, or the first folder above that which is a checkout.
 
     Raises:
-        FileNotFoundError: if the folder has no ``book/claims.yml``.
+        FileNotFoundError: if none of them has a ``book/claims.yml``.
     """
-    folder = Path(os.environ.get("CQLIB_ROOT") or Path(__file__).parent.parent).resolve()
-    if not (folder / "book" / "claims.yml").is_file():
+    given = os.environ.get("CQLIB_ROOT")
+    if not given:
+        for folder in (Path(__file__).parent.parent, Path.cwd(), *Path.cwd().parents):
+            if _is_checkout(folder):
+                return folder.resolve()
+    here = Path(given or Path.cwd()).resolve()
+    if not _is_checkout(here):
         raise FileNotFoundError(
-            f"{folder} is no checkout of the companion (it has no book/claims.yml); "
-            "set CQLIB_ROOT to one"
+            f"{here} is not a checkout of the companion (it has no book/claims.yml); "
+            "change to one, or set CQLIB_ROOT to one"
         )
-    return folder
+    return here
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "book" / "claims.yml").is_file()
 
 
 def notebooks() -> Path:

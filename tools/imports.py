@@ -1,7 +1,7 @@
 """Draw which folder imports which, and find circles: ``python tools/imports.py``.
 
-Two packages are looked at, ``cqlib`` and ``cqbook``. A room is a folder of a package, or a file
-that lies in the package itself. A room stands one floor above the highest room that it imports.
+The map has the folders of the packages ``cqlib`` and ``cqbook``, and the files directly in them.
+The layer of each is one above the highest layer that it imports.
 Imports inside functions and for types count, too. Imports of ``cqlib/__init__.py`` itself do not
 count: it loads modules on first use.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from cqbook.runs.imports import PACKAGES, files, imported  # noqa: E402
+from cqbook.runs.imports import PACKAGES, files, imported, package_of  # noqa: E402
 
 MARKS = "<!-- map -->", "<!-- end of map -->"
 Graph = dict[str, set[str]]
@@ -29,19 +29,20 @@ def by_file(root: Path = ROOT) -> Graph:
     graph: Graph = {}
     for name, path in modules.items():
         code = ast.parse("" if name in PACKAGES else path.read_text(encoding="utf-8"))
-        graph[name] = {module for module, _ in imported(code, modules)} - {name}
+        found = imported(code, modules, package_of(name, path))
+        graph[name] = {module for module, _ in found} - {name}
     return graph
 
 
 def by_folder(graph: Mapping[str, Iterable[str]], root: Path = ROOT) -> Graph:
-    """Return which rooms each room imports."""
+    """Return the folders that each folder imports."""
     modules = files(root)
-    rooms: Graph = {}
+    folders: Graph = {}
     for name, below in graph.items():
-        room = _room(name, modules, root)
-        others = {_room(other, modules, root) for other in below}
-        rooms.setdefault(room, set()).update(others - {room})
-    return rooms
+        folder = _folder(name, modules, root)
+        others = {_folder(other, modules, root) for other in below}
+        folders.setdefault(folder, set()).update(others - {folder})
+    return folders
 
 
 def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
@@ -75,40 +76,40 @@ def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
     return sorted(found)
 
 
-def floors(graph: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """Return the floor of each room of a graph without circles.
+def layers(graph: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Return the layer of each folder of a graph without circles.
 
-    >>> floors({"roof": ["hall"], "hall": []})
-    {'hall': 0, 'roof': 1}
+    >>> layers({"cli": ["runs"], "runs": []})
+    {'runs': 0, 'cli': 1}
     """
     found: dict[str, int] = {}
 
-    def floor(room: str) -> int:
-        if room not in found:
-            found[room] = max((floor(other) + 1 for other in graph.get(room, ())), default=0)
-        return found[room]
+    def layer(folder: str) -> int:
+        if folder not in found:
+            found[folder] = max((layer(other) + 1 for other in graph.get(folder, ())), default=0)
+        return found[folder]
 
-    for room in graph:
-        floor(room)
+    for folder in graph:
+        layer(folder)
     return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))
 
 
 def drawn(graph: Graph) -> str:
-    """Return the map as Markdown: rooms from the ground up, with the rooms they import."""
-    lines = ["| floor | room | imports |", "|---|---|---|"]
-    for room, floor in floors(graph).items():
-        below = ", ".join(f"`{other}`" for other in sorted(graph[room]))
-        lines.append(f"| {floor} | `{room}` | {below} |")
+    """Return the map as Markdown: folders from the lowest layer up, with the folders they import."""
+    lines = ["| layer | folder | imports |", "|---|---|---|"]
+    for folder, layer in layers(graph).items():
+        below = ", ".join(f"`{other}`" for other in sorted(graph[folder]))
+        lines.append(f"| {layer} | `{folder}` | {below} |")
     return "\n".join(lines) + "\n"
 
 
-def with_map(page: str, rooms: Graph) -> str:
+def with_map(page: str, folders: Graph) -> str:
     """Return a page with the map between its two marks.
 
     >>> print(with_map("<!-- map -->old<!-- end of map -->", {"hall": set()}))
     <!-- map -->
     <BLANKLINE>
-    | floor | room | imports |
+    | layer | folder | imports |
     |---|---|---|
     | 0 | `hall` |  |
     <BLANKLINE>
@@ -118,10 +119,10 @@ def with_map(page: str, rooms: Graph) -> str:
     _, end, after = rest.partition(MARKS[1])
     if not (mark and end):
         raise ValueError(f"the page must hold {MARKS[0]} and {MARKS[1]}")
-    return f"{before}{mark}\n\n{drawn(rooms)}\n{end}{after}"
+    return f"{before}{mark}\n\n{drawn(folders)}\n{end}{after}"
 
 
-def _room(name: str, modules: Mapping[str, Path], root: Path) -> str:
+def _folder(name: str, modules: Mapping[str, Path], root: Path) -> str:
     folder = modules[name].parent.relative_to(root)
     return folder.as_posix() if len(folder.parts) > 1 else name.replace(".", "/")
 
@@ -134,19 +135,19 @@ def main() -> None:
     given = parser.parse_args()
     root = given.root.resolve()
     graph = by_file(root)
-    rooms = by_folder(graph, root)
-    arrows = sum(map(len, rooms.values()))
-    found = circles(graph), circles(rooms)
-    print(f"{len(graph)} files, {len(rooms)} rooms, {arrows} arrows")
-    for kind, several in zip(("files", "rooms"), found, strict=True):
+    folders = by_folder(graph, root)
+    arrows = sum(map(len, folders.values()))
+    found = circles(graph), circles(folders)
+    print(f"{len(graph)} files, {len(folders)} folders, {arrows} arrows")
+    for kind, several in zip(("files", "folders"), found, strict=True):
         print(f"{len(several)} circles of {kind}")
         for circle in several:
             print("  " + " <-> ".join(circle))
     if not found[1]:
-        print(drawn(rooms))
+        print(drawn(folders))
         if given.write:
             page = root / "CONTRIBUTING.md"
-            page.write_text(with_map(page.read_text(encoding="utf-8"), rooms), encoding="utf-8")
+            page.write_text(with_map(page.read_text(encoding="utf-8"), folders), encoding="utf-8")
     sys.exit(any(found))
 
 

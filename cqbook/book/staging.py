@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cqbook import paths
-from cqbook.book import contents, templates
+from cqbook.book import templates
 from cqbook.book.chapter import chapter
 from cqbook.book.compressors import compressor_table
 from cqbook.book.ledger import errata_page, ledger_page
@@ -18,7 +18,7 @@ from cqbook.book.outcomes import outcomes_page
 from cqbook.book.performance import FOLDER, performance_page, saved
 from cqbook.book.versions import versions_page
 from cqbook.book.wire import wire_page
-from cqbook.runs import run
+from cqbook.runs import contents, run
 from cqlib.files import write_atomic
 
 

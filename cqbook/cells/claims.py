@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from cqbook import paths
+from cqbook import paths, strict_yaml
 
 OPEN = "open"
 VERDICTS = (
@@ -96,8 +95,8 @@ def ledger() -> dict[str, Item]:
     >>> ledger()["theorem-1"].title
     'Theorem 1'
     """
-    text = (paths.root() / "book" / "claims.yml").read_text(encoding="utf-8")
-    items = [Item(**entry) for entry in yaml.safe_load(text)]
+    entries = strict_yaml.read(paths.root() / "book" / "claims.yml")
+    items = [Item(**entry) for entry in entries]
     return {item.id: item for item in items}
 
 

@@ -20,18 +20,33 @@ def main() -> None:
     an interruption.
     """
     try:
-        from cqbook.cli.app import app
-
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as on Ctrl-C
-        app(prog_name="cqlib")
+        raise SystemExit(_run())
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "cqlib", "cqbook"):
             raise
         extra = _EXTRAS.get(package, "book")
-        _fail(f"this command needs pip install 'cqlib[{extra}]'", 2)
+        _fail(f"this command needs more packages: pip install 'cqlib[{extra}]'", 2)
     except (RuntimeError, ValueError, OSError) as error:
         _fail(error, getattr(error, "exit_code", 1))
+
+
+def _run() -> int:
+    """Run the command as click does, but with the exit code 130 after an interruption."""
+    import click
+
+    from cqbook.cli.app import app
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as on Ctrl-C
+    try:
+        return app(prog_name="cqlib", standalone_mode=False) or 0
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
 
 
 def _fail(told: object, code: int) -> NoReturn:

@@ -54,9 +54,8 @@ def claims_command(profile: str) -> None:
     from rich.table import Table
 
     from cqbook import paths
-    from cqbook.book import contents
     from cqbook.cells import claims
-    from cqbook.runs import job
+    from cqbook.runs import contents, job
 
     job.check_profile(profile)
     found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}

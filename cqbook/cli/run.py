@@ -77,11 +77,10 @@ def store_command(notebooks: tuple[str, ...]) -> None:
 
 def _value(name: str, text: str) -> Any:
     """Return the value of a parameter, given as YAML."""
-    import yaml
-
+    from cqbook import strict_yaml
     from cqbook.runs.parameters import ParameterError
 
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ParameterError(f"the value of {name} is no YAML: {text!r}") from None
+        return strict_yaml.load(text)
+    except strict_yaml.YAMLError:
+        raise ParameterError(f"the value of {name} is not valid YAML: {text!r}") from None

@@ -51,7 +51,7 @@ def _located(name: str, value: Any, base: Path) -> Any:
     if path is None:
         return value
     if not path.is_file():
-        raise ParameterError(f"parameter {name!r} names the data file {path}, which is not there")
+        raise ParameterError(f"parameter {name!r} names the data file {path}, which does not exist")
     return str(path)
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cqbook import paths
+from cqbook import paths, strict_yaml
 from cqbook.runs import provenance
 from cqbook.runs.parameters import ParameterError, checked, defaults
 
@@ -71,13 +69,18 @@ def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
     """Return the parameters that a profile sets for a notebook; none for the quick profile.
 
     Raises:
-        ParameterError: if the profile does not exist.
+        ParameterError: if the profile does not exist or maps no notebooks to parameters.
+        YAMLError: if its file is not valid YAML, or repeats a key.
     """
     check_profile(profile)
     if profile == "quick":
         return {}
     file = paths.root() / "profiles" / f"{profile}.yml"
-    return dict(yaml.safe_load(file.read_text(encoding="utf-8")).get(notebook_name(source)) or {})
+    told = strict_yaml.read(file) or {}
+    found = told.get(notebook_name(source)) or {} if isinstance(told, dict) else None
+    if not isinstance(found, dict):
+        raise ParameterError(f"{file}: must map names of notebooks to parameters")
+    return found
 
 
 def planned(
@@ -93,7 +96,7 @@ def planned(
     so that no run overwrites another.
 
     Raises:
-        ParameterError: if a parameter is wrong, or the folder holds something else than a run.
+        ParameterError: if a parameter is wrong, or the folder is not that of a run.
     """
     if not source.is_file():
         raise ParameterError(f"no notebook {source}")
@@ -105,7 +108,7 @@ def planned(
             digest = provenance.digest(json.dumps(overrides, sort_keys=True))
             folder = folder.with_name(f"{folder.name}-{digest[:8]}")
     elif not _is_free(folder, source):
-        raise ParameterError(f"{folder} holds something else than a run; name another folder")
+        raise ParameterError(f"{folder} is not the folder of a run; choose another")
     return Job(source.resolve(), parameters, folder.resolve())
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,15 +16,31 @@ class OwnedError(RuntimeError):
     """Another process owns the folder."""
 
 
+class LockError(OSError):
+    """A folder cannot be locked."""
+
+
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
     """Lock a folder; other processes wait. The lock ends with the process, even if it is killed.
 
-    Lock files are in the system's temporary folder, so that none is left next to the target.
+    The lock is on the file ``.NAME.lock`` next to the folder, so that it also holds between
+    machines that share a disk. The file stays: to remove it would break the lock of a process that
+    waits for it.
+
+    Raises:
+        LockError: if the file cannot be opened for writing, or is a link.
     """
-    name = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:16]
-    with FileLock(Path(tempfile.gettempdir()) / f"cqlib-{os.getuid()}-{name}.lock"):
+    file = target.with_name(f".{target.name}.lock")
+    lock = FileLock(file)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise LockError(f"cannot lock {target}: {file}: {error.strerror}") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -48,7 +61,7 @@ def owned(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=_MOMENT)
     except Timeout:
         pid, host, *_ = f"{Path(lock.lock_file).read_text(encoding='utf-8')}\n?\n?".split("\n")
-        told = f"process {pid} on {host} is at work in {folder}"
+        told = f"process {pid} on {host} is using {folder}"
         raise OwnedError(f"{told}; if it is gone, remove {lock.lock_file}") from None
     try:
         yield

@@ -46,13 +46,24 @@ def run(job: Job) -> dict[str, Any]:
     """
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(job.folder):
-        for stale in job.folder.parent.glob(f".{job.folder.name}.work-*"):
+        for stale in _work_folders(job.folder):
             shutil.rmtree(stale, ignore_errors=True)  # left by a run that was killed
         return _run(job)
 
 
+def _work_folders(folder: Path) -> list[Path]:
+    """Return the folders in which runs of this folder are made, not those of its neighbours."""
+    prefix = _prefix(folder)
+    beside = [path for path in folder.parent.iterdir() if path.name.startswith(prefix)]
+    return [path for path in beside if "." not in path.name.removeprefix(prefix)]
+
+
+def _prefix(folder: Path) -> str:
+    return f".{folder.name}.work-"  # mkdtemp appends letters, digits and underscores
+
+
 def _run(job: Job) -> dict[str, Any]:
-    work = Path(tempfile.mkdtemp(dir=job.folder.parent, prefix=f".{job.folder.name}.work-"))
+    work = Path(tempfile.mkdtemp(dir=job.folder.parent, prefix=_prefix(job.folder)))
     output = work / f"{job.source.stem}.ipynb"
     failed = job.folder.parent / f"{job.folder.name}.failed.ipynb"
     snapshot, started = provenance.Snapshot(), time.time()
@@ -157,7 +168,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 def _swap(new: Path, place: Path) -> None:
     """Replace a run's folder by a new one; the caller holds the lock."""
     if place.exists():
-        old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.work-"))
+        old = Path(tempfile.mkdtemp(dir=place.parent, prefix=_prefix(place)))
         os.replace(place, old / "run")
         os.replace(new, place)
         shutil.rmtree(old, ignore_errors=True)

@@ -58,10 +58,10 @@ def checked(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) ->
             found[name] = _like([known[name]], value)
         except _Misfit as misfit:
             own, part = misfit.args
-            verb = "is" if part is value else "holds"
+            verb = "must be" if part is value else "must hold values"
             raise ParameterError(
-                f"parameter {name!r} of {source} {verb} a {type(own).__name__} like {own!r}, "
-                f"got {part!r}"
+                f"parameter {name!r} of {source} {verb} of type {type(own).__name__}, "
+                f"such as {own!r}, got {part!r}"
             ) from None
     return found
 

@@ -2,8 +2,10 @@
 
 The fingerprint is a digest of everything that decides the results: the notebook, its parameters
 with the contents of their data files, the modules that its cells use with the data in their
-folders, the ids, kinds and titles of the ledger, and the versions of libraries. It does not depend
-on pages of the book, the wording of the ledger, comments and docstrings.
+folders, the module that executes notebooks, the ids, kinds and titles of the items of the ledger
+that its cells name, and the versions of libraries. It does not depend on pages of the book, the
+wording of the ledger, comments, docstrings and the version of cqlib. The kernels for GPUs count
+only if the run asks for a GPU.
 
 It does not depend on the processor either, although last digits may: a run from a node of a cluster
 or from another machine is up to date here, too. The provenance names the machine.
@@ -26,15 +28,31 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 
 import cqbook
-from cqbook import paths
+from cqbook import paths, strict_yaml
 from cqbook.runs import data_files
 from cqbook.runs.imports import Sources
 from cqbook.runs.parameters import defaults
+from cqlib import __version__
 
 _PACKAGES = Path(cqbook.__file__).parents[1]
+_EXECUTION = "cqbook.runs.notebook"  # executes a notebook and cleans its outputs
+_GPU = "cqlib.kernels.gpu"
+_LIBRARIES = (
+    *(
+        "numpy",
+        "scipy",
+        "numba",
+        "pandas",
+        "matplotlib",
+        "cycler",
+        "sympy",
+        "scikit-learn",
+        "torch",
+    ),
+    *("papermill", "nbformat", "ipykernel", "ipython"),  # they shape the outputs
+)
 
 
 class Snapshot:
@@ -53,19 +71,23 @@ class Snapshot:
         """Return the digest of everything that decides the results of a run, in hexadecimal."""
         given = json.dumps(parameters, sort_keys=True)
         data = json.dumps(data_files.digests({**defaults(notebook), **parameters}, self._file))
-        parts = [self._notebook(notebook), given, data, json.dumps(versions())]
+        on_gpu = os.environ.get("CQLIB_BACKEND") == "gpu" or _asks_for_gpu(given)
+        parts = [self._notebook(notebook, on_gpu), given, data, json.dumps(versions())]
         return digest("\0".join(parts))
 
-    def _notebook_digest(self, file: Path) -> str:
+    def _notebook_digest(self, file: Path, on_gpu: bool) -> str:
         """Return the digest of a notebook's cells and of the modules and files that they use."""
         cells = nbformat.read(file, as_version=4).cells
         sources = self._sources()
-        code = _code([c.source for c in cells if c.cell_type == "code"], sources.files)
-        used = sources.used(code)
+        lines = [cell.source for cell in cells if cell.cell_type == "code"]
+        code = _code(lines, sources.files)
+        on_gpu = on_gpu or any(map(_asks_for_gpu, lines))
+        used = sources.used(code, without="" if on_gpu else _GPU)
         parts = [f"{cell.cell_type}\n{cell.source}" for cell in cells]
-        parts += [sources.digest(used), *_read(code)]
+        parts += [sources.digest({*used, _EXECUTION}), *_read(code)]
         if "cqbook.cells.claims" in used:
-            parts.append(self._ledger())
+            ledger = self._ledger()
+            parts += [ledger[name] for name in sorted(_literals(lines) & ledger.keys())]
         return digest("\0".join(parts))
 
 
@@ -94,17 +116,34 @@ def _code(cells: list[str], modules: Collection[str]) -> ast.Module:
 def _read(code: ast.Module) -> list[str]:
     """Return digests of the files that code names as ``paths.root() / "folder" / "file"``.
 
-    A folder stands for all files in it.
+    A folder stands for all files in it, except hidden ones.
     """
     named = re.findall(r"paths\.root\(\)((?: / '[^']+')+)", ast.unparse(code))
     places = [paths.root().joinpath(*re.findall(r"'([^']+)'", name)) for name in named]
-    return [json.dumps(files(place)) for place in places]
+    return [json.dumps(_shown(files(place))) for place in places]
 
 
-def _ledger() -> str:
-    """Return the parts of the ledger that a run uses: ids, kinds and titles of the items."""
-    items = yaml.safe_load((paths.root() / "book" / "claims.yml").read_text(encoding="utf-8"))
-    return json.dumps([[item[name] for name in ("id", "kind", "title")] for item in items])
+def _shown(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the files that are not hidden; "." is the place itself."""
+    return {name: told for name, told in found.items() if name == "." or name[0] != "."}
+
+
+def _asks_for_gpu(text: str) -> bool:
+    """Return True if code or parameters name a GPU; without that all tensors are on the CPU."""
+    return re.search("cuda|gpu", text, re.IGNORECASE) is not None
+
+
+def _literals(cells: list[str]) -> set[str]:
+    """Return the words in quotation marks: a notebook names the items of the ledger so."""
+    return {word for cell in cells for word in re.findall(r"""["']([\w.-]+)["']""", cell)}
+
+
+def _ledger() -> dict[str, str]:
+    """Return by id what a verdict on an item takes from the ledger: its kind and title."""
+    items = strict_yaml.read(paths.root() / "book" / "claims.yml")
+    return {
+        item["id"]: json.dumps([item[name] for name in ("id", "kind", "title")]) for item in items
+    }
 
 
 def digest(text: str) -> str:
@@ -114,8 +153,7 @@ def digest(text: str) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions on which results may depend."""
-    names = ("numpy", "scipy", "numba", "pandas", "matplotlib", "scikit-learn", "torch")
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}}
 
 
 def _version(name: str) -> str:
@@ -132,6 +170,7 @@ def machine() -> dict[str, Any]:
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "commit": commit or "unknown",
+        "cqlib": __version__,
         "versions": versions(),
         "device": _processor(),
         "arithmetic": _arithmetic(),

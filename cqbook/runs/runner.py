@@ -14,10 +14,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cqbook import paths
 from cqbook.runs import family, provenance, worker
 from cqbook.runs.job import Job, is_current
 
-AGAIN = "the same command goes on with what is missing"
+AGAIN = "run the same command again to complete the missing jobs"
 _PAUSE = 0.1  # seconds between two looks at the running jobs
 
 
@@ -90,7 +91,9 @@ def complete(
     Raises:
         JobsError: if a job failed.
         Interrupted: on Ctrl-C, or on SIGTERM if it is treated as Ctrl-C.
+        FileNotFoundError: if there is no checkout, which every job needs.
     """
+    paths.root()
     waiting = list(jobs) if force else outdated(jobs)
     console.print(f"{len(waiting)} of {len(jobs)} jobs to run", highlight=False)
     failed = []
@@ -126,7 +129,7 @@ def said_last(name: str, logs: Path) -> str:
     """Return a job's name and the last line of its log."""
     log = _log(logs, name)
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    lines = [line for line in text.split("\n") if line.strip()] or ["ended without a word"]
+    lines = [line for line in text.split("\n") if line.strip()] or ["ended without a message"]
     return f"{name}: {lines[-1].removeprefix('cqlib: ').removeprefix(f'{name}: ')}"
 
 

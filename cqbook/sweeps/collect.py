@@ -16,8 +16,7 @@ from typing import Any
 
 from cqbook.runs import runner
 from cqbook.runs.job import Job
-from cqbook.sweeps.sweep import Sweep, SweepError
-from cqlib import __version__
+from cqbook.sweeps.sweep import Sweep, SweepError, as_text
 from cqlib.files import write_atomic
 
 _FROM = ("job", "commit", "cqlib", "fingerprint")
@@ -60,8 +59,8 @@ def collect(sweep: Sweep, only: str | None = None) -> Collected:
             continue
         facts = json.loads(made.read_text(encoding="utf-8"))
         for table in _tables(facts):
-            place = {key: _cell(value) for key, value in sweep.point(name).items()}
-            origin = (name, facts["commit"], __version__, facts["fingerprint"])
+            place = {key: as_text(value) for key, value in sweep.point(name).items()}
+            origin = (name, facts["commit"], facts["cqlib"], facts["fingerprint"])
             place |= dict(zip(_FROM, origin, strict=True))
             rows.setdefault(table, []).extend(_rows(job, table, place))
     if only is not None:
@@ -115,10 +114,6 @@ def _free(name: str, taken: list[str]) -> str:
     while name in taken:
         name = prefix + name
     return name
-
-
-def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _csv(rows: Sequence[Mapping[str, str]]) -> str:

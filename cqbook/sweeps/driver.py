@@ -23,7 +23,7 @@ from cqbook import paths
 from cqbook.runs import family, runner, worker
 from cqbook.runs.locks import owned
 from cqbook.runs.runner import AGAIN, Interrupted, JobsError
-from cqbook.sweeps.sweep import Sweep, mark
+from cqbook.sweeps.sweep import Sweep, SweepError, mark
 
 # Seconds for Snakemake to cancel submitted jobs.
 PATIENCE = float(os.environ.get("CQLIB_PATIENCE", "30"))
@@ -54,8 +54,10 @@ def run(sweep: Sweep, options: Options, console: Console) -> None:
     Raises:
         JobsError: if a job failed.
         OwnedError: if another process owns the folder.
-        SweepError: if the folder belongs to another sweep file.
+        SweepError: if the folder belongs to another sweep file, or the executor is not installed.
     """
+    if options.executor:
+        _check_installed(options.executor)
     with owned(sweep.folder):
         mark(sweep)
         if options.executor:
@@ -91,10 +93,18 @@ def end_with(driver: int) -> None:
     family.when_gone(driver, end)
 
 
+def _check_installed(executor: str) -> None:
+    """Raise SweepError unless Snakemake has this executor."""
+    import snakemake  # noqa: F401  # for the error message on its installation
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+    names = sorted(ExecutorPluginRegistry().get_registered_plugins())
+    if executor not in names:
+        raise SweepError(f"no executor {executor!r} is installed; installed: {', '.join(names)}")
+
+
 def _submit(sweep: Sweep, options: Options, console: Console) -> None:
     """Complete a sweep with Snakemake."""
-    import snakemake  # noqa: F401  # for the error message on its installation
-
     names = runner.outdated(sweep.jobs)
     console.print(f"{len(names)} of {len(sweep.jobs)} jobs to run", highlight=False)
     if not names:

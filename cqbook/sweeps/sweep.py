@@ -15,11 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cqbook import paths
-from cqbook.book import contents
-from cqbook.runs import data_files, provenance
+from cqbook import paths, strict_yaml
+from cqbook.runs import contents, data_files, provenance
 from cqbook.runs.job import Job, named, planned
 from cqbook.runs.parameters import ParameterError, checked, defaults
 from cqlib.files import write_atomic
@@ -68,13 +65,12 @@ def read(file: Path) -> Sweep:
         SweepError: if anything in it is wrong.
     """
     try:
-        told = yaml.load(file.read_text(encoding="utf-8"), _Strict)
-        return _sweep(file.resolve(), told)
+        return _sweep(file.resolve(), strict_yaml.read(file))
     except OSError as error:
         raise SweepError(f"cannot read the sweep file {file}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise SweepError(f"{file}: no YAML: {error}") from None
-    except (ParameterError, UnicodeDecodeError) as error:
+    except strict_yaml.YAMLError as error:
+        raise SweepError(str(error)) from None
+    except ParameterError as error:
         raise SweepError(f"{file}: {error}") from None
 
 
@@ -91,7 +87,7 @@ def _sweep(file: Path, told: Any) -> Sweep:
     if not grid:
         raise SweepError("grid needs at least one parameter with a list of values")
     if twice := [name for name in grid if name in fixed]:
-        raise SweepError(f"{twice[0]!r} stands in parameters and in grid")
+        raise SweepError(f"{twice[0]!r} is in both parameters and grid")
     profile = found.get("profile", "quick")
     if not isinstance(profile, str):
         raise SweepError(f"profile must be a name, got {profile!r}")
@@ -146,7 +142,7 @@ def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: 
         _check_plain(name, value)
     whole = [data_files.located({name: value}, base) for value in values]
     found = [checked(source, known, each)[name] for each in whole]
-    texts = [_text(value) for value in found]
+    texts = [as_text(value) for value in found]
     if twice := [value for place, value in enumerate(values) if texts[place] in texts[:place]]:
         raise SweepError(f"grid: {name!r} has {twice[0]!r} twice")
     return found
@@ -163,7 +159,7 @@ def job_name(point: Mapping[str, Any]) -> str:
     >>> job_name({"sizes": [1, 2]})
     'sizes=1-2-b0969d95'
     """
-    whole = "_".join(f"{name}={_text(value)}" for name, value in point.items())
+    whole = "_".join(f"{name}={as_text(value)}" for name, value in point.items())
     bare = re.sub(r'[\[\]{}"\s]', "", whole)
     plain = re.sub(r"[^A-Za-z0-9=._+-]+", "-", bare)  # a comma would confuse Snakemake
     if plain == whole and len(plain) <= _LONGEST:
@@ -177,10 +173,11 @@ def _check_plain(name: Any, value: Any) -> None:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        raise SweepError(f"the value of {name!r} is no plain data: {value!r}") from None
+        raise SweepError(f"the value of {name!r} cannot be written as JSON: {value!r}") from None
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a text unchanged, and any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -188,13 +185,3 @@ def _mapping(what: str, value: Any) -> dict[Any, Any]:
     if not isinstance(value, dict):
         raise SweepError(f"{what} must be a mapping, got {value!r}")
     return value
-
-
-class _Strict(yaml.SafeLoader):
-    """YAML where a repeated key is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
-            raise SweepError(f"the key {twice[0]!r} stands twice")
-        return super().construct_mapping(node, deep)

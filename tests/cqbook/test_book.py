@@ -18,9 +18,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from cqbook import paths
-from cqbook.book import contents
 from cqbook.book.labels import claim_label, evidence_label
 from cqbook.cells import claims
+from cqbook.runs import contents
 from tests.helpers import stored_verdicts
 
 PROFILE = os.environ.get("PROFILE", "standard")

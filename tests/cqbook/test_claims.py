@@ -34,6 +34,14 @@ def test_every_numbered_item_of_the_paper_is_listed() -> None:
     assert set(claims.ledger()) == wanted
 
 
+def test_a_repeated_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "claims.yml").write_text("- {id: theorem-1, id: theorem-2}\n")
+    monkeypatch.setenv("CQLIB_ROOT", str(tmp_path))
+    with pytest.raises(ValueError, match=r"claims.yml: the key 'id' is repeated"):
+        claims.ledger.__wrapped__()
+
+
 @pytest.mark.parametrize("item", claims.ledger().values(), ids=lambda item: item.id)
 def test_items_are_stated(item: claims.Item) -> None:
     assert item.id.startswith(f"{item.kind}-")

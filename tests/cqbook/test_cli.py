@@ -10,12 +10,16 @@ import nbformat
 import numpy as np
 import psutil
 import pytest
+from rich.console import Console
 
 import cqlib
 from cqbook import cli, paths
+from cqbook.book import build
 from cqbook.cells import claims
 from cqbook.cli.app import app
-from cqbook.runs.job import notebook_name
+from cqbook.runs import contents, runner
+from cqbook.runs.job import Job, notebook_name
+from cqbook.sweeps import driver
 from cqlib import compressors, data
 from cqlib.kernels import dispatch
 
@@ -45,22 +49,84 @@ def test_help(command: str | None, capsys, monkeypatch) -> None:
     [
         (["run", "nothing"], 2, "no notebook 'nothing'; known: experiments/importance_sampling"),
         (["run", "quickstart", "-p", "m", "3"], 2, "unknown parameter 'm' of"),
-        (["run", "quickstart", "-p", "n_clients", "many"], 2, "is a int like 30, got 'many'"),
+        (
+            ["run", "quickstart", "-p", "n_clients", "many"],
+            2,
+            "must be of type int, such as 30, got 'many'",
+        ),
         (["run", "quickstart", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),
         (["run", "quickstart", "quickstart", "-o", "x"], 2, "--output goes with one notebook"),
-        (["run", "quickstart", "-p", "seed", "[1"], 2, "the value of seed is no YAML"),
+        (["run", "quickstart", "-p", "seed", "[1"], 2, "the value of seed is not valid YAML"),
+        (
+            ["run", "quickstart", "-p", "seed", "{a: 1, a: 2}"],
+            2,
+            "the value of seed is not valid YAML",
+        ),
         (["run"], 2, "Missing argument"),
         (["compressors", "--n", "0"], 2, "0 is not in the range"),
         (["fly"], 2, "No such command 'fly'"),
         (["claims", "--profile", "huge"], 2, "unknown profile 'huge'; known: quick"),
         (["sweep", "sweeps/tasks.yml", "--", "-n"], 2, "'-n' is for Snakemake, which works with"),
-        (["run", "quickstart", "-o", "/"], 2, "/ holds something else than a run"),
+        (["run", "quickstart", "-o", "/"], 2, "/ is not the folder of a run; choose another"),
     ],
 )
 def test_wrong_use(arguments: list[str], code: int, message: str, capsys, monkeypatch) -> None:
     found, out, err = call(capsys, monkeypatch, *arguments)
     assert found == code and out == ""
     assert message in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, EOFError])
+def test_an_interruption_ends_with_130(stop: type[BaseException], capsys, monkeypatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("cqbook.book.compressors.compressor_rows", interrupted)
+    code, out, err = call(capsys, monkeypatch, "compressors")
+    assert (code, out, err.strip()) == (130, "", "cqlib: interrupted")
+
+
+def test_the_book_starts_its_last_chapters_first(capsys, monkeypatch, tmp_path: Path) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(driver, "run", lambda found, *_: started.extend(found.jobs))
+    monkeypatch.setattr(build, "build", lambda _: (tmp_path / "index.html", True))
+    assert call(capsys, monkeypatch, "book", "--profile", "quick")[0] == 0
+    assert started == contents.chapters()[::-1] and started[-1] == "quickstart"
+
+
+# The checkout
+
+
+def checkout(folder: Path) -> Path:
+    (folder / "book").mkdir(parents=True)
+    (folder / "book" / "claims.yml").write_text("[]\n")
+    return folder
+
+
+def test_a_checkout_is_found_from_inside_it(tmp_path: Path, monkeypatch) -> None:
+    """The package lies elsewhere, as after an install that is not editable."""
+    root = checkout(tmp_path / "mine")
+    (root / "a" / "b").mkdir(parents=True)
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site" / "cqbook" / "paths.py"))
+    monkeypatch.delenv("CQLIB_ROOT", raising=False)
+    for folder in (root, root / "a" / "b"):
+        monkeypatch.chdir(folder)
+        assert paths.root() == root
+    monkeypatch.setenv("CQLIB_ROOT", str(checkout(tmp_path / "other")))
+    assert paths.root() == tmp_path / "other"
+    monkeypatch.setenv("CQLIB_ROOT", str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match="none is not a checkout of the companion"):
+        paths.root()
+
+
+def test_without_a_checkout_no_job_starts(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site" / "cqbook" / "paths.py"))
+    monkeypatch.delenv("CQLIB_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "_start", lambda *_, **__: pytest.fail("a job was started"))
+    jobs = {name: Job(tmp_path / f"{name}.ipynb", {}, tmp_path / name) for name in "ab"}
+    with pytest.raises(FileNotFoundError, match=f"^{tmp_path} is not a checkout of the companion"):
+        runner.complete(jobs, logs=None, console=Console(), force=True)
 
 
 def test_data(capsys, monkeypatch) -> None:
@@ -173,7 +239,7 @@ def test_a_missing_package_is_one_sentence(package: str, extra: str, capsys, mon
     monkeypatch.setattr("cqbook.cli.app.app", missing)
     code, out, err = call(capsys, monkeypatch, "info")
     assert (code, out) == (2, "")
-    assert err == f"cqlib: this command needs pip install 'cqlib[{extra}]'\n"
+    assert err == f"cqlib: this command needs more packages: pip install 'cqlib[{extra}]'\n"
 
 
 def test_a_module_of_our_own_that_is_missing_is_a_fault(monkeypatch) -> None:
@@ -221,7 +287,7 @@ def test_a_missing_data_file_is_told_before_anything_runs(
     given = ("run", "quickstart", "-o", "run", "-p", "dataset", "mine.svm.xz")
     code, out, err = call(capsys, monkeypatch, *given)
     path = tmp_path / "mine.svm.xz"
-    told = f"parameter 'dataset' names the data file {path}, which is not there"
+    told = f"parameter 'dataset' names the data file {path}, which does not exist"
     assert code == 2 and out == "" and told in err
 
 
@@ -244,7 +310,7 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
     assert list(tmp_path.glob(".run.work-*")) and not (tmp_path / "run").exists()
     options = ["-p", "n_rounds", "20", "-p", "n_clients", "5"]
     subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, check=True)
-    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    assert {p.name for p in tmp_path.iterdir()} == {"run", ".run.lock"}
 
 
 def test_the_installed_command_runs_a_notebook(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_missing_file_is_told(folder: Path, name: str) -> None:
     (folder / "sub.svm.xz").mkdir()
     with pytest.raises(ParameterError) as caught:
         data_files.located({"sets": ["a9a", name]}, folder)
-    told = f"parameter 'sets' names the data file {folder / name}, which is not there"
+    told = f"parameter 'sets' names the data file {folder / name}, which does not exist"
     assert str(caught.value) == told
 
 
@@ -83,5 +83,5 @@ def test_paths_in_a_sweep_file_start_at_its_folder(
     jobs = sweep.read(file).jobs.values()
     assert [job.parameters["dataset"] for job in jobs] == [str(folder / "x.svm"), "splice"]
     file.write_text("notebook: quickstart\ngrid: {dataset: [y.svm]}\n")
-    with pytest.raises(sweep.SweepError, match="'dataset' names the data file .*y.svm, which is"):
+    with pytest.raises(sweep.SweepError, match="'dataset' names the data file .*y.svm, which does"):
         sweep.read(file)

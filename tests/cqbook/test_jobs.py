@@ -5,6 +5,7 @@ The notebooks wait for files, so that no test depends on durations.
 """
 
 import csv
+import errno
 import os
 import re
 import shutil
@@ -187,10 +188,10 @@ class TestStopped:
         wait(lambda: done(folder) == {"n=1"} and checkout.attempts(2) == 1, first)
         refused = checkout.run(*command, code=1)
         assert f"process {first.pid} on {socket.gethostname()}" in refused
-        assert f"is at work in {folder}" in refused
+        assert f"is using {folder}" in refused
         alive = family(first)
         first.terminate()
-        assert "the same command goes on" in checkout.end(first, 130)
+        assert "run the same command again" in checkout.end(first, 130)
         assert not any(process.is_running() for process in alive)
         kept = (folder / "n=1" / "provenance.json").read_bytes()
 
@@ -203,13 +204,13 @@ class TestStopped:
         wait(lambda: checkout.attempts(2) == 3, third)
         alive = family(third)
         worker(third).kill()
-        assert "cqlib: n=2: ended without a word" in checkout.end(third, 1)
+        assert "cqlib: n=2: ended without a message" in checkout.end(third, 1)
         all_gone(alive)  # the kernel too
 
         fourth = checkout.start(*command)
         wait(lambda: checkout.attempts(2) == 4, fourth)
         fourth.send_signal(signal.SIGINT)
-        assert "the same command goes on" in checkout.end(fourth, 130)
+        assert "run the same command again" in checkout.end(fourth, 130)
 
         checkout.release(2)
         said = checkout.run(*command)
@@ -313,7 +314,7 @@ class TestQueue:
         first.terminate()
         wait(lambda: slurm.states(tmp_path / "slurm") == ["CANCELLED"], first)
         first.terminate()  # Snakemake would wait for its next status check
-        assert "the same command goes on" in checkout.end(first, 130)
+        assert "run the same command again" in checkout.end(first, 130)
 
         checkout.release(1)
         said = checkout.run(*self.sweep(file, 1), **env)
@@ -346,12 +347,53 @@ def test_a_text_that_came_in_pieces_is_joined() -> None:
     assert nb.cells[0].outputs == whole
 
 
-# Owners of folders
+# Locks and owners of folders
+
+
+def test_a_lock_holds_with_another_temporary_folder(tmp_path: Path, monkeypatch) -> None:
+    """Two machines share a disk, but no folder for temporary files."""
+    code = (
+        "from pathlib import Path; from cqbook.runs import locks\n"
+        "print('starts', flush=True)\n"
+        f"with locks.locked(Path({str(tmp_path / 'run')!r})): print('has it')"
+    )
+    (tmp_path / "tmp").mkdir()
+    env = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    command = [sys.executable, "-c", code]
+    with locks.locked(tmp_path / "run"):
+        other = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+        assert other.stdout and other.stdout.readline() == "starts\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(1)
+    assert other.communicate(timeout=LIMIT)[0] == "has it\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".run.lock", "tmp"]
+
+
+def test_a_lock_changes_no_file_of_others(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    (tmp_path / ".a.lock").symlink_to("thesis.tex")
+    with pytest.raises(locks.LockError, match="cannot lock .*a.lock: Too many levels"):
+        with locks.locked(tmp_path / "a"):
+            pass
+    (tmp_path / ".b.lock").hardlink_to(tmp_path / "thesis.tex")
+    with locks.locked(tmp_path / "b"):
+        pass
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_a_folder_without_permission_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(locks.LockError, match=r"cannot lock .*\.a\.lock: Permission denied"):
+        with locks.locked(tmp_path / "a"):
+            pass
 
 
 def test_an_owner_is_named(tmp_path: Path) -> None:
     with locks.owned(tmp_path / "a"):
-        with pytest.raises(locks.OwnedError, match=f"process {os.getpid()} on .* is at work in"):
+        with pytest.raises(locks.OwnedError, match=f"process {os.getpid()} on .* is using"):
             with locks.owned(tmp_path / "a"):
                 pass
         with locks.owned(tmp_path / "b"):

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,12 @@ def test_parameters_cells_that_are_no_profile(
     ("name", "value", "message"),
     [
         ("m", 4, "unknown parameter 'm' of .*known: n, rate, name, sizes, fast"),
-        ("n", 4.5, "'n' of .* is a int like 3, got 4.5"),
-        ("n", True, "is a int like 3, got True"),
-        ("name", 7, "is a str"),
-        ("sizes", "1,2", "is a list"),
-        ("fast", 1, "is a bool"),
-        ("rate", "much", "is a float like 0.5, got 'much'"),
+        ("n", 4.5, "'n' of .* must be of type int, such as 3, got 4.5"),
+        ("n", True, "must be of type int, such as 3, got True"),
+        ("name", 7, "must be of type str"),
+        ("sizes", "1,2", "must be of type list"),
+        ("fast", 1, "must be of type bool"),
+        ("rate", "much", "must be of type float, such as 0.5, got 'much'"),
     ],
 )
 def test_wrong_parameters_are_refused(tmp_path: Path, name: str, value: Any, message: str) -> None:
@@ -135,11 +136,11 @@ def test_what_lists_hold_is_as_in_the_notebook(
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([0.1], "'rates' of .* holds a list like \\[0.1\\], got 0.1"),
-        ([[0.1], ["much"]], "holds a float like 0.1, got 'much'"),
-        ([[True]], "holds a float like 0.1, got True"),
-        ([[10**400]], "holds a float"),
-        ("[[0.1]]", "is a list like"),
+        ([0.1], "'rates' of .* must hold values of type list, such as \\[0.1\\], got 0.1"),
+        ([[0.1], ["much"]], "must hold values of type float, such as 0.1, got 'much'"),
+        ([[True]], "must hold values of type float, such as 0.1, got True"),
+        ([[10**400]], "must hold values of type float"),
+        ("[[0.1]]", "must be of type list, such as"),
     ],
 )
 def test_what_lists_hold_is_checked(tmp_path: Path, value: Any, message: str) -> None:
@@ -154,7 +155,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     assert plan(source, tmp_path / "home").folder == tmp_path / "home"  # an empty folder is allowed
     (tmp_path / "home" / "thesis.tex").touch()
     for folder in (tmp_path / "home", tmp_path / "home" / "thesis.tex"):
-        with pytest.raises(ParameterError, match="holds something else than a run"):
+        with pytest.raises(ParameterError, match="is not the folder of a run"):
             plan(source, folder)
 
 
@@ -199,6 +200,7 @@ def test_different_overrides_get_different_folders(tmp_path: Path) -> None:
 
 LEDGER = """
 - {id: theorem-1, kind: theorem, title: Theorem 1, name: bias, statement: It is unbiased.}
+- {id: lemma-9, kind: lemma, title: Lemma 9, name: sums, statement: They add up.}
 """
 CELLS = """
 from cqbook import paths
@@ -206,6 +208,7 @@ from cqbook.cells import claims
 from cqbook.evidence import worst_inputs
 from cqlib import Key, compressors
 table = paths.root() / "benchmarks" / "results" / "means.csv"
+claims.check("theorem-1", "holds", holds=len(str(table)) > 1, stated="s", measured="m")
 """
 
 
@@ -239,6 +242,16 @@ def fingerprint(checkout: Path) -> str:
         ("book/page.md", "A page", "The page"),
         ("book/claims.yml", "It is unbiased", "It has no bias"),
         ("book/claims.yml", "name: bias", "name: its bias"),
+        ("book/claims.yml", "title: Lemma 9", "title: Lemma 8"),
+        ("book/claims.yml", "kind: lemma", "kind: theorem"),
+        (
+            "book/claims.yml",
+            "\n",
+            "\n- {id: new, kind: lemma, title: New}\n",
+        ),
+        ("cqlib/data/README.md", "a9a", "A9A"),
+        ("cqlib/__init__.py", '__version__ = "', '__version__ = "9.'),
+        ("cqlib/kernels/gpu/levels.py", "import annotations\n", "import annotations\nNEW = 1\n"),
         ("benchmarks/results/other.csv", "n,x", "n,y"),
         ("cqlib/keys.py", "\n", "\n# a comment\n"),
         ("cqlib/keys.py", '"""', '"""Another docstring, then: '),
@@ -272,6 +285,7 @@ def test_what_a_run_does_not_use_may_change(checkout: Path, file: str, old: str,
         ("cqlib/kernels/cpu/threads.py", "import annotations\n", "import annotations\nNEW = 1\n"),
         ("cqbook/cells/claims.py", "import annotations\n", "import annotations\nNEW = 1\n"),
         ("cqbook/evidence/worst_inputs.json", "{", "{ "),
+        ("cqbook/runs/notebook.py", "import annotations\n", "import annotations\nNEW = 1\n"),
     ],
 )
 def test_what_a_run_uses_counts(checkout: Path, file: str, old: str, new: str) -> None:
@@ -280,6 +294,94 @@ def test_what_a_run_uses_counts(checkout: Path, file: str, old: str, new: str) -
     assert old in text
     (checkout / file).write_text(text.replace(old, new, 1))
     assert fingerprint(checkout) != before
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "cqlib/data/.libsvm.py.swp",
+        "cqlib/data/libsvm.py~",
+        "cqlib/data/.a9a.svm.xz",
+        "cqlib/theory/NOTES.md",
+        "cqlib/compressors/.#top_k.py",
+    ],
+)
+def test_a_new_file_that_no_run_reads_is_nothing(checkout: Path, file: str) -> None:
+    write(checkout / "a.ipynb", CELLS + "from cqlib import data, theory\n")
+    before = fingerprint(checkout)
+    (checkout / file).write_text("x = 1\n")
+    assert fingerprint(checkout) == before
+
+
+@pytest.mark.parametrize("file", ["cqlib/data/new.svm.xz", "cqlib/data/a9a.svm.xz"])
+def test_data_of_a_package_count(checkout: Path, file: str) -> None:
+    write(checkout / "a.ipynb", CELLS + "from cqlib import data\n")
+    before = fingerprint(checkout)
+    (checkout / file).write_bytes(b"x")
+    assert fingerprint(checkout) != before
+
+
+def test_kernels_for_gpus_count_if_a_gpu_is_asked_for(checkout: Path, monkeypatch) -> None:
+    file, source = checkout / "cqlib" / "kernels" / "gpu" / "levels.py", checkout / "a.ipynb"
+
+    def counts(**parameters: str) -> bool:
+        text, before = file.read_text(), provenance.Snapshot().fingerprint(source, parameters)
+        file.write_text(text + "NEW = 1\n")
+        after = provenance.Snapshot().fingerprint(source, parameters)
+        file.write_text(text)
+        return before != after
+
+    assert not counts(name="cpu") and counts(name="cuda:0")
+    monkeypatch.setenv("CQLIB_BACKEND", "gpu")
+    assert counts()
+    monkeypatch.setenv("CQLIB_BACKEND", "cpu")
+    assert not counts()
+    write(source, CELLS + "torch.set_default_device('cuda')\n")
+    assert counts()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from .keys import Key",
+        "from . import keys",
+        "from importlib import import_module\nimport_module('.keys', 'cqlib')",
+        "import importlib\nimportlib.import_module('cqlib.keys')",
+    ],
+)
+def test_every_form_of_import_is_seen(tmp_path: Path, line: str) -> None:
+    for name, text in {"__init__": "", "a": line, "keys": "from ..cqbook import b"}.items():
+        (tmp_path / "cqlib").mkdir(exist_ok=True)
+        (tmp_path / "cqlib" / f"{name}.py").write_text(text)
+    used = Sources(tmp_path).used(ast.parse("import cqlib.a"))
+    assert used == {"cqlib", "cqlib.a", "cqlib.keys"}
+
+
+def test_the_versions_of_all_libraries_of_the_notebooks_are_kept() -> None:
+    sources, homes = Sources(paths.root()), metadata.packages_distributions()
+    notebooks = [nbformat.read(p, as_version=4) for p in paths.notebooks().rglob("*.ipynb")]
+    cells = [c.source for nb in notebooks for c in nb.cells if c.cell_type == "code"]
+    code = [ast.parse(cell) for cell in cells]
+    names = {name for each in code for name in sources.used(each, without="cqlib.kernels.gpu")}
+    code += [ast.parse(sources.files[name].read_text(encoding="utf-8")) for name in names]
+    nodes = [node for each in code for node in ast.walk(each)]
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    found |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    modules = {name.partition(".")[0] for name in found} - sys.stdlib_module_names
+    libraries = {homes[name][0].lower() for name in modules - {"cqlib", "cqbook"}}
+    without_effect = {"click", "pyyaml", "llvmlite"}  # the version of llvmlite is Numba's choice
+    assert libraries - without_effect <= set(provenance.versions())
+    assert {"sympy", "torch"} <= libraries
+
+
+def test_notebooks_name_their_items_to_the_letter() -> None:
+    """Only the items that cells name in quotation marks count in a fingerprint."""
+    for path in paths.notebooks().rglob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        outputs = [o.get("metadata", {}) for cell in cells for o in cell.get("outputs", [])]
+        shown = {o["cqlib"]["claim"] for o in outputs if "claim" in o.get("cqlib", {})}
+        assert shown <= provenance._literals(code), path
 
 
 def test_a_new_compressor_is_found_by_its_place(checkout: Path) -> None:
@@ -348,6 +450,7 @@ def test_a_run_holds_everything_and_is_the_same_again(
         "claims.check('theorem-1', 'holds', holds=n > 4, stated='s', measured=str(n))"
     )
     source = write(tmp_path / "a.ipynb", code, "print(n, rate)")
+    provenance.machine()  # threadpoolctl sets a variable when it is first imported
     before = dict(os.environ)
     job = plan(source, tmp_path / "run", n=5)
     assert not is_current(job)
@@ -367,12 +470,23 @@ def test_a_run_holds_everything_and_is_the_same_again(
     again = tree(job.folder)
     for name in ("a.ipynb", "claims.jsonl", "results/x.csv"):
         assert again[name] == first[name], name
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ipynb", "run"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".run.lock", "a.ipynb", "run"]
 
     changed = plan(source, tmp_path / "run", n=6)
     assert not is_current(changed)
     write(source, code, "print(n, rate) ")
     assert not is_current(job)
+
+
+@pytest.mark.parametrize("name", ["*", "?", "[a]", "a", "a.work-b"])
+def test_a_run_removes_only_its_own_work_folders(tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setattr(notebook, "_run", lambda job: {})
+    names = ["*", "?", "[a]", "a", "a.work-b"]
+    made = {each: tmp_path / f".{each}.work-abc_1234" for each in names}
+    for folder in made.values():
+        folder.mkdir()
+    notebook.run(Job(tmp_path / "a.ipynb", {}, tmp_path / name))
+    assert [each for each, folder in made.items() if not folder.exists()] == [name]
 
 
 def test_a_failing_cell_keeps_the_earlier_run(tmp_path: Path) -> None:
@@ -385,7 +499,8 @@ def test_a_failing_cell_keeps_the_earlier_run(tmp_path: Path) -> None:
         notebook.run(bad)
     assert tree(job.folder) == kept
     assert (tmp_path / "run.failed.ipynb").is_file()
-    assert {p.name for p in tmp_path.iterdir()} == {"a.ipynb", "run", "run.failed.ipynb"}
+    made = {p.name for p in tmp_path.iterdir()}
+    assert made == {".run.lock", "a.ipynb", "run", "run.failed.ipynb"}
     notebook.run(job)
     assert not (tmp_path / "run.failed.ipynb").exists()
 

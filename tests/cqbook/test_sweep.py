@@ -14,7 +14,6 @@ from cqbook import cli, paths
 from cqbook.runs import provenance, runner, worker
 from cqbook.runs.job import Job, planned
 from cqbook.sweeps import collect, driver, sweep
-from cqlib import __version__
 
 PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 GOOD = "notebook: theory/b\nparameters: {name: z}\ngrid: {n: [1, 2], rate: [0.5, 1e-3]}\n"
@@ -74,10 +73,10 @@ def test_a_profile_supplies_the_rest(root: Path) -> None:
     [
         ("[]", "a sweep file must be a mapping, got []"),
         ("", "a sweep file must be a mapping, got None"),
-        ("a: [1", "no YAML"),
+        ("a: [1", "not valid YAML"),
         (GOOD + "seeds: [1]", "unknown key 'seeds'; known: notebook, profile, parameters, grid"),
-        (GOOD + "notebook: c", "the key 'notebook' stands twice"),
-        ("notebook: theory/b\ngrid: {n: [1], n: [2]}", "the key 'n' stands twice"),
+        (GOOD + "notebook: c", "the key 'notebook' is repeated"),
+        ("notebook: theory/b\ngrid: {n: [1], n: [2]}", "the key 'n' is repeated"),
         ("grid: {n: [1]}", "no notebook None; known: theory/b"),
         ("notebook: theory/c\ngrid: {n: [1]}", "no notebook 'theory/c'; known: theory/b"),
         ("notebook: [theory/b]\ngrid: {n: [1]}", "no notebook ['theory/b']"),
@@ -86,22 +85,34 @@ def test_a_profile_supplies_the_rest(root: Path) -> None:
         ("notebook: theory/b\ngrid: {n: 3}", "grid: 'n' needs a list of values, got 3"),
         ("notebook: theory/b\ngrid: {n: [1], rate: []}", "the list of 'rate' is empty"),
         ("notebook: theory/b\ngrid: {m: [1]}", "unknown parameter 'm' of"),
-        ("notebook: theory/b\ngrid: {n: [1, two]}", "is a int like 3, got 'two'"),
-        ("notebook: theory/b\ngrid: {sizes: [1, 2]}", "is a list like [1, 2], got 1"),
-        ("notebook: theory/b\ngrid: {sizes: [[1, x]]}", "holds a int like 1, got 'x'"),
+        ("notebook: theory/b\ngrid: {n: [1, two]}", "must be of type int, such as 3, got 'two'"),
+        (
+            "notebook: theory/b\ngrid: {sizes: [1, 2]}",
+            "must be of type list, such as [1, 2], got 1",
+        ),
+        (
+            "notebook: theory/b\ngrid: {sizes: [[1, x]]}",
+            "must hold values of type int, such as 1, got 'x'",
+        ),
         ("notebook: theory/b\ngrid: {n: [1, 2, 1]}", "grid: 'n' has 1 twice"),
         ("notebook: theory/b\ngrid: {rate: [1, 1.0]}", "grid: 'rate' has 1.0 twice"),
-        ("notebook: theory/b\ngrid: {name: [2026-01-01]}", "is no plain data"),
-        ("notebook: theory/b\ngrid: {sizes: [[2026-01-01]]}", "is no plain data"),
-        ("notebook: theory/b\ngrid: {rate: [.inf]}", "'rate' is no plain data: inf"),
-        ("notebook: theory/b\ngrid: {rate: [nan]}", "is a float like 0.5, got 'nan'"),
-        ("notebook: theory/b\ngrid: {sizes: [&a [*a]]}", "'sizes' is no plain data: [[...]]"),
-        (GOOD.replace("z", "&a [.nan, *a]"), "'name' is no plain data: [nan, [...]]"),
+        ("notebook: theory/b\ngrid: {name: [2026-01-01]}", "cannot be written as JSON"),
+        ("notebook: theory/b\ngrid: {sizes: [[2026-01-01]]}", "cannot be written as JSON"),
+        ("notebook: theory/b\ngrid: {rate: [.inf]}", "'rate' cannot be written as JSON: inf"),
+        (
+            "notebook: theory/b\ngrid: {rate: [nan]}",
+            "must be of type float, such as 0.5, got 'nan'",
+        ),
+        (
+            "notebook: theory/b\ngrid: {sizes: [&a [*a]]}",
+            "'sizes' cannot be written as JSON: [[...]]",
+        ),
+        (GOOD.replace("z", "&a [.nan, *a]"), "'name' cannot be written as JSON: [nan, [...]]"),
         (GOOD + "profile: huge", "unknown profile 'huge'; known: quick, big"),
         (GOOD + "profile: 3", "profile must be a name, got 3"),
         (GOOD.replace("name:", "m:"), "unknown parameter 'm' of"),
-        (GOOD.replace("name: z", "name: 3"), "is a str like 'a', got 3"),
-        (GOOD.replace("name: z", "n: 3"), "'n' stands in parameters and in grid"),
+        (GOOD.replace("name: z", "name: 3"), "must be of type str, such as 'a', got 3"),
+        (GOOD.replace("name: z", "n: 3"), "'n' is in both parameters and grid"),
         (GOOD.replace("{name: z}", "3"), "parameters must be a mapping, got 3"),
     ],
 )
@@ -111,6 +122,32 @@ def test_wrong_files_are_refused(root: Path, text: str, message: str) -> None:
     assert message in str(refused.value)
     assert str(root / "sweeps" / "mine.yml") in str(refused.value)
     assert not (root / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("theory/b: {n: 50, n: 51}", "the key 'n' is repeated"),
+        ("theory/b: {n: 50}\ntheory/b: {n: 51}", "the key 'theory/b' is repeated"),
+        ("theory/b: [", "not valid YAML: "),
+        ("[theory/b]", "must map names of notebooks to parameters"),
+        ("theory/b: 3", "must map names of notebooks to parameters"),
+    ],
+)
+def test_wrong_profiles_are_refused(root: Path, text: str, message: str) -> None:
+    file = root / "profiles" / "big.yml"
+    file.write_text(text)
+    with pytest.raises(ValueError) as refused:
+        sweep.chapters("big")
+    assert str(refused.value).startswith(f"{file}: {message}")
+    with pytest.raises(sweep.SweepError, match=str(file)):
+        read(root, GOOD + "profile: big")
+
+
+def test_an_empty_profile_sets_nothing(root: Path) -> None:
+    (root / "profiles" / "big.yml").write_text("# nothing yet\n")
+    (job,) = sweep.chapters("big").jobs.values()
+    assert job.parameters == {}
 
 
 def test_a_missing_file_is_named(root: Path) -> None:
@@ -214,7 +251,21 @@ def test_snakemake_may_be_missing(root: Path, capsys, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "snakemake", None)
     words = ("sweep", str(root / "sweeps" / "mine.yml"), "--executor", "slurm")
     code, said = call(capsys, monkeypatch, *words)
-    assert code == 2 and said == "cqlib: this command needs pip install 'cqlib[batch]'\n"
+    assert (
+        code == 2
+        and said == "cqlib: this command needs more packages: pip install 'cqlib[batch]'\n"
+    )
+
+
+def test_an_executor_that_is_not_installed_is_one_sentence(root: Path, capsys, monkeypatch) -> None:
+    (root / "sweeps" / "mine.yml").write_text("notebook: theory/b\ngrid: {n: [1]}\n")
+    words = ("sweep", str(root / "sweeps" / "mine.yml"), "--executor", "nope")
+    code, said = call(capsys, monkeypatch, *words)
+    assert code == 2 and said.count("\n") == 1
+    assert said.startswith(
+        "cqlib: no executor 'nope' is installed; installed: dryrun, local, slurm"
+    )
+    assert not (root / "runs").exists()
 
 
 def test_what_snakemake_is_told() -> None:
@@ -253,11 +304,13 @@ def test_only_this_starts_failures_are_told(root: Path, monkeypatch) -> None:
 
     said = told(1, {"n=1": "first\ncqlib: bad luck\n", "n=2": ""}, [])
     assert said.startswith(
-        "n=1: bad luck\nn=2: ended without a word\nnot all jobs completed (logs: "
+        "n=1: bad luck\nn=2: ended without a message\nnot all jobs completed (logs: "
     )
     assert told(2, {}, []).startswith("not all jobs completed")
     assert told(1, {"n=1": "cqlib: again\n"}, []).startswith("n=1: again\nnot all jobs")
-    assert told(-9, {}, []).startswith("Snakemake was ended by signal 9; the same command goes on")
+    assert told(-9, {}, []).startswith(
+        "Snakemake was ended by signal 9; run the same command again"
+    )
     said = told(1, {"n=1": "stopped"}, list(found.jobs.values()))
     assert said == "all jobs are complete, yet Snakemake ended with exit code 1"
 
@@ -304,7 +357,7 @@ def finish(job: Job, **tables: str) -> None:
     (job.folder / "results" / "drawing.svg").write_text("<svg/>")
     (job.folder / f"{job.source.stem}.ipynb").touch()
     facts = {"fingerprint": fingerprint(job), "files": provenance.files(job.folder)}
-    facts |= {"commit": "c0ffee", "seconds": 1.5}
+    facts |= {"commit": "c0ffee", "cqlib": "0.1.9", "seconds": 1.5}
     (job.folder / "provenance.json").write_text(json.dumps(facts))
 
 
@@ -318,7 +371,7 @@ def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
     rows = list(csv.DictReader(joined.tables["t"].splitlines()))
     assert rows[0] == {
         **{"n": "2", "name": "a,b", "job": two.folder.name, "commit": "c0ffee"},
-        **{"cqlib": __version__, "fingerprint": fingerprint(two)},
+        **{"cqlib": "0.1.9", "fingerprint": fingerprint(two)},
         **{"x": "7", "z": "", "parameter_n": ""},
     }
     assert [row["x"] for row in rows] == ["7", "8", "1"]

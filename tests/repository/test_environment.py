@@ -107,6 +107,7 @@ def third_party(*patterns):
 def test_an_extra_brings_what_its_files_import(extras, patterns):
     brought = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
     through = {"docutils": "jupyter-book", "sphinx": "jupyter-book", "llvmlite": "numba"}
+    through["snakemake-interface-executor-plugins"] = "snakemake"
     needed = {through.get(name, name) for name in third_party(*patterns)}
     assert needed <= brought
 
@@ -193,7 +194,7 @@ def test_the_core_runs_the_readme(core):
 def test_without_its_extra_the_command_says_so(core):
     for words in ([], ["--help"], ["run", "quickstart"], ["sweep", "sweeps/clients.yml"]):
         said = in_the_core(core, core / "cqlib", *words, code=2)
-        assert said == "cqlib: this command needs pip install 'cqlib[book]'\n"
+        assert said == "cqlib: this command needs more packages: pip install 'cqlib[book]'\n"
 
 
 # The installer, by make; PATH has only the tools that it may use and the Pythons of the test

@@ -29,8 +29,8 @@ def test_only_the_words_of_the_library_lie_flat():
 
 def test_the_map_for_contributors_is_this_one():
     page = (imports.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rooms = imports.by_folder(GRAPH)
-    assert page == imports.with_map(page, rooms), "python tools/imports.py --write"
+    folders = imports.by_folder(GRAPH)
+    assert page == imports.with_map(page, folders), "python tools/imports.py --write"
 
 
 def test_a_circle_and_a_wrong_direction_are_seen(tmp_path):
@@ -41,10 +41,14 @@ def test_a_circle_and_a_wrong_direction_are_seen(tmp_path):
         "cqlib/b/c.py": "from cqlib import a\nimport cqbook.d",
         "cqbook/__init__.py": "",
         "cqbook/d.py": "",
+        "cqbook/e.py": "from importlib import import_module\nimport_module('.d', 'cqbook')",
+        "cqbook/f.py": "from . import d\nfrom .e import x",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     graph = imports.by_file(tmp_path)
     assert graph["cqlib.b.c"] == {"cqlib.a", "cqbook.d"}
+    assert graph["cqbook.e"] == {"cqbook.d"}
+    assert graph["cqbook.f"] == {"cqbook.d", "cqbook.e"}
     assert imports.circles(graph) == [["cqlib.a", "cqlib.b.c"]]
     assert imports.circles(imports.by_folder(graph, tmp_path)) == [["cqlib/a", "cqlib/b"]]

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from cqbook import paths
-from cqbook.book import contents, ledger
+from cqbook.book import ledger
 from cqbook.cells import claims
 from cqbook.experiments.outcomes import MARGIN
-from cqbook.runs import notebook
+from cqbook.runs import contents, notebook
 from cqbook.runs.job import notebook_name, planned
 from cqbook.runs.parameters import checked, defaults
 from cqlib.kernels import dispatch

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from cqbook import paths
+from cqbook import paths, strict_yaml
 
 
 def chapters() -> list[str]:
     """Return the notebooks of the table of contents, as paths below ``notebooks/``."""
-    toc = (paths.root() / "book" / "_toc.yml").read_text(encoding="utf-8")
+    toc = strict_yaml.read(paths.root() / "book" / "_toc.yml")
     return [
-        file.removeprefix("notebooks/")
-        for file in _toc_files(yaml.safe_load(toc))
-        if file.startswith("notebooks/")
+        file.removeprefix("notebooks/") for file in _toc_files(toc) if file.startswith("notebooks/")
     ]
 
 
