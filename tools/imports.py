@@ -95,7 +95,7 @@ def layers(graph: Mapping[str, Iterable[str]]) -> dict[str, int]:
 
 
 def drawn(graph: Graph) -> str:
-    """Return the map as Markdown: folders from the lowest layer up, with the folders they import."""
+    """Return the map as Markdown: folders by layer, with the folders that they import."""
     lines = ["| layer | folder | imports |", "|---|---|---|"]
     for folder, layer in layers(graph).items():
         below = ", ".join(f"`{other}`" for other in sorted(graph[folder]))
