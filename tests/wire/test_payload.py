@@ -208,15 +208,16 @@ def test_content_is_checked_too(fields, message):
     ],
 )
 def test_no_announced_length_is_allocated(n_codes, n_scales):
-    data = raw(n_codes=n_codes, n_scales=n_scales)
-    tracemalloc.start()
-    try:
-        with pytest.raises(PayloadError, match="announces"):
-            Payload.from_bytes(data)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 100_000
+    data, peaks = raw(n_codes=n_codes, n_scales=n_scales), []
+    for _ in range(3):  # the smallest peak counts, since other threads may allocate memory
+        tracemalloc.start()
+        try:
+            with pytest.raises(PayloadError, match="announces"):
+                Payload.from_bytes(data)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert min(peaks) < 100_000
 
 
 @given(st.binary(max_size=200))
