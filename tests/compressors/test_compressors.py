@@ -86,6 +86,7 @@ def test_what_arrives_is_what_compress_says(c, d, dtype):
 
 
 @every
+@pytest.mark.slow
 def test_every_backend_gives_the_same_bits(c, monkeypatch):
     d = affordable(c, 1500)
     X = spread(2, d, seed=d)

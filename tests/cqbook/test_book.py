@@ -237,6 +237,7 @@ def asked_by_page(log: Path) -> set[str]:
 
 @needs_browser
 @pytest.mark.parametrize("scheme", ["file", "http"])
+@pytest.mark.slow
 def test_a_browser_draws_mathematics_and_figures(scheme: str, address: str, tmp_path: Path) -> None:
     name = "notebooks/experiments/logistic_regression.html"
     url = f"{address}/{name}" if scheme == "http" else (HTML / name).as_uri()
@@ -256,6 +257,7 @@ def test_a_browser_draws_mathematics_and_figures(scheme: str, address: str, tmp_
 
 
 @needs_browser
+@pytest.mark.slow
 def test_figures_are_drawn_in_the_picture(tmp_path: Path) -> None:
     """Every figure, opened separately, has coloured lines on a screenshot."""
     drawings = sorted(paths.runs(PROFILE).rglob("results/*.svg"))

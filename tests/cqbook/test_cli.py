@@ -256,6 +256,7 @@ def test_names_below_the_notebooks_folder() -> None:
     assert notebook_name(path) == "experiments/logistic_regression"
 
 
+@pytest.mark.slow
 def test_a_data_file_is_named_wherever_it_is_used(tmp_path: Path) -> None:
     """Paths start at the user's folder; a changed file makes the run out of date."""
     rng = np.random.default_rng(0)
@@ -291,6 +292,7 @@ def test_a_missing_data_file_is_told_before_anything_runs(
     assert code == 2 and out == "" and told in err
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
     """SIGKILL to the command ends its workers and kernels; the next run cleans up."""
     command = [str(Path(sys.executable).with_name("cqlib")), "run", "quickstart", "-o", "run"]
@@ -313,6 +315,7 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"run", ".run.lock"}
 
 
+@pytest.mark.slow
 def test_the_installed_command_runs_a_notebook(tmp_path: Path) -> None:
     """Run from another folder, by name, into a given folder."""
     command = [str(Path(sys.executable).with_name("cqlib")), "run", "quickstart"]

@@ -65,6 +65,7 @@ def test_without_compression_they_are_gradient_descent():
         np.testing.assert_allclose(trace.grad_norm_sq, plain, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_diana_learns_what_dcgd_cannot():
     """With unequal clients the error of DCGD stays; DIANA's shifts remove it."""
     budget = {"stepsize": 0.05, "rounds": 3000, "seed": 1}

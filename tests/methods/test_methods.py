@@ -480,6 +480,7 @@ def assert_guarantee(problem, c, infimum, *, homogeneous=False, rounds=50):
 
 
 @every
+@pytest.mark.slow
 def test_guarantee_on_breast_cancer(c):
     problem = breast_cancer()
     descent = gd(problem, stepsize=theory.gd_stepsize(problem.smoothness().L_minus), rounds=500)
@@ -488,6 +489,7 @@ def test_guarantee_on_breast_cancer(c):
 
 
 @every
+@pytest.mark.slow
 def test_guarantee_on_unlike_quadratics(c):
     problem = quadratic(n=8, d=16)
     ratio = assert_guarantee(problem, c, problem.infimum())
@@ -495,6 +497,7 @@ def test_guarantee_on_unlike_quadratics(c):
 
 
 @pytest.mark.parametrize("c", [c for c in CASES if c.name == "cq"], ids=repr)
+@pytest.mark.slow
 def test_guarantee_of_cq_for_equal_clients(c):
     # All clients have the same samples. So the larger stepsize of the homogeneous constant d / n^2
     # is allowed, and CQ is much better than IQ.

@@ -80,6 +80,7 @@ def guaranteed(problem, c, *, p, gamma, rounds=40, seeds=20):
 
 @pytest.mark.parametrize("inner", ["identity", "iq", "natural_compression"])
 @pytest.mark.parametrize("make_task", [quadratic_smoothness, quadratic_hessian_variance])
+@pytest.mark.slow
 def test_theorem_2_and_theorem_3(inner, make_task):
     problem = make_task(6, 12, 0.8, 0.05, seed=2)
     c, p = sampling(problem, inner), 0.2

@@ -157,6 +157,7 @@ def test_a_process_that_fails_is_told() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="checked on the device then")
+@pytest.mark.slow
 def test_gpu_cases_run_interpreted() -> None:
     pytest.importorskip("triton")
     for case in gpu.cases("cpu"):

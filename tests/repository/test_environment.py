@@ -305,6 +305,7 @@ def test_a_missing_venv_module_is_named(clone):
     assert "python3-venv" in the_sentence(clone.make("book", FAKE_VENV="1"))
 
 
+@pytest.mark.slow
 def test_an_unreachable_index_is_soon_said(clone):
     clone.python(BROKEN_SHIM)  # it is skipped
     clone.python(REAL_PYTHON, "python3.12")

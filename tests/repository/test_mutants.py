@@ -41,6 +41,7 @@ def test_the_tests_are_there():
     assert not [name for name in (GOLDEN, *TESTS) if not (ROOT / "tests" / name).is_file()]
 
 
+@pytest.mark.slow
 def test_everybody_who_holds_the_function_has_the_change():
     code = """
 from cqlib.compressors.rotated_signs import _ROTATIONS

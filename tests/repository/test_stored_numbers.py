@@ -73,6 +73,7 @@ def test_only_texts_that_agree_are_adopted() -> None:
         (["numbers-within-0.3"], "2", False),
     ],
 )
+@pytest.mark.slow
 def test_nbval_keeps_to_it(tmp_path, tags: list[str], stored: str, passes: bool) -> None:
     cell = nbformat.v4.new_code_cell("print('decades:', 1.25)", metadata={"tags": tags})
     text = f"decades: {stored}\n"
