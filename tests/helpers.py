@@ -1,7 +1,8 @@
 """Helpers of several test files: another Philox, guards, statistics, verdicts of notebooks."""
 
 import random
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +20,22 @@ FAMILY_LEVEL = 1e-6
 COMPARISONS = 50_000
 LEVEL = FAMILY_LEVEL / COMPARISONS  # of one comparison
 Z = float(norm.isf(LEVEL / 2))  # 6.7 standard errors
+
+
+def peak_memory(call: Callable[[], object]) -> int:
+    """Return the smallest peak of traced memory of three calls, in bytes.
+
+    The first call may import or compile, and other threads may allocate memory.
+    """
+    peaks = []
+    for _ in range(3):
+        tracemalloc.start()
+        try:
+            call()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    return min(peaks)
 
 
 def bernstein_radius(samples: np.ndarray, spread: Any) -> np.ndarray:

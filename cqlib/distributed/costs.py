@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 from cqlib.compressors import Compressor
@@ -132,5 +131,12 @@ def shard_ends(d: int, n: int) -> list[int]:
 
 
 def longest_shard(d: int, n: int) -> int:
-    """Coordinates of the longest of n shards."""
-    return max(stop - start for start, stop in pairwise(shard_ends(d, n)))
+    """Return the number of coordinates of the longest of n shards.
+
+    >>> longest_shard(20_000, 2), longest_shard(100, 2**40)
+    (10240, 100)
+    """
+    tiles = -(-d // SHARD)
+    most = -(-tiles // n)  # tiles of the last shard, and perhaps of others
+    others = tiles - n * (most - 1) > 1  # the last tile may be a part of one
+    return most * SHARD if others else d - (tiles - most) * SHARD

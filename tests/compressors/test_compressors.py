@@ -6,7 +6,6 @@ options is one line in ``cases.py``. Bias and errors are tested in ``test_errors
 
 import math
 import pickle
-import tracemalloc
 from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
@@ -22,6 +21,7 @@ from tests.cases import CASES, affordable, normal, spread
 from tests.helpers import (
     Z,
     global_generators_untouched,
+    peak_memory,
     same_bits,
     standard_error,
 )
@@ -550,14 +550,12 @@ def test_no_dimension_is_allocated_unchecked(c, d):
     payload, who = first_sent(c, normal(4, 20), Key(5, 6))
     tag = c.tag(d, client=who["client"], n_clients=4, key=who["key"])
     hostile = replace(payload, d=d, tag=tag)
-    tracemalloc.start()
-    try:
+
+    def decode():
         with pytest.raises(PayloadError):
             c.decode(hostile, **who)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 1_000_000
+
+    assert peak_memory(decode) < 1_000_000
 
 
 # --- the object ----------------------------------------------------------------------------------

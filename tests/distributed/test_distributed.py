@@ -281,7 +281,7 @@ X = torch.ones(4)
         (X, {"strategy": "tree"}, "tree needs messages that add up as powers"),
         (X, {"strategy": "all_reduce"}, "all_reduce needs messages that add up as integers"),
         (X, {"compressor": make("drive"), "strategy": "two_shot"}, "messages that can be cut"),
-        (X, {"second": make("iq"), "strategy": "all_gather"}, "second goes with"),
+        (X, {"second": make("iq"), "strategy": "all_gather"}, "second needs the strategy"),
         (X, {"second": make("global_qsgd")}, "second must compress one vector"),
         (X, {"group": object()}, "init_process_group first"),
         (X, {"compressor": "cq"}, "compressor must be a Compressor"),
@@ -296,7 +296,9 @@ def test_what_does_not_fit_is_refused(x, options, message):
 # --- the choice ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "d"), [(8, 50_000), (16, 20_000), (3, 100), (4, 2**20)])
+@pytest.mark.parametrize(
+    ("n", "d"), [(8, 50_000), (16, 20_000), (3, 100), (4, 2**20), (2, 15_361), (3, 10_240)]
+)
 def test_the_model_of_a_two_shot_knows_the_longest_shard(n, d):
     c, link = make("natural_compression"), Link(0.0, 1.0)
     ends = costs.shard_ends(d, n)

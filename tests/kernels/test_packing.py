@@ -5,7 +5,6 @@ one-bit codes are in ``test_reference``.
 """
 
 import math
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cqlib.kernels.reference import packing
+from tests.helpers import peak_memory
 
 LENGTHS = [1, 4, 5, 6, 7, 1023, 1024, 1025, 1279, 1280, 1281, 2600]
 ALPHABETS = [2, 3, 4, 5, 8, 9, 15, 255, 256, 257, 600]
@@ -252,10 +252,9 @@ def test_any_other_length_is_refused(alphabet):
 @pytest.mark.parametrize("alphabet", [2, 3, 4, 15, 600])
 def test_nothing_is_allocated_for_symbols_that_did_not_arrive(alphabet):
     codes = packing.pack(random_symbols(100, alphabet), alphabet)
-    tracemalloc.start()
-    try:
+
+    def unpack():
         with pytest.raises(ValueError, match="code bytes"):
             packing.unpack(codes, 2**40, alphabet)
-        assert tracemalloc.get_traced_memory()[1] < 100_000
-    finally:
-        tracemalloc.stop()
+
+    assert peak_memory(unpack) < 100_000

@@ -2,7 +2,6 @@
 
 import math
 import struct
-import tracemalloc
 import zlib
 from dataclasses import FrozenInstanceError
 
@@ -13,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cqlib import Payload, PayloadError
-from tests.helpers import same_bits
+from tests.helpers import peak_memory, same_bits
 
 HEADER = struct.Struct("<4sBBIQQI")  # magic, version, name, tag, d, code bytes, scales
 
@@ -208,16 +207,13 @@ def test_content_is_checked_too(fields, message):
     ],
 )
 def test_no_announced_length_is_allocated(n_codes, n_scales):
-    data, peaks = raw(n_codes=n_codes, n_scales=n_scales), []
-    for _ in range(3):  # the smallest peak counts, since other threads may allocate memory
-        tracemalloc.start()
-        try:
-            with pytest.raises(PayloadError, match="announces"):
-                Payload.from_bytes(data)
-            peaks.append(tracemalloc.get_traced_memory()[1])
-        finally:
-            tracemalloc.stop()
-    assert min(peaks) < 100_000
+    data = raw(n_codes=n_codes, n_scales=n_scales)
+
+    def read():
+        with pytest.raises(PayloadError, match="announces"):
+            Payload.from_bytes(data)
+
+    assert peak_memory(read) < 100_000
 
 
 @given(st.binary(max_size=200))
