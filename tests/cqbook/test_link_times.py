@@ -74,6 +74,7 @@ def test_no_saved_mean_is_faster_than_its_bytes():
 
 
 @here
+@pytest.mark.slow
 def test_means_over_emulated_links_take_what_the_model_says():
     schemes = ("float32", "float16", "cq/all_gather")
     options = {"schemes": schemes, "repeats": 2}

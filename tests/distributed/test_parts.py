@@ -109,6 +109,7 @@ def ways(rank, n, d):
     return found
 
 
+@pytest.mark.slow
 def test_messages_that_add_up_take_every_way_that_suits_them():
     n, d = 3, 2 * SHARD + 10
     X = spread(n, d, dtype=torch.float32, base=2.0)

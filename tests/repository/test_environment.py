@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 import venv
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -79,6 +80,9 @@ def test_the_library_needs_four_packages():
     assert {requirement.name for requirement in requirements()} == CORE
 
 
+homes_of_modules = cache(metadata.packages_distributions)
+
+
 def third_party(*patterns):
     """Return the distributions imported by these files, by the name of the module."""
     files = [file for pattern in patterns for file in ROOT.glob(pattern)]
@@ -87,7 +91,7 @@ def third_party(*patterns):
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     modules = {name.partition(".")[0] for name in names} - sys.stdlib_module_names
-    homes = metadata.packages_distributions()
+    homes = homes_of_modules()
     ours = {"cqlib", "cqbook", "benchmarks", "tests", "tools"}
     return {canonicalize_name(homes.get(name, [name])[0]) for name in modules - ours}
 
