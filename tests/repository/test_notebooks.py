@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,15 @@ def path(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
+@cache
+def read(path: Path) -> nbformat.NotebookNode:
+    """Return a notebook; tests may not change it."""
+    return nbformat.read(path, as_version=4)
+
+
 @pytest.fixture
 def nb(path: Path) -> nbformat.NotebookNode:
-    return nbformat.read(path, as_version=4)
+    return read(path)
 
 
 def code_cells(nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -72,7 +80,7 @@ def test_there_are_notebooks() -> None:
 def test_is_clean(path: Path, nb: nbformat.NotebookNode) -> None:
     nbformat.validate(nb)
     text = path.read_text(encoding="utf-8")
-    assert text == nbformat.writes(notebook.clean(nb)) + "\n", "run: cqlib store NOTEBOOK"
+    assert text == nbformat.writes(notebook.clean(deepcopy(nb))) + "\n", "run: cqlib store NOTEBOOK"
     assert len(text.encode()) < MAX_BYTES
     assert nb.metadata.kernelspec.name == "python3"
     assert str(paths.root()) not in text and str(Path.home()) + "/" not in text
@@ -103,7 +111,7 @@ def test_nothing_is_defined_in_two_notebooks() -> None:
     """Common functions of two notebooks are in cqbook, once."""
     homes: dict[str, set[str]] = {}
     for each in NOTEBOOKS:
-        for name in definitions(nbformat.read(each, as_version=4)):
+        for name in definitions(read(each)):
             homes.setdefault(name, set()).add(notebook_name(each))
     assert not {name: found for name, found in homes.items() if len(found) > 1}
 
@@ -175,7 +183,7 @@ TOO_LONG_FOR_QUICK = {"figure-2", "table-3"}  # runs on the paper's data sets
 def test_every_item_has_one_verdict() -> None:
     found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}
     for each in NOTEBOOKS:
-        for evidence in stored_verdicts(nbformat.read(each, as_version=4)):
+        for evidence in stored_verdicts(read(each)):
             found[evidence.id].append(evidence)
     # Verdicts that disagree raise.
     decided = {id: claims.verdict(records) for id, records in found.items()}
