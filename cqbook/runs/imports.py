@@ -18,7 +18,7 @@ DATA = (".json", ".xz")  # endings of the data files in packages
 def files(root: Path) -> dict[str, Path]:
     """Return the files of the packages' modules by name; a package's file is ``__init__.py``.
 
-    Hidden files, such as an editor's, are no modules.
+    Hidden files, such as an editor's, do not count.
     """
     found = {}
     for package in PACKAGES:

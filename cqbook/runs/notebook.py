@@ -54,8 +54,8 @@ def run(job: Job) -> dict[str, Any]:
 def _work_folders(folder: Path) -> list[Path]:
     """Return the folders in which runs of this folder are made, not those of its neighbours."""
     prefix = _prefix(folder)
-    beside = [path for path in folder.parent.iterdir() if path.name.startswith(prefix)]
-    return [path for path in beside if "." not in path.name.removeprefix(prefix)]
+    found = [path for path in folder.parent.iterdir() if path.name.startswith(prefix)]
+    return [path for path in found if "." not in path.name.removeprefix(prefix)]
 
 
 def _prefix(folder: Path) -> str:

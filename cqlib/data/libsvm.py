@@ -268,7 +268,7 @@ def _filled(kept: deque[_Kept], size: _Size, *, above: bool) -> tuple[Array, Arr
     Args:
         kept: all blocks.
         size: their size.
-        above: whether the first label of the file is the smaller one.
+        above: True if the other label is above the first one of the file.
     """
     X, y = np.zeros((size.N, size.d)), np.empty(size.N)
     start = 0
