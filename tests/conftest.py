@@ -7,6 +7,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+from cqbook.threads import one_thread
 from cqlib.kernels import dispatch
 
 if not torch.cuda.is_available():
@@ -23,8 +24,8 @@ settings.register_profile(
 )
 settings.load_profile("same everywhere")
 
-# The tensors are tiny: a second thread would only cost time.
-torch.set_num_threads(1)
+# The arrays are tiny, and another process uses the other processor.
+one_thread()
 
 # Files with a slow fixture for all of their tests.
 ONE_PROCESS = ("test_benchmarks.py", "test_environment.py", "test_training.py")

@@ -23,16 +23,18 @@ Z = float(norm.isf(LEVEL / 2))  # 6.7 standard errors
 
 
 def peak_memory(call: Callable[[], object]) -> int:
-    """Return the smallest peak of traced memory of three calls, in bytes.
+    """Return the smallest peak of traced memory of three calls, above that before it, in bytes.
 
     The first call may import or compile, and other threads may allocate memory.
     """
     peaks = []
     for _ in range(3):
-        tracemalloc.start()
+        tracemalloc.start()  # does nothing if memory is traced already
         try:
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
             call()
-            peaks.append(tracemalloc.get_traced_memory()[1])
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
         finally:
             tracemalloc.stop()
     return min(peaks)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
 from cqbook.cells import plotting
+from cqbook.threads import one_thread
 
 
 def ready() -> None:
     """Set one thread, for repeatable numbers, and the style of figures."""
-    torch.set_num_threads(1)
+    one_thread()
     plotting.use_style()

@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import start_processes
 
+from cqbook.threads import one_thread
+
 # A server imports these once, and every process is forked from it; DDP needs the first.
 _PRELOADED = [
     "torch._dynamo",
@@ -46,7 +48,7 @@ def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 
 
 
 def _work(rank: int, n: int, folder: str, seconds: float, function: Any, args: Any) -> None:
-    torch.set_num_threads(1)
+    one_thread()
     patience = timedelta(seconds=seconds)
     store = (Path(folder) / "store").as_uri()
     dist.init_process_group("gloo", store, rank=rank, world_size=n, timeout=patience)

@@ -77,7 +77,8 @@ class Sources:
 
     def __init__(self, root: Path) -> None:
         self.files = files(root)
-        self._tree = functools.cache(self._parsed)
+        self._names = frozenset(self.files)
+        self._text = functools.cache(self._read)
         self._imports = functools.cache(self._named_by)
         self._digest = functools.cache(self._module_digest)
 
@@ -94,7 +95,7 @@ class Sources:
             without: a package that the code does not use, although modules import it.
         """
         found: set[str] = set()
-        waiting = set(self._named(code))
+        waiting = set(self._with_homes(named(code, self._names)))
         while waiting:
             name = waiting.pop()
             if without and f"{name}.".startswith(f"{without}."):
@@ -113,15 +114,12 @@ class Sources:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _named_by(self, name: str) -> set[str]:
-        return set(self._named(self._tree(name), package_of(name, self.files[name])))
+        found = _named(self._text(name), package_of(name, self.files[name]), self._names)
+        return set(self._with_homes(found))
 
-    def _named(self, code: ast.AST, package: str = "") -> Iterator[str]:
+    def _with_homes(self, named: Iterable[tuple[str, str]]) -> Iterator[str]:
         """Yield the modules that code names directly, each with its packages."""
-        texts = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant)}
-        named = {name for name in self.files.keys() - set(PACKAGES) if name in texts}
-        named |= {f"{name}.__main__" for name in named} & self.files.keys()
-        found = imported(code, self.files, package)
-        for module, name in [*found, *((name, "") for name in named)]:
+        for module, name in named:
             yield from self._with_packages(module)
             if module in PACKAGES:
                 for home in self._homes(module, name):
@@ -129,7 +127,7 @@ class Sources:
 
     def _homes(self, package: str, name: str) -> list[str]:
         """Return the module from which a package's ``__init__.py`` imports a name; for "", all."""
-        offered = imported(self._tree(package), self.files, package)
+        offered = _named(self._text(package), package, self._names)
         return [module for module, taken in offered if name in ("", taken)]
 
     def _with_packages(self, module: str) -> Iterator[str]:
@@ -139,15 +137,39 @@ class Sources:
             if package in IMPORT_ALL:
                 yield from (name for name in self.files if name.startswith(f"{package}."))
 
-    def _parsed(self, name: str) -> ast.Module:
-        return without_remarks(ast.parse(self.files[name].read_text(encoding="utf-8")))
+    def _read(self, name: str) -> str:
+        return self.files[name].read_text(encoding="utf-8")
 
     def _module_digest(self, name: str) -> str:
         file = self.files[name]
-        parts = [ast.dump(self._tree(name)).encode()]
+        parts = [_dumped(self._text(name)).encode()]
         for path in _data(file.parent) if file.name == "__init__.py" else ():
             parts += [path.name.encode(), path.read_bytes()]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    """Return a module's code without remarks; it must not be changed."""
+    return without_remarks(ast.parse(text))
+
+
+@functools.cache
+def _dumped(text: str) -> str:
+    return ast.dump(_parsed(text))
+
+
+@functools.cache
+def _named(text: str, package: str, modules: frozenset[str]) -> list[tuple[str, str]]:
+    return named(_parsed(text), modules, package)
+
+
+def named(code: ast.AST, modules: Collection[str], package: str = "") -> list[tuple[str, str]]:
+    """Return what `imported` yields, and a pair with "" for every module that a text names."""
+    texts = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant)}
+    by_text = {name for name in modules if name not in PACKAGES and name in texts}
+    by_text |= {name for name in modules if name.removesuffix(".__main__") in by_text}
+    return [*imported(code, modules, package), *((name, "") for name in sorted(by_text))]
 
 
 def without_remarks(code: ast.Module) -> ast.Module:

@@ -211,7 +211,8 @@ def test_ab_inequality_on_adversarial_inputs(c, n):
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 17, 64])
 @of_every_unbiased
 def test_homogeneous_constants_on_equal_inputs(c, n):
-    for d in (1, 2, 3, 4, 16, 64):
+    folds = getattr(c, "reduction", None) == "fold"  # with 64 clients that takes half a minute
+    for d in (1, 2, 3, 4, 16) if folds and n == 64 else (1, 2, 3, 4, 16, 64):
         for X in adversarial(1, d) if has_exact_mse(c, n, d) else ():
             X = X.expand(n, d)
             assert not c.ab(n, d).homogeneous_only

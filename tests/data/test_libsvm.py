@@ -4,7 +4,6 @@ import bz2
 import gzip
 import io
 import lzma
-import tracemalloc
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from cqlib import data
 from cqlib.data import libsvm, lines
+from tests.helpers import peak_memory
 
 TEXT = b"+1 1:1 3:2.5\n-1 2:-4 7:1\n+1 5:3\n"
 X = np.array([[1, 0, 2.5, 0, 0, 0, 0], [0, -4, 0, 0, 0, 0, 1], [0, 0, 0, 0, 3, 0, 0]])
@@ -268,12 +268,9 @@ def test_many_lines_are_read_in_blocks(write: Callable[..., Path]) -> None:
     line = b"+1 1:1 2:0.5  # " + b"x" * 1000 + b"\n"
     text = line * 15_000 + line.replace(b"+1", b"-1") * 15_000
     for path in (write(text), write(gzip.compress(text), "x.svm.gz")):
-        tracemalloc.start()
         read, y = libsvm.read(path)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
         assert read.shape == (30_000, 2) and y.sum() == 0
-        assert peak < 12e6 < len(text) / 2
+        assert peak_memory(lambda path=path: libsvm.read(path)) < 12e6 < len(text) / 2
 
 
 @pytest.mark.parametrize("index", [b"268435456", b"99999999999999", b"9" * 30])
@@ -281,11 +278,12 @@ def test_a_huge_index_is_refused_before_anything_is_allocated(
     write: Callable[..., Path], index: bytes
 ) -> None:
     path = write(b"+1 1:1 " + index + b":1\n-1 1:1\n")
-    tracemalloc.start()
-    with pytest.raises(data.DataError, match="line 1: .*(takes .* bytes|too large)"):
-        data.load(path)
-    assert tracemalloc.get_traced_memory()[1] < 10e6
-    tracemalloc.stop()
+
+    def refused() -> None:
+        with pytest.raises(data.DataError, match="line 1: .*(takes .* bytes|too large)"):
+            data.load(path)
+
+    assert peak_memory(refused) < 10e6
 
 
 def test_the_limit_is_exact(write: Callable[..., Path]) -> None:
@@ -318,11 +316,12 @@ def test_text_without_features_is_bounded(
     text = b"1 1:1\n-1 2:1\n" + line * (2**20 // (len(line) + 32))
     assert libsvm.read(write(text))[0].shape[1] == 2
     path = write(lzma.compress(text + line * (2**22 // (len(line) + 32))), "x.svm.xz")
-    tracemalloc.start()
-    with pytest.raises(data.DataError, match=r"x.svm.xz, line \d+: too much text"):
-        libsvm.read(path)
-    assert tracemalloc.get_traced_memory()[1] < 25 * 2**20
-    tracemalloc.stop()
+
+    def refused() -> None:
+        with pytest.raises(data.DataError, match=r"x.svm.xz, line \d+: too much text"):
+            libsvm.read(path)
+
+    assert peak_memory(refused) < 25 * 2**20
     more = b"1 1:1 2:1\n" * 10_000 + line * (2**21 // (len(line) + 32))
     assert libsvm.read(write(more + text))[0].shape[1] == 2, "each entry allows more text"
 
@@ -336,12 +335,9 @@ def test_memory_is_as_stated(write: Callable[..., Path], filled: float) -> None:
     rows = [" ".join(f"{j}:7" for j in np.flatnonzero(row) + 1) for row in given]
     path = write("".join(f"{1 - 2 * (i % 2)} {row}\n" for i, row in enumerate(rows)).encode())
     del rows
-    tracemalloc.start()
     loaded = data.load(path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
     assert loaded.X.nbytes == 8 * N * d and (loaded.X == 7 * given).all()
-    assert peak < 8 * N * d + 13 * N + 12 * given.sum() + 15 * 2**20
+    assert peak_memory(lambda: data.load(path)) < 8 * N * d + 13 * N + 12 * given.sum() + 15 * 2**20
 
 
 def test_a_line_without_end_is_refused(
@@ -349,11 +345,12 @@ def test_a_line_without_end_is_refused(
 ) -> None:
     monkeypatch.setattr(lines, "LONGEST", 2**22)
     path = write(lzma.compress(TEXT + b"+1 1:1" + bytes(2**26)), "x.svm.xz")
-    tracemalloc.start()
-    with pytest.raises(data.DataError, match="line 4: longer than 4194304 bytes"):
-        data.load(path)
-    assert tracemalloc.get_traced_memory()[1] < 40e6
-    tracemalloc.stop()
+
+    def refused() -> None:
+        with pytest.raises(data.DataError, match="line 4: longer than 4194304 bytes"):
+            data.load(path)
+
+    assert peak_memory(refused) < 40e6
 
 
 # Against another reader, and against a slow one

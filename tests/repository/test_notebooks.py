@@ -215,14 +215,6 @@ def test_profiles_set_parameters_that_exist(profile: Path) -> None:
     json.dumps(yaml.safe_load(profile.read_text()))  # plain values only
 
 
-# Settings with which the libraries choose the code for an old processor.
-OLD_PROCESSOR = {
-    "ATEN_CPU_CAPABILITY": "default",
-    "MKL_CBWR": "COMPATIBLE",
-    "OPENBLAS_CORETYPE": "Nehalem",
-}
-
-
 # Smaller parameters for notebooks that take minutes with the reference kernels.
 SHORT: dict[str, Any] = {"decades": 1.0, "fresh_seeds": 3, "powers": [-1, 0]}
 FEW_ROUNDS = {"fewest_rounds": 4, "most_rounds": 10}
@@ -253,7 +245,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def rerun(source: Path, variables: dict[str, str]) -> None:
-    """Run a notebook with nbval, and compare its outputs with those in the file."""
+    """Run a notebook with nbval, as on an old processor, and compare with the outputs in it."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
     command += ["-c", str(paths.root() / "pyproject.toml"), "-p", "notebooks.conftest"]
     command += ["--nbval-current-env", "--nbval-cell-timeout", "600", "--nbval-sanitize-with"]
@@ -267,18 +259,9 @@ def rerun(source: Path, variables: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_results_are_those_of_the_reference_kernels(path: Path, tmp_path: Path) -> None:
-    """Outputs of the compiled kernels are equal to those of the reference, on an old processor.
-
-    There, sums are rounded differently. The outputs are the stored ones, or those of a small run.
-    """
+    """The reference kernels give the outputs of the compiled ones, stored or of a small run."""
     if notebook_name(path) in SMALL:
         small = planned(path, overrides=SMALL[notebook_name(path)], folder=tmp_path / "small")
         notebook.run(small)
         path = small.folder / path.name
-    rerun(path, OLD_PROCESSOR | {dispatch.VARIABLE: "reference"})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(SMALL.keys() - {"global_qsgd/training"}))  # minutes
-def test_results_of_long_notebooks_are_those_of_an_old_processor(name: str) -> None:
-    rerun(paths.notebooks() / f"{name}.ipynb", OLD_PROCESSOR)
+    rerun(path, {dispatch.VARIABLE: "reference"})
