@@ -8,6 +8,7 @@ backends give the same bits.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from typing import NamedTuple
@@ -69,9 +70,15 @@ def kernels_for(x: Tensor) -> Kernels[Tensor]:
         from cqlib.kernels import gpu  # here, since Triton may be missing
 
         return gpu
+    return _on_tensors(name)
+
+
+@functools.cache
+def _on_tensors(name: str) -> OnTensors:
     return OnTensors(_in_main_memory(name))
 
 
+@functools.cache
 def _in_main_memory(name: str) -> HostKernels:
     if name == "reference":
         return reference

@@ -19,8 +19,12 @@ def sums_of_squares(x: Array) -> NDArray[np.float64]:
 
 
 def l2_scale(x: Array) -> NDArray[np.float32]:
-    """Round the square root of :func:`sums_of_squares` up."""
-    return norms.scale_of_norm(np.sqrt(sums_of_squares(x)), lambda: (x != 0).any(axis=-1))
+    """Round the square root of :func:`sums_of_squares` up; look for zeros if a sum is zero."""
+    squares = sums_of_squares(x)
+    scales = np.empty(squares.shape, dtype=np.float32)
+    if sums.scales(squares.reshape(-1), scales.reshape(-1)):
+        return scales
+    return norms.scale_of_norm(np.sqrt(squares), lambda: (x != 0).any(axis=-1))
 
 
 def norm_scale(x: Array, p: float) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from cqlib.kernels.api import Array
 from cqlib.kernels.cpu import ranks
 from cqlib.kernels.cpu.compiled import one_bit, one_bit_encode, one_bit_read
 from cqlib.kernels.cpu.threads import over_tiles, private_words
-from cqlib.kernels.cpu.words import private_keys
+from cqlib.kernels.cpu.words import private_keys, shared_key
 from cqlib.kernels.reference import one_bit as reference
 from cqlib.kernels.reference import rounding
 from cqlib.kernels.reference.buffers import (
@@ -55,7 +55,7 @@ def encode_one_bit(
     tiles = -(-x.size // TILE)
     places, s0, s1, n = np.zeros(tiles, np.uint64), np.uint64(0), np.uint64(0), np.uint64(n_clients)
     if correlated:
-        s0, s1 = _two(key.shared(Stream.SHIFT))
+        s0, s1 = shared_key(key, Stream.SHIFT)
         ids = np.array([client])
         places = np.ascontiguousarray(ranks.places(key, tiles, ids, n_clients, Stream.SIGMA)[:, 0])
 
@@ -127,7 +127,7 @@ def simulate_one_bit(
     values = output((*X.shape[:-2], d), np.float64, out)
     rows = np.ascontiguousarray(X).reshape(-1, n, d)
     k0, k1 = private_keys(key, Stream.ROUNDING, np.arange(n))
-    s0, s1 = _two(key.shared(Stream.SHIFT))
+    s0, s1 = shared_key(key, Stream.SHIFT)
     tiles = -(-d // TILE)
     places = np.empty((0, 0), dtype=np.uint64)
     if correlated:
@@ -142,7 +142,3 @@ def simulate_one_bit(
         values,
         each=n * len(rows),
     )
-
-
-def _two(words: tuple[int, int]) -> tuple[np.uint64, np.uint64]:
-    return np.uint64(words[0]), np.uint64(words[1])

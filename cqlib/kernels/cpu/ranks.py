@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cqlib.kernels.api import Array
 from cqlib.kernels.cpu.compiled import permutation
-from cqlib.kernels.cpu.words import stream_words
+from cqlib.kernels.cpu.words import shared_key, stream_words
 from cqlib.kernels.reference.packing import TILE
 from cqlib.kernels.reference.ranks import permutation_ranks
 from cqlib.keys import Key, Stream
@@ -32,7 +32,7 @@ def permuted_clients(key: Key, clients: Array, n_clients: int) -> NDArray[np.int
 
 def shift_ranks(key: Key, *, d: int, clients: Array, n_clients: int) -> NDArray[np.int64]:
     """Add shift and place; both are below n, so that subtracting n once is enough."""
-    words = stream_words(key.shared(Stream.SHIFT), d).astype(np.uint64)
+    words = stream_words(shared_key(key, Stream.SHIFT), d).astype(np.uint64)
     shift = (words * np.uint64(n_clients)) >> np.uint64(32)
     own = places(key, -(-d // TILE), clients, n_clients, Stream.SIGMA)
     ranks = shift + (own.T[:, np.arange(d) // TILE] if d > TILE else own.T)
@@ -44,7 +44,7 @@ def places(
     key: Key, tiles: int, clients: Array, n_clients: int, stream: Stream
 ) -> NDArray[np.uint64]:
     """Evaluate sigma as uint64, shape (tiles, c)."""
-    k0, k1 = (np.uint64(word) for word in key.shared(stream))
+    k0, k1 = shared_key(key, stream)
     ids, n = np.asarray(clients).astype(np.uint64), np.uint64(n_clients)
     if len(ids) >= _MANY_CLIENTS and n_clients <= 128 * max(len(ids), 32):
         out = np.empty((tiles, len(ids)), dtype=np.uint64)

@@ -28,9 +28,17 @@ def private_keys(
     key: Key, stream: Stream, clients: ArrayLike
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Compute the blocks of all clients in one loop."""
-    counter = (*key.round_words, int(stream), checked_ids(clients))
-    k0, k1, _, _ = philox4x32(counter, key.seed_words)
-    return k0, k1
+    ids = checked_ids(clients)
+    found = np.empty((2, *ids.shape), dtype=np.uint64)
+    k0, k1 = found.reshape(2, -1)
+    words.private_keys(*key.round_words, int(stream), *key.seed_words, ids.reshape(-1), k0, k1)
+    return found[0], found[1]
+
+
+def shared_key(key: Key, stream: Stream) -> tuple[np.uint64, np.uint64]:
+    """Compute one block."""
+    k0, k1 = words.shared_key(*key.round_words, int(stream), *key.seed_words)
+    return np.uint64(k0), np.uint64(k1)
 
 
 def stream_words(stream_key: StreamKey, d: int) -> NDArray[np.int64]:

@@ -125,7 +125,7 @@ def unit_power(squares: Array | float) -> Array:
     It is at least 2^-126 and at most 2^126, so that it is a normal float32.
     """
     exponent = np.frexp(np.sqrt(squares))[1]
-    power: Array = np.ldexp(np.float32(1.0), -np.clip(exponent, -126, 126))
+    power: Array = np.ldexp(np.float32(1.0), -np.minimum(np.maximum(exponent, -126), 126))
     return power
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cqlib.kernels.api import Array
 
 ROW = 64  # columns, which are folded last
-_SMALLEST_SCALE = 2.0**-126  # the smallest normal float32
+SMALLEST_SCALE = 2.0**-126  # the smallest normal float32
 
 
 def tree_sum(values: Array) -> Array:
@@ -52,7 +52,7 @@ def l2_scale(x: Array) -> NDArray[np.float32]:
 
 def scale_of_norm(norm: Array, not_zero: Callable[[], Array]) -> NDArray[np.float32]:
     """Round norms up to float32, at least 2^-126; 0 only where ``not_zero`` is False."""
-    scale = np.maximum(round_up(norm), np.float32(_SMALLEST_SCALE))
+    scale = np.maximum(round_up(norm), np.float32(SMALLEST_SCALE))
     if (norm > 0).all():
         return scale
     return np.where(not_zero(), scale, np.float32(0.0))
@@ -71,7 +71,7 @@ def norm_scale(x: Array, p: float) -> NDArray[np.float32]:
             powers = absolute / unit[..., None]
             total = tree_sum(powers if p == 1 else powers**p)
             norm = unit * (total if p == 1 else total ** (1 / p)) * (1 + 2.0**-40)
-    scale = np.maximum(round_up(np.maximum(norm, largest)), np.float32(_SMALLEST_SCALE))
+    scale = np.maximum(round_up(np.maximum(norm, largest)), np.float32(SMALLEST_SCALE))
     return np.where(largest == 0, np.float32(0.0), scale)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from cqlib.kernels.cpu.compiled.compile import compiled, inlined
-from cqlib.kernels.reference.norms import ROW
+from cqlib.kernels.reference.norms import ROW, SMALLEST_SCALE
+
+INFINITY, SMALLEST = np.float32(np.inf), np.float32(SMALLEST_SCALE)
 
 
 @inlined
@@ -33,6 +35,18 @@ def _sixteen_rows(x, four, out):
         out[l] = (f0[l] + f1[l]) + (f2[l] + f3[l])
 
 
+@inlined
+def _folded(node):
+    """Return the sum of a row of 64 entries, folded in halves, in place."""
+    half = ROW // 2
+    while half:
+        upper = node[half : 2 * half]
+        for l in range(half):
+            node[l] += upper[l]
+        half //= 2
+    return node[0]
+
+
 @compiled
 def sums_of_squares(x, out):
     """Fill out, float64 of shape (rows,), with sums of squares of x of shape (rows, d).
@@ -42,6 +56,14 @@ def sums_of_squares(x, out):
     end are zeros, which leave the sum unchanged.
     """
     d = x.shape[1]
+    if d <= ROW:
+        short = np.zeros(ROW)
+        for i in range(x.shape[0]):
+            for j in range(d):
+                short[j] = _square(x[i, j])
+            short[d:] = 0.0
+            out[i] = _folded(short)
+        return
     group = 16 * ROW
     groups = (d + group - 1) // group
     depth = 0
@@ -74,10 +96,18 @@ def sums_of_squares(x, out):
             kept = partial[level]
             for l in range(ROW):
                 kept[l] = node[l]
-        half = ROW // 2
-        while half:
-            upper = node[half : 2 * half]
-            for l in range(half):
-                node[l] += upper[l]
-            half //= 2
-        out[i] = node[0]
+        out[i] = _folded(node)
+
+
+@compiled
+def scales(squares, out):
+    """Fill out, float32, with the roots of squares, rounded up; return False if one is zero."""
+    positive = True
+    for i in range(squares.size):
+        norm = np.sqrt(squares[i])
+        scale = np.float32(norm)
+        if scale < norm:
+            scale = np.nextafter(scale, INFINITY)
+        out[i] = max(scale, SMALLEST)
+        positive &= norm > 0
+    return positive

@@ -76,6 +76,23 @@ def stream_words(k0, k1, out):
 
 
 @compiled
+def shared_key(round_low, round_high, stream, seed_low, seed_high):
+    """Return the key of a stream that all clients share; all arguments are integers."""
+    counter = u64(round_low), u64(round_high), u64(stream), ZERO
+    k0, k1, _, _ = philox(*counter, u64(seed_low), u64(seed_high))
+    return k0, k1
+
+
+@compiled
+def private_keys(round_low, round_high, stream, seed_low, seed_high, clients, k0, k1):
+    """Fill k0 and k1, uint64, with the keys of the clients' own streams."""
+    c0, c1, c2 = u64(round_low), u64(round_high), u64(stream)
+    s0, s1 = u64(seed_low), u64(seed_high)
+    for i in range(clients.size):
+        k0[i], k1[i], _, _ = philox(c0, c1, c2, clients[i], s0, s1)
+
+
+@compiled
 def philox_blocks(blocks):
     """Fill rows 6 .. 9 of blocks, uint64 of shape (10, count), from rows 0 .. 5.
 
