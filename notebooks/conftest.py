@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -15,6 +16,18 @@ OLD_PROCESSOR = {
     "MKL_CBWR": "COMPATIBLE",
     "OPENBLAS_CORETYPE": "Nehalem",
 }
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out notebooks that the book has run with their own parameters.
+
+    ``tests/repository/test_notebooks.py`` compares the outputs of these runs.
+    """
+    if collection_path.suffix != ".ipynb" or not os.environ.get("CQLIB_REQUIRE_BOOK"):
+        return None
+    from tests import built_book  # here, since it imports more than nbval needs
+
+    return built_book.shows(collection_path) or None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,9 +21,9 @@ from cqbook import paths
 from cqbook.book.labels import claim_label, evidence_label
 from cqbook.cells import claims
 from cqbook.runs import contents
+from tests.built_book import PROFILE
 from tests.helpers import stored_verdicts
 
-PROFILE = os.environ.get("PROFILE", "standard")
 HTML = paths.root() / "build" / PROFILE / "book" / "_build" / "html"
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -48,6 +48,11 @@ print(n, rate)
 """
 
 
+def _heed_ctrl_c() -> None:
+    """Let a command be interrupted, even if the tests run in the background of a script."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Checkout:
     """A small checkout, where the command is run from another folder."""
 
@@ -104,6 +109,7 @@ class Checkout:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_heed_ctrl_c,
         )
         self.started.append(process)
         return process

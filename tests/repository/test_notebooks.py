@@ -2,8 +2,10 @@
 
 import ast
 import builtins
+import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ from cqbook.runs import contents, notebook
 from cqbook.runs.job import notebook_name, planned
 from cqbook.runs.parameters import checked, defaults
 from cqlib.kernels import dispatch
-from tests import stored_numbers
+from tests import built_book, stored_numbers
 from tests.helpers import stored_verdicts
 
 NOTEBOOKS = sorted(paths.notebooks().rglob("*.ipynb"))
@@ -250,9 +252,14 @@ def rerun(source: Path, variables: dict[str, str]) -> None:
     command += ["-c", str(paths.root() / "pyproject.toml"), "-p", "notebooks.conftest"]
     command += ["--nbval-current-env", "--nbval-cell-timeout", "600", "--nbval-sanitize-with"]
     command += [str(paths.root() / "tests" / "nbval_sanitize.cfg"), str(source)]
-    environment = os.environ | {"PYTHONPATH": str(paths.root())} | variables
+    environment = os.environ | {"PYTHONPATH": str(paths.root()), "CQLIB_REQUIRE_BOOK": ""}
     ran = subprocess.run(
-        command, env=environment, cwd=paths.root(), capture_output=True, text=True, check=False
+        command,
+        env=environment | variables,
+        cwd=paths.root(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout[-3000:]
 
@@ -265,3 +272,35 @@ def test_results_are_those_of_the_reference_kernels(path: Path, tmp_path: Path) 
         notebook.run(small)
         path = small.folder / path.name
     rerun(path, {dispatch.VARIABLE: "reference"})
+
+
+def without_volatile_parts(cell: nbformat.NotebookNode) -> list[dict[str, Any]]:
+    """Return what nbval compares of a cell's outputs: data or text, sanitized as by nbval."""
+    if "nbval-ignore-output" in cell.metadata.get("tags", []):
+        return []
+    rules = configparser.RawConfigParser()
+    rules.read(paths.root() / "tests" / "nbval_sanitize.cfg")
+    found = []
+    for output in cell.outputs:
+        text = json.dumps([output.output_type, output.get("text"), output.get("data")])
+        for name in rules.sections():
+            text = re.sub(rules[name]["regex"], rules[name]["replace"], text)
+        found.append(json.loads(text))
+    return found
+
+
+def test_the_book_has_the_stored_outputs(path: Path, nb: nbformat.NotebookNode) -> None:
+    """If the book shows a notebook with its own parameters, nbval does not run it once more."""
+    if not built_book.shows(path):
+        pytest.skip("the profile has other parameters")
+    run = paths.root() / "runs" / built_book.PROFILE / notebook_name(path) / path.name
+    if not run.exists() and not os.environ.get("CQLIB_REQUIRE_BOOK"):
+        pytest.skip(f"there is no {run}; run: make book")
+    shown = read(run)
+    assert [cell.source for cell in shown.cells] == [cell.source for cell in nb.cells]
+    for new, old in zip(code_cells(shown), code_cells(nb), strict=True):
+        within = stored_numbers.tolerance(old.metadata.get("tags", []))
+        new = deepcopy(new)
+        if within is not None:
+            new.outputs = stored_numbers.adopt(new.outputs, old.outputs, within)
+        assert without_volatile_parts(new) == without_volatile_parts(old)
