@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import click
@@ -22,7 +23,9 @@ def book_command(profile: str) -> None:
     found = sweep.chapters(profile)
     # The later chapters take longest: they start first, so that none runs alone at the end.
     found = replace(found, jobs=dict(reversed(found.jobs.items())))
-    driver.run(found, driver.Options(retries=0), console)
+    # A job also waits: for its kernel to start, for its processes. So there is one job more than
+    # processors.
+    driver.run(found, driver.Options(cores=(os.cpu_count() or 1) + 1, retries=0), console)
     with console.status("building the book"):
         index, built = build.build(profile)
     click.echo("book built:" if built else "book is up to date:", err=True)

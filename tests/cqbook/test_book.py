@@ -35,6 +35,7 @@ FETCHED = {  # elements that a browser loads automatically
 
 pytestmark = pytest.mark.usefixtures("book")
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+TILE = 400  # height of a figure on the picture of all figures
 INDEX = HTML / "index.html"
 PAGES = sorted(path for path in HTML.rglob("*.html") if "_static" not in path.parts) or [INDEX]
 
@@ -259,12 +260,17 @@ def test_a_browser_draws_mathematics_and_figures(scheme: str, address: str, tmp_
 @needs_browser
 @pytest.mark.slow
 def test_figures_are_drawn_in_the_picture(tmp_path: Path) -> None:
-    """Every figure, opened separately, has coloured lines on a screenshot."""
+    """Every figure has coloured lines on a screenshot of all of them, one below the other."""
     drawings = sorted(paths.runs(PROFILE).rglob("results/*.svg"))
     assert drawings
-    for drawing in drawings:
-        picture = tmp_path / f"{drawing.stem}.png"
-        browse(drawing.as_uri(), tmp_path, f"--screenshot={picture}")
-        pixels = mpimg.imread(picture)[..., :3].reshape(-1, 3)
-        saturated = pixels.max(axis=1) - pixels.min(axis=1) > 0.4
-        assert saturated.mean() > 0.0005, f"{drawing.name}: no coloured line was drawn"
+    style = f"display: block; width: 800px; height: {TILE}px; object-fit: contain"
+    images = [f'<img style="{style}" src="{drawing.as_uri()}">' for drawing in drawings]
+    page, picture = tmp_path / "all.html", tmp_path / "all.png"
+    page.write_text(f'<body style="margin: 0">{"".join(images)}')
+    size = f"--window-size=800,{TILE * len(drawings)}"
+    browse(page.as_uri(), tmp_path, f"--screenshot={picture}", size)
+    pixels = mpimg.imread(picture)[..., :3]
+    saturated = pixels.max(axis=2) - pixels.min(axis=2) > 0.4
+    for row, drawing in enumerate(drawings):
+        share = saturated[TILE * row : TILE * (row + 1)].mean()
+        assert share > 0.0005, f"{drawing.name}: no coloured line was drawn"

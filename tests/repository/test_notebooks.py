@@ -25,9 +25,9 @@ from cqbook.experiments.outcomes import MARGIN
 from cqbook.runs import contents, notebook
 from cqbook.runs.job import notebook_name, planned
 from cqbook.runs.parameters import checked, defaults
-from cqlib.kernels import dispatch
 from tests import built_book, stored_numbers
 from tests.helpers import stored_verdicts
+from tests.small_runs import SMALL
 
 NOTEBOOKS = sorted(paths.notebooks().rglob("*.ipynb"))
 TAGS = {"parameters", "nbval-ignore-output", "hide-input", "remove-stderr"}
@@ -217,45 +217,16 @@ def test_profiles_set_parameters_that_exist(profile: Path) -> None:
     json.dumps(yaml.safe_load(profile.read_text()))  # plain values only
 
 
-# Smaller parameters for notebooks that take minutes with the reference kernels.
-SHORT: dict[str, Any] = {"decades": 1.0, "fresh_seeds": 3, "powers": [-1, 0]}
-FEW_ROUNDS = {"fewest_rounds": 4, "most_rounds": 10}
-SMALL: dict[str, dict[str, Any]] = {
-    "experiments/quadratics": SHORT | {"sizes": [[4, 8]], "most_rounds": 40},
-    "experiments/permk_cq": SHORT | {"most_rounds": 40},
-    "experiments/logistic_regression": SHORT
-    | FEW_ROUNDS
-    | {"settings": [["breast_cancer", "raw", "n = d", 0.1]]},
-    "experiments/neural_network": {
-        "gd_rounds": 3,
-        "seeds": 2,
-        "fresh_seeds": 2,
-        "powers": [-1, 0],
-    },
-    "experiments/importance_sampling": SHORT | FEW_ROUNDS | {"sizes": [[4, 8]]},
-    "experiments/tuning": SHORT
-    | FEW_ROUNDS
-    | {"n": 8, "d": 8, "seeds": 3, "p_factors": [0.25, 1.0]},
-    "global_qsgd/training": {
-        "n_clients": 2,
-        "hidden": 8,
-        "steps": 10,
-        "stepsizes": [0.1, 0.01],
-        "evaluate_every": 5,
-    },
-}
-
-
-def rerun(source: Path, variables: dict[str, str]) -> None:
-    """Run a notebook with nbval, as on an old processor, and compare with the outputs in it."""
+def rerun(source: Path) -> None:
+    """Run a notebook with nbval, and compare with the outputs in it."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
     command += ["-c", str(paths.root() / "pyproject.toml"), "-p", "notebooks.conftest"]
     command += ["--nbval-current-env", "--nbval-cell-timeout", "600", "--nbval-sanitize-with"]
     command += [str(paths.root() / "tests" / "nbval_sanitize.cfg"), str(source)]
-    environment = os.environ | {"PYTHONPATH": str(paths.root()), "CQLIB_REQUIRE_BOOK": ""}
+    environment = os.environ | {"PYTHONPATH": str(paths.root())}
     ran = subprocess.run(
         command,
-        env=environment | variables,
+        env=environment,
         cwd=paths.root(),
         capture_output=True,
         text=True,
@@ -265,13 +236,13 @@ def rerun(source: Path, variables: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_results_are_those_of_the_reference_kernels(path: Path, tmp_path: Path) -> None:
-    """The reference kernels give the outputs of the compiled ones, stored or of a small run."""
-    if notebook_name(path) in SMALL:
-        small = planned(path, overrides=SMALL[notebook_name(path)], folder=tmp_path / "small")
-        notebook.run(small)
-        path = small.folder / path.name
-    rerun(path, {dispatch.VARIABLE: "reference"})
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_small_run_has_the_numbers_of_the_reference_kernels(name: str, tmp_path: Path) -> None:
+    """nbval reruns all other notebooks with the reference kernels at their own parameters."""
+    source = paths.notebooks() / f"{name}.ipynb"
+    small = planned(source, overrides=SMALL[name], folder=tmp_path / "small")
+    notebook.run(small)
+    rerun(small.folder / source.name)
 
 
 def without_volatile_parts(cell: nbformat.NotebookNode) -> list[dict[str, Any]]:
@@ -290,7 +261,7 @@ def without_volatile_parts(cell: nbformat.NotebookNode) -> list[dict[str, Any]]:
 
 
 def test_the_book_has_the_stored_outputs(path: Path, nb: nbformat.NotebookNode) -> None:
-    """If the book shows a notebook with its own parameters, nbval does not run it once more."""
+    """The compiled kernels give the stored outputs, where the book's profile sets no parameters."""
     if not built_book.shows(path):
         pytest.skip("the profile has other parameters")
     run = paths.root() / "runs" / built_book.PROFILE / notebook_name(path) / path.name
