@@ -207,6 +207,7 @@ def test_the_library_is_loaded_when_it_is_used() -> None:
     assert "torch" in loaded("from cqlib import compressors; compressors.make('cq')")
 
 
+@pytest.mark.slow
 def test_the_packages_of_the_library_are_loaded_by_their_names() -> None:
     folder = paths.root() / "cqlib"
     packages = sorted(file.parent.name for file in folder.glob("*/__init__.py"))

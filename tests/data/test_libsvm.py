@@ -263,6 +263,7 @@ def test_a_name_is_a_text_or_a_path(name: Any) -> None:
 # Memory
 
 
+@pytest.mark.slow
 def test_many_lines_are_read_in_blocks(write: Callable[..., Path]) -> None:
     """30 MB of text, mostly comments, compressed or not: it is never in memory as a whole."""
     line = b"+1 1:1 2:0.5  # " + b"x" * 1000 + b"\n"
@@ -308,6 +309,7 @@ def test_samples_and_entries_count_even_if_x_is_small(write: Callable[..., Path]
 
 
 @pytest.mark.parametrize("line", [b"\n", b"-1\n", b" # x\n", b"#" * 999 + b"\n"])
+@pytest.mark.slow
 def test_text_without_features_is_bounded(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, line: bytes
 ) -> None:
@@ -327,6 +329,7 @@ def test_text_without_features_is_bounded(
 
 
 @pytest.mark.parametrize("filled", [1.0, 0.1])
+@pytest.mark.slow
 def test_memory_is_as_stated(write: Callable[..., Path], filled: float) -> None:
     """X, y and what is kept of the text, and no copy of X, neither to hash nor to freeze it."""
     N, d = 8000, 200

@@ -108,6 +108,7 @@ def third_party(*patterns):
     ],
     ids=lambda value: ",".join(value),
 )
+@pytest.mark.slow
 def test_an_extra_brings_what_its_files_import(extras, patterns):
     brought = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
     through = {"docutils": "jupyter-book", "sphinx": "jupyter-book", "llvmlite": "numba"}
