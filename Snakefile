@@ -1,7 +1,7 @@
 """Run the jobs of a sweep with an executor of Snakemake; `cqlib sweep --executor NAME` starts this.
 
-The config value `jobs` names a file with the commands of the jobs to run. Paths of outputs and logs
-are relative to `--directory`, the folder of the sweep. This process ends with the process `driver`.
+All paths are relative to `--directory`, the folder of the sweep, where `.jobs.json` holds the
+commands of the jobs to run. This process ends with the process of the config value `driver`.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cqbook.sweeps import driver
 
-COMMANDS = json.loads(Path(config["jobs"]).read_text())
+COMMANDS = json.loads(Path(".jobs.json").read_text(encoding="utf-8"))
 
 if workflow.is_main_process:
     driver.end_with(int(config["driver"]))

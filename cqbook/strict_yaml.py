@@ -1,35 +1,66 @@
-"""YAML in which a repeated key is an error: sweep files, profiles, the ledger, parameters."""
+"""YAML without surprises: sweep files, profiles, the ledger, parameters.
+
+A repeated key and an alias are errors: with aliases a small file can stand for billions of values.
+Values without quotation marks follow the core schema of YAML 1.2: ``no``, ``1:30`` and
+``2020-01-01`` are texts, ``010`` is ten. Unlike there, digits may be grouped, as in ``100_000``.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+_INTEGER = re.compile(r"[-+]?[0-9]+(_[0-9]+)*|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(_[0-9]+)*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
 
 class YAMLError(ValueError):
-    """A text is not valid YAML, or repeats a key."""
+    """A text is not valid YAML, repeats a key, or has an alias."""
 
     exit_code = 2
 
 
-def load(text: str) -> Any:
+class Plain(str):
+    """A value without quotation marks, as it is written; see `resolved`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the text, without quotation marks too."""
+        return str(self)
+
+
+def load(text: str, *, typed: bool = True) -> Any:
     """Return the content of a YAML text.
 
-    >>> load("n: [1, 2]")
-    {'n': [1, 2]}
+    Args:
+        text: the text.
+        typed: False to return values without quotation marks as `Plain`.
+
+    >>> load("{n: [1, 010, 1e-3], ranks: no}")
+    {'n': [1, 10, 0.001], 'ranks': 'no'}
 
     Raises:
-        YAMLError: if it is not valid YAML, or a mapping has a key twice.
+        YAMLError: if it is not valid YAML, a mapping has a key twice, or there is an alias.
     """
     try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise YAMLError(f"not valid YAML: {error}") from None
+        found = yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        told = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise YAMLError(f"not valid YAML: {told}") from None
+    return resolved(found) if typed else found
 
 
-def read(file: Path) -> Any:
+def read(file: Path, *, typed: bool = True) -> Any:
     """Return the content of a YAML file.
 
     Raises:
@@ -37,14 +68,51 @@ def read(file: Path) -> Any:
         OSError: if the file cannot be read.
     """
     try:
-        return load(file.read_text(encoding="utf-8"))
+        return load(file.read_text(encoding="utf-8"), typed=typed)
     except (YAMLError, UnicodeDecodeError) as error:
         raise YAMLError(f"{file}: {error}") from None
 
 
+def resolved(value: Any) -> Any:
+    """Return a value with the types of the core schema, also inside lists and mappings."""
+    if isinstance(value, dict):
+        return {resolved(key): resolved(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [resolved(part) for part in value]
+    if not isinstance(value, Plain):
+        return value
+    if value in _WORDS:
+        return _WORDS[value]
+    if _INTEGER.fullmatch(value):
+        base = {"0o": 8, "0x": 16}.get(value[:2], 10)
+        return int(value, base)
+    if _FLOAT.fullmatch(value):
+        return float(value)
+    if _SPECIAL.fullmatch(value):
+        return float(value.replace(".", ""))
+    return str(value)
+
+
 class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML's are those of YAML 1.1
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            where = f"line {event.start_mark.line + 1}"
+            raise YAMLError(f"{where}: aliases such as *{event.anchor} are not allowed")
+        return super().compose_node(parent, index)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
-            raise YAMLError(f"the key {twice[0]!r} is repeated")
+            raise YAMLError(f"the key {str(twice[0])!r} is repeated")
         return super().construct_mapping(node, deep)
+
+
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    text = str(loader.construct_scalar(node))
+    return Plain(text) if node.style is None else text
+
+
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)

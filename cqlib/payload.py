@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 _MAGIC = b"CQLB"
-_VERSION = 1
+LAYOUT = 1
 HEADER_FIELDS = (
     ("4s", "magic, `CQLB`"),
     ("B", "version of this layout, 1"),
@@ -99,7 +99,7 @@ class Payload:
         name = self.compressor.encode("ascii")
         header = _HEADER.pack(
             _MAGIC,
-            _VERSION,
+            LAYOUT,
             len(name),
             self.tag,
             self.d,
@@ -124,8 +124,8 @@ class Payload:
         magic, version, name_length, tag, d, n_codes, n_scales = _HEADER.unpack_from(data)
         if magic != _MAGIC:
             raise PayloadError(f"not a payload: starts with {magic!r}, not {_MAGIC!r}")
-        if version != _VERSION:
-            raise PayloadError(f"payload layout {version} is not known; this is layout {_VERSION}")
+        if version != LAYOUT:
+            raise PayloadError(f"payload layout {version} is not known; this is layout {LAYOUT}")
         expected = _HEADER.size + name_length + 4 * n_scales + n_codes + _CRC.size
         if len(data) != expected:
             raise PayloadError(f"header announces {expected} bytes, got {len(data)}")

@@ -18,7 +18,8 @@ from cqbook.cli.options import profile_option
     type=(str, str),
     multiple=True,
     metavar="NAME VALUE",
-    help="Set a parameter; the value is read as YAML. Repeat for more.",
+    help="Set a parameter; the value has the type of the notebook's own. Lists and texts in "
+    "quotation marks are read as YAML. Repeat for more.",
 )
 @profile_option("quick")
 @click.option(
@@ -49,6 +50,9 @@ def run_command(
 
     if output is not None and len(notebooks) > 1:
         raise ParameterError("--output goes with one notebook")
+    names = [name for name, _ in parameter]
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise ParameterError(f"parameter {twice[0]!r} is given twice")
     given = {name: _value(name, text) for name, text in parameter}
     overrides = data_files.located(given, Path.cwd())
     found = [
@@ -56,8 +60,6 @@ def run_command(
         for source in dict.fromkeys(map(job.find, notebooks))
     ]
     jobs = {each.name: each for each in found}
-    if len(jobs) < len(found):
-        raise ParameterError("two notebooks of one name would write over each other's runs")
     runner.complete(jobs, logs=None, console=Console(stderr=True), force=force)
     for each in found:
         click.echo(each.folder)
@@ -76,11 +78,13 @@ def store_command(notebooks: tuple[str, ...]) -> None:
 
 
 def _value(name: str, text: str) -> Any:
-    """Return the value of a parameter, given as YAML."""
+    """Return the value of a parameter: a plain text, or what YAML makes of brackets and quotes."""
     from cqbook import strict_yaml
     from cqbook.runs.parameters import ParameterError
 
+    if text.lstrip()[:1] not in ("[", "{", "'", '"'):
+        return strict_yaml.Plain(text)
     try:
-        return strict_yaml.load(text)
+        return strict_yaml.load(text, typed=False)
     except strict_yaml.YAMLError:
         raise ParameterError(f"the value of {name} is not valid YAML: {text!r}") from None

@@ -23,16 +23,21 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The notebook's path below ``notebooks/`` without ending, or its file name."""
+        """The notebook's path below ``notebooks/``, or its file name with a digest of its path."""
         return notebook_name(self.source)
 
 
 def notebook_name(source: Path) -> str:
-    """Return the path below ``notebooks/`` without ending; for other files the name only."""
+    """Return a name that no other notebook has.
+
+    It is the path below ``notebooks/`` without ending. Other files may have equal names, so theirs
+    is followed by a digest of the path.
+    """
+    place = source.resolve()
     try:
-        return source.resolve().relative_to(paths.notebooks()).with_suffix("").as_posix()
+        return place.relative_to(paths.notebooks()).with_suffix("").as_posix()
     except (ValueError, FileNotFoundError):
-        return source.stem
+        return f"{place.stem}-{provenance.digest(str(place))[:8]}"
 
 
 def find(name: str) -> Path:
@@ -76,7 +81,7 @@ def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
     if profile == "quick":
         return {}
     file = paths.root() / "profiles" / f"{profile}.yml"
-    told = strict_yaml.read(file) or {}
+    told = strict_yaml.read(file, typed=False) or {}
     found = told.get(notebook_name(source)) or {} if isinstance(told, dict) else None
     if not isinstance(found, dict):
         raise ParameterError(f"{file}: must map names of notebooks to parameters")

@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from cqbook.runs import provenance
@@ -89,7 +90,8 @@ def _run(job: Job) -> dict[str, Any]:
         failed.unlink(missing_ok=True)
         return facts
     except _CellFailed as failure:
-        os.replace(output, failed)
+        if output.is_file():
+            os.replace(output, failed)
         told = f"{job.name}: {failure} (partly executed notebook: {failed})"
         raise NotebookError(told) from None
     finally:
@@ -148,6 +150,15 @@ def _execute(source: Path, output: Path, **options: Any) -> None:
     except PapermillExecutionError as error:
         told = f"cell {error.cell_index} failed with {error.ename}: {error.evalue}"
         raise _CellFailed(told) from None
+    except DeadKernelError:
+        raise _CellFailed(f"{_running(output)} killed its kernel, perhaps for memory") from None
+
+
+def _running(output: Path) -> str:
+    """Return the name of the cell that was running when papermill last saved the notebook."""
+    cells = nbformat.read(output, as_version=4).cells if output.is_file() else []
+    states = [cell.metadata.get("papermill", {}).get("status") for cell in cells]
+    return f"cell {states.index('running')}" if "running" in states else "an unknown cell"
 
 
 @contextmanager

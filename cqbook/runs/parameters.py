@@ -11,6 +11,8 @@ from typing import Any
 
 import nbformat
 
+from cqbook.strict_yaml import Plain, resolved
+
 
 class ParameterError(ValueError):
     """A parameter is unknown or has the wrong type."""
@@ -71,18 +73,24 @@ class _Misfit(Exception):
 
 
 def _like(examples: list[Any], value: Any, *, row: bool = False) -> Any:
-    """Return a value as one of the examples' type; an integer or a text may stand for a float.
+    """Return a value as one of the examples' type.
 
+    A value without quotation marks has the type of the example, if it can be read so. An integer
+    or a text may stand for a float, a list for a tuple.
     The items of a list are compared with the items of all examples. If these have several types, an
     item may have any type. In a row, a list inside a list, each column has its own type.
     """
     kinds = {type(example) for example in examples}
-    if kinds == {float} and type(value) in (int, str):  # YAML reads 1e-3 as a text
+    if isinstance(value, Plain):
+        value = str(value) if kinds == {str} else resolved(value)
+    if kinds == {float} and type(value) in (int, str):
         value = _number(value)
+    if kinds == {tuple} and type(value) is list:
+        kinds = {list}
     if len(kinds) == 1 and type(value) not in kinds:
         raise _Misfit(examples[0], value)
     if kinds != {list}:
-        return value
+        return resolved(value)
     inside = [part for example in examples for part in example]
     columns = [inside] * len(value)
     mixed = len({type(part) for part in inside}) > 1

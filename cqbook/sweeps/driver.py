@@ -7,6 +7,7 @@ that are out of date; its own records and file times are not used.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -24,9 +25,23 @@ from cqbook.runs import family, runner, worker
 from cqbook.runs.locks import owned
 from cqbook.runs.runner import AGAIN, Interrupted, JobsError
 from cqbook.sweeps.sweep import Sweep, SweepError, mark
+from cqlib.files import write_atomic
 
-# Seconds for Snakemake to cancel submitted jobs.
-PATIENCE = float(os.environ.get("CQLIB_PATIENCE", "30"))
+
+def patience() -> float:
+    """Return the seconds in which Snakemake may cancel submitted jobs: ``CQLIB_PATIENCE``, or 30.
+
+    Raises:
+        SweepError: if the variable is not a number from 0 on.
+    """
+    told = os.environ.get("CQLIB_PATIENCE", "30")
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SweepError(f"CQLIB_PATIENCE must be a number of seconds, got {told!r}")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,7 @@ def run(sweep: Sweep, options: Options, console: Console) -> None:
     """
     if options.executor:
         _check_installed(options.executor)
+        patience()
     with owned(sweep.folder):
         mark(sweep)
         if options.executor:
@@ -85,9 +101,11 @@ def arguments(options: Options) -> list[str]:
 def end_with(driver: int) -> None:
     """End Snakemake and its process group once `cqlib sweep` is gone."""
 
+    seconds = patience()
+
     def end() -> None:
         os.killpg(0, signal.SIGINT)  # Snakemake cancels its submitted jobs
-        time.sleep(PATIENCE)
+        time.sleep(seconds)
         os.killpg(0, signal.SIGKILL)
 
     family.when_gone(driver, end)
@@ -112,9 +130,9 @@ def _submit(sweep: Sweep, options: Options, console: Console) -> None:
     logs = sweep.folder / "logs"
     for name in names:
         (logs / f"{name}.log").unlink(missing_ok=True)  # left by an earlier start
-    commands = sweep.folder / ".jobs.json"
-    commands.write_text(json.dumps({name: worker.command(sweep.jobs[name]) for name in names}))
-    code = _snakemake(sweep.folder, commands, arguments(options))
+    commands = {name: worker.command(sweep.jobs[name]) for name in names}
+    write_atomic(sweep.folder / ".jobs.json", json.dumps(commands))
+    code = _snakemake(sweep.folder, arguments(options))
     if code < 0:
         raise JobsError(f"Snakemake was ended by signal {-code}; {AGAIN}")
     left = runner.outdated(sweep.jobs) if code else []
@@ -125,12 +143,15 @@ def _submit(sweep: Sweep, options: Options, console: Console) -> None:
         raise JobsError(runner.incomplete([runner.said_last(n, logs) for n in tried], logs))
 
 
-def _snakemake(folder: Path, commands: Path, words: Sequence[str]) -> int:
-    """Run Snakemake to its end; if this process is stopped, stop Snakemake, too."""
+def _snakemake(folder: Path, words: Sequence[str]) -> int:
+    """Run Snakemake to its end; if this process is stopped, stop Snakemake, too.
+
+    No path goes through ``--config``, which Snakemake reads as YAML.
+    """
     command = [
         *(sys.executable, "-P", "-m", "snakemake"),  # -P excludes packages in the current folder
         *("--snakefile", str(paths.root() / "Snakefile"), "--directory", str(folder)),
-        *("--config", f"jobs={commands}", f"driver={os.getpid()}"),
+        *("--config", f"driver={os.getpid()}"),
         *words,
     ]
     with _heeding_interrupts():
@@ -149,7 +170,7 @@ def _interrupt(child: subprocess.Popen[bytes]) -> None:
     """Interrupt Snakemake, and wait until it ends, the time is up, or the user interrupts again."""
     with suppress(ProcessLookupError, subprocess.TimeoutExpired, KeyboardInterrupt):
         os.killpg(child.pid, signal.SIGINT)
-        child.wait(PATIENCE)
+        child.wait(patience())
 
 
 @contextmanager

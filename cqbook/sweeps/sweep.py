@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from cqbook.runs.parameters import ParameterError, checked, defaults
 from cqlib.files import write_atomic
 
 _KEYS = ("notebook", "profile", "parameters", "grid")
+MOST_JOBS = 100_000
 _LONGEST = 80  # most characters of a folder's name
 _NOTE = ".sweep"  # file in a sweep's folder that names its sweep file
 
@@ -65,7 +67,7 @@ def read(file: Path) -> Sweep:
         SweepError: if anything in it is wrong.
     """
     try:
-        return _sweep(file.resolve(), strict_yaml.read(file))
+        return _sweep(file.resolve(), strict_yaml.read(file, typed=False))
     except OSError as error:
         raise SweepError(f"cannot read the sweep file {file}: {error.strerror}") from None
     except strict_yaml.YAMLError as error:
@@ -80,8 +82,6 @@ def _sweep(file: Path, told: Any) -> Sweep:
         raise SweepError(f"unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
     source = named(found.get("notebook"))
     fixed = _mapping("parameters", found.get("parameters", {}))
-    for name, value in fixed.items():
-        _check_plain(name, value)
     fixed = data_files.located(fixed, file.parent)
     grid = _mapping("grid", found.get("grid"))
     if not grid:
@@ -91,12 +91,16 @@ def _sweep(file: Path, told: Any) -> Sweep:
     profile = found.get("profile", "quick")
     if not isinstance(profile, str):
         raise SweepError(f"profile must be a name, got {profile!r}")
-    base = planned(source, profile=profile, overrides=fixed)
+    base = planned(source, profile=str(profile), overrides=fixed)
+    for name, value in base.parameters.items():
+        _check_plain(name, value)
     known = defaults(source)
     axes = [_axis(source, known, str(name), values, file.parent) for name, values in grid.items()]
     names = tuple(map(str, grid))
     folder = paths.runs("sweeps").resolve() / file.stem
     _check_folder(folder, file)
+    if (count := math.prod(map(len, axes))) > MOST_JOBS:
+        raise SweepError(f"the grid has {count} jobs; a sweep has at most {MOST_JOBS}")
     made: dict[str, Job] = {}
     for values in itertools.product(*axes):
         point = dict(zip(names, values, strict=True))
@@ -138,10 +142,10 @@ def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: 
         raise SweepError(f"grid: {name!r} needs a list of values, got {values!r}")
     if not values:
         raise SweepError(f"grid: the list of {name!r} is empty")
-    for value in values:
-        _check_plain(name, value)
     whole = [data_files.located({name: value}, base) for value in values]
     found = [checked(source, known, each)[name] for each in whole]
+    for value in found:
+        _check_plain(name, value)
     texts = [as_text(value) for value in found]
     if twice := [value for place, value in enumerate(values) if texts[place] in texts[:place]]:
         raise SweepError(f"grid: {name!r} has {twice[0]!r} twice")
@@ -183,5 +187,5 @@ def as_text(value: Any) -> str:
 
 def _mapping(what: str, value: Any) -> dict[Any, Any]:
     if not isinstance(value, dict):
-        raise SweepError(f"{what} must be a mapping, got {value!r}")
+        raise SweepError(f"{what} must be a mapping, got {strict_yaml.resolved(value)!r}")
     return value

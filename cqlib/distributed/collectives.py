@@ -44,6 +44,20 @@ class Group:
         elif self.handle is not None:
             raise GroupError("call torch.distributed.init_process_group first")
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The types of devices whose tensors the group can send; empty for one process alone."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return ()
+        config = dist.get_backend_config(self.handle)  # such as "cpu:gloo,cuda:nccl"
+        return tuple(part.partition(":")[0] for part in config.split(","))
+
+    @property
+    def device(self) -> torch.device:
+        """A device for messages that belong to no tensor: the CPU if the group can send from it."""
+        known = self.devices
+        return torch.device("cpu" if "cpu" in known or not known else known[0])
+
     def all_gather(self, message: Tensor) -> Tensor:
         """Gather the messages of all processes, m bytes each: shape (m,) to (n, m), by rank."""
         if self.size == 1:

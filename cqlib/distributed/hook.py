@@ -30,12 +30,17 @@ class DDPHook:
     that synchronises. So it does not depend on the buckets of earlier steps, and all processes draw
     the same shared randomness. Where a gradient holds NaN or infinity, all
     processes get NaN in that bucket, as without compression: a gradient scaler then skips the step.
+    Sparse gradients are added up without compression, and empty buckets are not exchanged.
 
     Args:
         compressor: compressor of the buckets.
         seed: root of all randomness, the same on all processes; give each model its own.
         error_feedback: keep the error of a process's own message, and add it to its next gradient:
-            $C(g+e)$ is sent, and $e\leftarrow g+e-C(g+e)$. It helps biased compressors.
+            $C(g+e)$ is sent, and $e\leftarrow g+e-C(g+e)$. It helps biased compressors. After a
+            gradient with NaN or infinity, all errors are dropped, since the step is not taken and
+            a gradient scaler changes its scale.
+        scaler: the model's ``torch.amp.GradScaler``, if it has one. Errors are then kept in units
+            of the gradients without its scale, and stay right when it grows.
         strategy: as in :func:`mean`.
         second: as in :func:`mean`.
         link: as in :func:`mean`.
@@ -58,6 +63,7 @@ class DDPHook:
         seed: int,
         *,
         error_feedback: bool = False,
+        scaler: torch.amp.GradScaler | None = None,
         strategy: str = "auto",
         second: Compressor | None = None,
         link: Link = costs.LINK,
@@ -71,9 +77,11 @@ class DDPHook:
             raise ValueError(f"no error to feed back: {compressor!r} cannot decode one message")
         self.__name__ = self.__qualname__ = type(self).__name__  # DDP asks hooks for them
         self.compressor, self.seed, self.error_feedback = compressor, seed, error_feedback
+        self.scaler = scaler
         self.strategy, self.second, self.link = strategy, second, link
         self.step, self.sent_bytes = 0, 0
         self._errors: dict[nn.Parameter, Tensor] = {}
+        self._overflowed = False  # in this step
 
     def __call__(
         self,
@@ -86,11 +94,32 @@ class DDPHook:
             state: process group, None for the default one.
             bucket: gradients of some parameters, one after the other.
         """
-        x, key = bucket.buffer(), Key(self.seed, self.step).fold(bucket.index())
-        parameters = bucket.parameters()
+        x, group = bucket.buffer(), Group(state)
+        if x.layout != torch.strided:
+            mean = _without_compression(x, group)
+        elif x.numel():
+            mean = self._exchanged(x, bucket, group)
+        else:
+            mean = x
+        self.sent_bytes += group.sent_bytes
+        if bucket.is_last():
+            self.step += 1
+            if self._overflowed:
+                self._errors, self._overflowed = {}, False
+        future: Future[Tensor] = Future(devices=[x.device] if x.is_cuda else None)
+        future.set_result(mean)
+        return future
+
+    def _exchanged(
+        self,
+        x: Tensor,
+        bucket: dist.GradBucket,  # type: ignore[name-defined]
+        group: Group,
+    ) -> Tensor:
+        """Return the mean of a bucket, or NaN if it cannot be sent."""
+        key, parameters = Key(self.seed, self.step).fold(bucket.index()), bucket.parameters()
         if self.error_feedback:
             x = x + self._fed_back(parameters, x)
-        group = Group(state)
         try:
             mean = exchange(
                 x,
@@ -102,16 +131,24 @@ class DDPHook:
                 link=self.link,
             ).mean
         except NotEncodedError:
-            mean = torch.full_like(x, float("nan"))
-        else:
-            if self.error_feedback:
-                self._keep(parameters, x - self._own(x, key, group))
-        self.sent_bytes += group.sent_bytes
-        if bucket.is_last():
-            self.step += 1
-        future: Future[Tensor] = Future(devices=[x.device] if x.is_cuda else None)
-        future.set_result(mean)
-        return future
+            self._overflowed = True
+            return torch.full_like(x, float("nan"))
+        if self.error_feedback:
+            self._keep(parameters, x - self._own(x, key, group))
+        return mean
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the hook's attributes, for pickle and deepcopy.
+
+        Raises:
+            ValueError: if errors are kept: a copy would not know whose they are.
+        """
+        if self._errors:
+            raise ValueError(
+                "this hook keeps errors of a model's parameters, which a copy or a file would lose; "
+                "keep hook.state_dict(model), and load it into a new hook"
+            )
+        return self.__dict__
 
     def state_dict(self, model: nn.Module | None = None) -> dict[str, Any]:
         """Return the state that a continued run needs: tensors, numbers and text.
@@ -170,13 +207,20 @@ class DDPHook:
         return {name: repr(value) for name, value in about.items()} | {"seed": self.seed}
 
     def _fed_back(self, parameters: list[nn.Parameter], like: Tensor) -> Tensor:
-        parts = [self._errors.get(p, torch.zeros_like(p)).reshape(-1) for p in parameters]
-        return torch.cat(parts).to(like)
+        """Return the kept errors in the order of a bucket, times the scale of the loss."""
+        found = torch.zeros_like(like)
+        for p, part in zip(parameters, _parts(found, parameters), strict=True):
+            if p in self._errors:
+                part.copy_(self._errors[p])
+        return found * self._scale()
 
     def _keep(self, parameters: list[nn.Parameter], errors: Tensor) -> None:
-        sizes = [p.numel() for p in parameters]
-        for p, error in zip(parameters, torch.split(errors, sizes), strict=True):
-            self._errors[p] = error.detach().reshape(p.shape).clone()
+        errors = errors.detach() / self._scale()
+        for p, part in zip(parameters, _parts(errors, parameters), strict=True):
+            self._errors[p] = part.clone()
+
+    def _scale(self) -> float:
+        return 1.0 if self.scaler is None else self.scaler.get_scale()
 
     def _own(self, x: Tensor, key: Key, group: Group) -> Tensor:
         """Return the vector that this process's own message decodes to."""
@@ -187,3 +231,31 @@ class DDPHook:
         if payload is None:
             return torch.zeros_like(x)
         return self.compressor.decode(payload, **who).to(x)
+
+
+def _parts(flat: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+    """Return views of a bucket, one in the shape of each parameter, as DDP lays them out.
+
+    The entries of a parameter are in the order of its memory if it has no gaps, such as one in
+    channels-last format, else in that of its shape. Complex entries are pairs.
+    """
+    if any(p.is_complex() for p in parameters) and not flat.is_complex():
+        flat = torch.view_as_complex(flat.view(-1, 2))
+    found, start = [], flat.storage_offset()
+    for p in parameters:
+        dense = torch.empty_like(p, device="meta").stride() == p.stride()
+        strides = p.stride() if dense else torch.empty(p.shape, device="meta").stride()
+        found.append(flat.as_strided(p.shape, strides, start))
+        start += p.numel()
+    return found
+
+
+def _without_compression(x: Tensor, group: Group) -> Tensor:
+    """Return the mean of sparse gradients, as DDP computes it."""
+    mean = x.coalesce() / group.size
+    if group.size > 1:
+        group.sent_bytes += (group.size - 1) * sum(
+            part.numel() * part.element_size() for part in (mean.indices(), mean.values())
+        )
+        dist.all_reduce(mean, group=group.handle)
+    return mean

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cqlib import __version__
 from cqlib.compressors import Compressor
 from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.messages import Agreement, Call
 from cqlib.distributed.strategies import STRATEGIES, check_suits
 from cqlib.keys import Key
-from cqlib.payload import PayloadError
+from cqlib.payload import LAYOUT, PayloadError
 from cqlib.theory.collectives import Link
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -67,13 +68,14 @@ def mean(
         Tensor of x's shape and dtype.
 
     Raises:
-        ValueError: if x has another dtype or no coordinates, the strategy is unknown or does not
-            suit the compressors, or out does not fit. The other processes then raise PayloadError,
-            unless their own arguments are wrong, too.
+        ValueError: if x is not a plain dense tensor of this kind on a device of the group, or has
+            no coordinates, the strategy is unknown or does not suit the compressors, or out does
+            not fit. The other processes then raise PayloadError, unless their own arguments are
+            wrong, too.
         NotEncodedError: on all processes, if a vector holds NaN or infinity or is too large to
             send, or the mean is too large for float16.
-        PayloadError: on all processes, if they do not agree on compressor, d, dtype, key, strategy
-            or second. They compare these first, by 16 bytes each.
+        PayloadError: on all processes, if they do not agree on compressor, d, dtype, key, strategy,
+            second or the version of cqlib. They compare these first, by 16 bytes each.
 
     >>> from cqlib import compressors
     >>> x = torch.tensor([1.0, -2.0, 3.0])
@@ -109,11 +111,10 @@ def exchange(
     before = members.sent_bytes
     request = _Request(x, compressor, key, out, strategy, second, link)
     try:
-        strategy = request.checked(members.size)
-    except ValueError as error:  # let the other processes raise, too, instead of waiting
-        device = x.device if isinstance(x, Tensor) else torch.device("cpu")
+        strategy = request.checked(members)
+    except Exception as error:  # let the other processes raise, too, instead of waiting
         with suppress(PayloadError):
-            Agreement(members, {"refused": str(error)}, device).wait()
+            Agreement(members, {"refused": str(error)}, members.device).wait()
         raise
     call = request.call(members, strategy)
     found = STRATEGIES[strategy](call)
@@ -138,18 +139,23 @@ class _Request:
     second: Compressor | None
     link: Link
 
-    def checked(self, n: int) -> str:
-        """Check all arguments, and return the strategy for n processes."""
-        x, c = self.x, self.compressor
+    def checked(self, members: Group) -> str:
+        """Check all arguments, and return the strategy."""
+        x, c, n = self.x, self.compressor, members.size
         if not isinstance(c, Compressor):
             raise ValueError(f"compressor must be a Compressor, as make gives, got {c!r}")
         if not isinstance(self.key, Key):
             raise ValueError(f"key must be a Key, got {self.key!r}")
-        if not isinstance(x, Tensor) or x.dtype not in _FLOATS:
-            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise ValueError(f"expected a tensor of 16, 32 or 64-bit floats, got {kind}")
+        if not isinstance(self.link, Link):
+            raise ValueError(f"link must be a Link, got {self.link!r}")
+        _check_plain("x", x)
+        if x.dtype not in _FLOATS:
+            raise ValueError(f"expected a tensor of 16, 32 or 64-bit floats, got {x.dtype}")
         if not x.numel():
             raise ValueError(f"expected one or more coordinates, got shape {tuple(x.shape)}")
+        if members.devices and x.device.type not in members.devices:
+            known = " or ".join(members.devices)
+            raise ValueError(f"x is on {x.device}, but the group sends tensors on {known}")
         if self.out is not None:
             _check_out(self.out, x)
         if self.second is None and self.strategy == "auto":
@@ -162,6 +168,8 @@ class _Request:
         """Start the comparison with the other processes, and return the call."""
         x, out = self.x, self.out
         arguments = {
+            "cqlib": __version__,
+            "layout of payloads": LAYOUT,
             "strategy": strategy,
             "compressor": self.compressor,
             "second": self.second,
@@ -183,8 +191,26 @@ class _Request:
         )
 
 
+def _check_plain(name: str, x: Tensor) -> None:
+    """Raise unless x is a dense tensor with values of its own, a Parameter included."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name} must be a tensor, got {type(x).__name__}")
+    kind = type(x)
+    if kind.__torch_dispatch__ is not Tensor.__torch_dispatch__:  # DTensor, FakeTensor, ...
+        local = ", such as its part on this process, .to_local()" if hasattr(x, "to_local") else ""
+        raise ValueError(f"{name} must be a plain tensor{local}, got a {kind.__name__}")
+    if x.layout is not torch.strided or x.is_nested:
+        layout = "nested" if x.is_nested else str(x.layout)
+        raise ValueError(f"{name} must be a dense tensor, as .to_dense() gives, got {layout}")
+    if x.is_meta:
+        raise ValueError(f"{name} is on the meta device, where tensors have no values")
+
+
 def _check_out(out: Tensor, x: Tensor) -> None:
-    """Raise unless out has x's shape and dtype, and its own memory for each coordinate."""
+    """Raise unless out is as x, and has its own memory for each coordinate."""
+    _check_plain("out", out)
+    if out.device != x.device:
+        raise ValueError(f"out must be on {x.device} as x is, got {out.device}")
     if out.shape != x.shape or out.dtype != x.dtype:
         raise ValueError(
             f"out must be {x.dtype} of shape {tuple(x.shape)}, "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +25,10 @@ from cqlib.keys import Key
 from cqlib.payload import PayloadError
 
 _TAG_BYTES = 4
-_COULD_NOT = "could not encode its vector: it holds NaN or infinity, or is too large"
+_COULD_NOT = (
+    "could not encode its vector: it holds NaN or infinity, is too large, or that rank has another "
+    "error"
+)
 
 
 class Agreement:
@@ -70,6 +73,7 @@ class Call:
         agreement: the comparison of the arguments of all processes.
         second: compressor of the means of shards; None if they are not compressed.
         out: tensor for the mean, shape (d,); None to make one.
+        failures: errors of this process while it encodes; the others learn of them.
     """
 
     compressor: Compressor
@@ -80,6 +84,7 @@ class Call:
     agreement: Agreement
     second: Compressor | None = None
     out: Tensor | None = None
+    failures: list[Exception] = field(default_factory=list)  # of this process, while it encodes
 
     @property
     def d(self) -> int:
@@ -124,18 +129,18 @@ class Outgoing:
         self._tag = call.tag(client)
         nothing = call.x.new_zeros(0)
         empty = Message(nothing.to(torch.uint8), nothing.to(torch.float32))
-        self.failure: ValueError | None = None
         try:
             self.message = wire.write(call.compressor, call.x, call.context(client)) or empty
-        except ValueError as error:
-            self.failure, self.message = error, empty
+        except Exception as error:  # the other processes must not wait
+            call.failures.append(error)
+            self.message = empty
             self._tag ^= 2**32 - 1
         call.agreement.wait()
 
     def part(self, start: int, stop: int) -> Tensor:
         """Bytes of the message for the coordinates of a shard, from start to stop, or of all."""
         call, device = self._call, self._call.x.device
-        if self.failure:
+        if call.failures:
             length = message_bytes(call, call.group.rank, stop - start)
             body = torch.zeros(length - _TAG_BYTES, dtype=torch.uint8, device=device)
         else:
@@ -174,7 +179,7 @@ def opened(call: Call, parts: list[Tensor], d: int) -> Received:
     for client, tag in enumerate(tags.tolist()):
         expected = call.tag(client)
         if tag == expected ^ (2**32 - 1):
-            raise could_not(client)
+            raise could_not(call, client)
         if tag != expected:
             raise PayloadError(
                 f"rank {client} has other arguments than rank {call.group.rank}, which has "
@@ -223,9 +228,19 @@ def exchange_statistic(call: Call, before: Statistic) -> NDArray[np.float32]:
         raise NotEncodedError(str(error)) from None
 
 
-def could_not(rank: int) -> NotEncodedError:
-    """Return the error for a process that could not encode its vector."""
-    return NotEncodedError(f"rank {rank} {_COULD_NOT}")
+def could_not(call: Call, rank: int) -> Exception:
+    """Return the error for a process that could not encode its vector.
+
+    A process with an error that is not about its vector, such as of memory, raises that one.
+    """
+    told = NotEncodedError(f"rank {rank} {_COULD_NOT}")
+    if not call.failures:
+        return told
+    own = call.failures[0]
+    if not isinstance(own, ValueError):
+        return own
+    told.__cause__ = own
+    return told
 
 
 def raw_bytes(values: Tensor) -> Tensor:

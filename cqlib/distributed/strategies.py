@@ -116,7 +116,7 @@ STRATEGIES: Mapping[str, Callable[[Call], Tensor]] = {
 
 def check_suits(strategy: str, c: Compressor, second: Compressor | None, n: int = 1) -> None:
     """Raise ValueError unless the strategy is known and suits the compressors."""
-    if strategy not in STRATEGIES:
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:
         known = ", ".join(("auto", *STRATEGIES))
         raise ValueError(f"unknown strategy {strategy!r}; known: {known}")
     if second is not None and strategy != "two_shot":
@@ -153,23 +153,23 @@ def _own_integers(call: Call, sums: Sums) -> Tensor:
         NotEncodedError: on all processes, if a process cannot encode its vector.
     """
     c, ctx = call.compressor, call.context(call.group.rank)
-    fused, failure = c.fused, None
+    fused = c.fused
     integers = call.x.new_zeros(call.d, dtype=torch.int64)
     try:
         if fused and fused.write_levels:
             integers = fused.write_levels(call.x, ctx)
         elif message := wire.write(c, call.x, ctx):
             integers = torch.from_numpy(wire.read_levels(c, sums, message, ctx)).to(call.x.device)
-    except ValueError as error:
-        failure = error
+    except Exception as error:  # the other processes must not wait
+        call.failures.append(error)
     call.agreement.wait()
     if c.before is None:
-        failed = torch.tensor([0 if failure is None else 1 + call.group.rank]).to(call.x.device)
+        failed = torch.tensor([1 + call.group.rank if call.failures else 0]).to(call.x.device)
         rank = int(call.group.largest(failed)) - 1
         if rank >= 0:
-            raise could_not(rank) from failure
-    elif failure:
-        raise failure
+            raise could_not(call, rank)
+    elif call.failures:
+        raise call.failures[0]
     return integers
 
 

@@ -1,5 +1,9 @@
 """The communication hook under DistributedDataParallel, on real processes."""
 
+import copy
+import os
+import pickle
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -239,3 +243,181 @@ def test_bad_options_are_refused():
         DDPHook(make("global_qsgd"), seed=0, error_feedback=True)
     with pytest.raises(ValueError, match="give the model"):
         DDPHook(make("top_k"), seed=0, error_feedback=True).state_dict()
+
+
+# --- inputs that DDP takes -----------------------------------------------------------------------
+
+
+class Mixed(nn.Module):
+    """Complex, channels-last, sliced, 0-dimensional and empty parameters in one model."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.complex = nn.Parameter(torch.randn(2, 3, dtype=torch.complex64))
+        self.conv = nn.Conv2d(2, 3, 2).to(memory_format=torch.channels_last)
+        self.sliced = nn.Parameter(torch.randn(4, 6)[:, ::2])
+        self.number = nn.Parameter(torch.tensor(2.0))
+        self.empty = nn.Parameter(torch.empty(0, 4, dtype=torch.float64))
+
+    def forward(self, x):
+        image = self.conv(x.reshape(1, 2, 2, 2).contiguous(memory_format=torch.channels_last))
+        rest = self.complex.abs().square().sum() + (self.sliced * x.reshape(4, 2)[:, :1]).sum()
+        return (image.square().sum() + rest) * self.number + self.empty.sum()
+
+
+def flat_gradients(model):
+    return torch.cat([torch.view_as_real(p.grad.cfloat()).reshape(-1) for p in model.parameters()])
+
+
+def mixed(rank, n, make_hook):
+    """Return the gradients of some steps with a hook, and without."""
+    found = []
+    for hook in (make_hook(), None):
+        model = DistributedDataParallel(Mixed(), bucket_cap_mb=0.0001)
+        if hook is not None:
+            model.register_comm_hook(None, hook)
+        steps = []
+        for step in range(4):
+            model.zero_grad()
+            generator = torch.Generator().manual_seed(10 * rank + step)
+            model(torch.randn(8, generator=generator)).backward()
+            steps.append(flat_gradients(model.module))
+        found.append(torch.stack(steps))
+    return found
+
+
+def everything_at_once():
+    return DDPHook(make("top_k", k=10**6), seed=0, error_feedback=True)
+
+
+def largest_half():
+    return DDPHook(make("top_k", k=3), seed=0, error_feedback=True)
+
+
+def identity():
+    return DDPHook(make("identity"), seed=0)
+
+
+@pytest.mark.parametrize("make_hook", [identity, everything_at_once])
+def test_parameters_of_any_kind_are_those_of_plain_ddp(make_hook):
+    for with_hook, plain in on_ranks(2, mixed, make_hook):
+        torch.testing.assert_close(with_hook, plain, rtol=1e-5, atol=1e-6)
+
+
+def fed_back_in_order(rank, n):
+    """Return what arrived in 12 steps of equal gradients, and the gradient."""
+    model = DistributedDataParallel(Mixed(), bucket_cap_mb=0.0001)
+    model.register_comm_hook(None, largest_half())
+    arrived = 0
+    for _ in range(40):
+        model.zero_grad()
+        model(torch.arange(1.0, 9.0)).backward()
+        arrived = arrived + flat_gradients(model.module)
+    plain = Mixed()
+    plain(torch.arange(1.0, 9.0)).backward()
+    return arrived / 40, flat_gradients(plain)
+
+
+def test_kept_errors_belong_to_their_own_coordinates():
+    """With equal gradients, the mean of what arrives tends to the gradient, coordinate by coordinate.
+
+    It would not if errors were kept in another order than the gradients.
+    """
+    for arrived, gradient in on_ranks(2, fed_back_in_order):
+        torch.testing.assert_close(arrived, gradient, rtol=0.2, atol=0.15 * gradient.abs().max())
+
+
+def sparse(rank, n, feedback):
+    hook = DDPHook(make("top_k", k=1) if feedback else make("cq"), seed=0, error_feedback=feedback)
+    found = []
+    for chosen in (hook, None):
+        torch.manual_seed(0)
+        bag = nn.EmbeddingBag(5, 2, sparse=True, mode="sum")
+        model = DistributedDataParallel(nn.Sequential(bag, nn.Linear(2, 1)))
+        if chosen is not None:
+            model.register_comm_hook(None, chosen)
+        model(torch.tensor([[rank, 1 + rank]])).sum().backward()
+        model.zero_grad()
+        model(torch.tensor([[rank, 1 + rank]])).sum().backward()
+        found.append(bag.weight.grad.to_dense())
+    return (*found, hook.step, hook.sent_bytes)
+
+
+@pytest.mark.parametrize("feedback", [False, True])
+def test_sparse_gradients_are_added_up_as_without_a_hook(feedback):
+    for with_hook, plain, step, sent in on_ranks(2, sparse, feedback):
+        torch.testing.assert_close(with_hook, plain)
+        assert step == 2 and sent > 2 * 2 * (2 * 8 + 4 * 4)
+
+
+# --- gradient scalers, copies --------------------------------------------------------------------
+
+
+class Slope(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(4))
+
+    def forward(self):
+        return (self.w * torch.tensor([4.0, 3.0, 2.0, 1.0])).sum()
+
+
+def scaled(rank, n, known, factors, interval):
+    """Return what each step of SGD subtracts; a factor of inf is an overflow."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16, growth_interval=interval)
+    model = DistributedDataParallel(Slope())
+    hook = DDPHook(
+        make("top_k", k=1), seed=0, error_feedback=True, scaler=scaler if known else None
+    )
+    model.register_comm_hook(None, hook)
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    steps = []
+    for factor in factors:
+        optimizer.zero_grad()
+        before = model.module.w.detach().clone()
+        scaler.scale(model() * factor).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        steps.append(before - model.module.w.detach())
+    return torch.stack(steps), scaler.get_scale()
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_nothing_more_than_is_owed_arrives_after_an_overflow(known):
+    """One entry a step; errors of other units would bring 9 of the 6 that are owed."""
+    inf = float("inf")
+    for steps, scale in on_ranks(2, scaled, known, [1.0, inf, 1.0, 1.0], 2000):
+        assert scale == 2.0**15
+        owed = torch.tensor([4.0, 3.0, 2.0, 1.0]) * torch.tensor([1.0, 1.0, 2.0, 3.0])[:, None]
+        assert (steps.cumsum(dim=0) <= owed).all()
+        assert steps[1].abs().sum() == 0 and steps[3].tolist() == [0, 6, 0, 0]
+
+
+def test_errors_stay_right_when_the_scale_grows():
+    """The scaler doubles its scale after each step; the entries arrive as without a scaler."""
+    for steps, scale in on_ranks(2, scaled, True, [1.0, 1.0, 1.0, 1.0], 1):
+        assert scale == 2.0**20
+        assert steps.tolist() == [[4, 0, 0, 0], [0, 6, 0, 0], [8, 0, 0, 0], [0, 0, 8, 0]]
+
+
+def copied(rank, n):
+    hook = DDPHook(make("top_k", k=1), seed=0, error_feedback=True)
+    copy.deepcopy(hook), pickle.dumps(hook)  # no errors yet
+    model = DistributedDataParallel(Slope())
+    model.register_comm_hook(None, hook)
+    model().backward()
+    refused = []
+    for copies in (copy.deepcopy, copy.copy, pickle.dumps, lambda hook: torch.save(hook, os.devnull)):
+        with pytest.raises(ValueError, match="keep hook.state_dict"):
+            copies(hook)
+        refused.append(True)
+    plain = DDPHook(make("cq"), seed=3)
+    plain.step = 5
+    again = [copy.deepcopy(plain), pickle.loads(pickle.dumps(plain))]
+    return refused, [(each.step, each.state_dict() == plain.state_dict()) for each in again]
+
+
+def test_copies_that_would_lose_errors_are_refused():
+    for refused, again in on_ranks(2, copied):
+        assert refused == [True] * 4 and again == [(5, True)] * 2
