@@ -34,10 +34,6 @@ class Plain(str):
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        """Return the text, without quotation marks too."""
-        return str(self)
-
 
 def load(text: str, *, typed: bool = True) -> Any:
     """Return the content of a YAML text.
@@ -98,7 +94,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             where = f"line {event.start_mark.line + 1}"
             raise YAMLError(f"{where}: aliases such as *{event.anchor} are not allowed")
         return super().compose_node(parent, index)
@@ -106,7 +102,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
-            raise YAMLError(f"the key {str(twice[0])!r} is repeated")
+            raise YAMLError(f"the key {twice[0]!r} is repeated")
         return super().construct_mapping(node, deep)
 
 

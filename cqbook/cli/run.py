@@ -59,7 +59,7 @@ def run_command(
         job.planned(source, profile=profile, overrides=overrides, folder=output)
         for source in dict.fromkeys(map(job.find, notebooks))
     ]
-    jobs = {each.name: each for each in found}
+    jobs = {job.unique_name(each.source): each for each in found}
     runner.complete(jobs, logs=None, console=Console(stderr=True), force=force)
     for each in found:
         click.echo(each.folder)

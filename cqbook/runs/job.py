@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,28 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The notebook's path below ``notebooks/``, or its file name with a digest of its path."""
+        """The notebook's path below ``notebooks/`` without ending, or its file name."""
         return notebook_name(self.source)
 
 
 def notebook_name(source: Path) -> str:
-    """Return a name that no other notebook has.
-
-    It is the path below ``notebooks/`` without ending. Other files may have equal names, so theirs
-    is followed by a digest of the path.
-    """
-    place = source.resolve()
+    """Return the path below ``notebooks/`` without ending; for other files the name only."""
     try:
-        return place.relative_to(paths.notebooks()).with_suffix("").as_posix()
+        return source.resolve().relative_to(paths.notebooks()).with_suffix("").as_posix()
     except (ValueError, FileNotFoundError):
-        return f"{place.stem}-{provenance.digest(str(place))[:8]}"
+        return source.stem
+
+
+def unique_name(source: Path) -> str:
+    """Return :func:`notebook_name`; for files elsewhere with a digest of the path.
+
+    So two notebooks of one file name do not share a folder, nor the parameters of a profile.
+    """
+    name, place = notebook_name(source), source.resolve()
+    with suppress(FileNotFoundError):
+        if place.is_relative_to(paths.notebooks()):
+            return name
+    return f"{name}-{provenance.digest(str(place))[:8]}"
 
 
 def find(name: str) -> Path:
@@ -82,7 +90,7 @@ def profile_parameters(source: Path, profile: str) -> dict[str, Any]:
         return {}
     file = paths.root() / "profiles" / f"{profile}.yml"
     told = strict_yaml.read(file, typed=False) or {}
-    found = told.get(notebook_name(source)) or {} if isinstance(told, dict) else None
+    found = told.get(unique_name(source)) or {} if isinstance(told, dict) else None
     if not isinstance(found, dict):
         raise ParameterError(f"{file}: must map names of notebooks to parameters")
     return found
@@ -97,8 +105,8 @@ def planned(
 ) -> Job:
     """Return the job of a notebook, with the profile's parameters and overrides, all checked.
 
-    The default folder is ``runs/PROFILE/NOTEBOOK``, with a hash of the overrides if there are any,
-    so that no run overwrites another.
+    The default folder is ``runs/PROFILE/NOTEBOOK``, with a hash of the path for notebooks elsewhere
+    and of the overrides if there are any, so that no run overwrites another.
 
     Raises:
         ParameterError: if a parameter is wrong, or the folder is not that of a run.
@@ -108,7 +116,7 @@ def planned(
     given = {**profile_parameters(source, profile), **(overrides or {})}
     parameters = checked(source, defaults(source), given)
     if folder is None:
-        folder = paths.runs(profile) / notebook_name(source)
+        folder = paths.runs(profile) / unique_name(source)
         if overrides:
             digest = provenance.digest(json.dumps(overrides, sort_keys=True))
             folder = folder.with_name(f"{folder.name}-{digest[:8]}")

@@ -151,14 +151,15 @@ def _execute(source: Path, output: Path, **options: Any) -> None:
         told = f"cell {error.cell_index} failed with {error.ename}: {error.evalue}"
         raise _CellFailed(told) from None
     except DeadKernelError:
-        raise _CellFailed(f"{_running(output)} killed its kernel, perhaps for memory") from None
+        told = f"the kernel was killed in {_last_started(output)}, perhaps for memory"
+        raise _CellFailed(told) from None
 
 
-def _running(output: Path) -> str:
-    """Return the name of the cell that was running when papermill last saved the notebook."""
+def _last_started(output: Path) -> str:
+    """Return the name of the last cell that papermill started."""
     cells = nbformat.read(output, as_version=4).cells if output.is_file() else []
-    states = [cell.metadata.get("papermill", {}).get("status") for cell in cells]
-    return f"cell {states.index('running')}" if "running" in states else "an unknown cell"
+    started = [bool(cell.metadata.get("papermill", {}).get("start_time")) for cell in cells]
+    return f"cell {len(started) - 1 - started[::-1].index(True)}" if any(started) else "its start"
 
 
 @contextmanager

@@ -59,8 +59,8 @@ def checked(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) ->
         try:
             found[name] = _like([known[name]], value)
         except _Misfit as misfit:
-            own, part = misfit.args
-            verb = "must be" if part is value else "must hold values"
+            own, part, inside = misfit.args
+            verb = "must hold values" if inside else "must be"
             raise ParameterError(
                 f"parameter {name!r} of {source} {verb} of type {type(own).__name__}, "
                 f"such as {own!r}, got {part!r}"
@@ -69,7 +69,10 @@ def checked(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) ->
 
 
 class _Misfit(Exception):
-    """A value has another type than the example; the arguments are example and value."""
+    """A value has another type than the example.
+
+    The arguments are the example, the value, and True if the value is inside a list.
+    """
 
 
 def _like(examples: list[Any], value: Any, *, row: bool = False) -> Any:
@@ -88,7 +91,7 @@ def _like(examples: list[Any], value: Any, *, row: bool = False) -> Any:
     if kinds == {tuple} and type(value) is list:
         kinds = {list}
     if len(kinds) == 1 and type(value) not in kinds:
-        raise _Misfit(examples[0], value)
+        raise _Misfit(examples[0], value, row)
     if kinds != {list}:
         return resolved(value)
     inside = [part for example in examples for part in example]

@@ -100,7 +100,6 @@ def arguments(options: Options) -> list[str]:
 
 def end_with(driver: int) -> None:
     """End Snakemake and its process group once `cqlib sweep` is gone."""
-
     seconds = patience()
 
     def end() -> None:

@@ -139,7 +139,8 @@ def _as_noted(file: Path) -> str:
 def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: Path) -> list[Any]:
     """Return the checked values of a parameter of the grid; paths of files start at ``base``."""
     if not isinstance(values, list):
-        raise SweepError(f"grid: {name!r} needs a list of values, got {values!r}")
+        told = strict_yaml.resolved(values)
+        raise SweepError(f"grid: {name!r} needs a list of values, got {told!r}")
     if not values:
         raise SweepError(f"grid: the list of {name!r} is empty")
     whole = [data_files.located({name: value}, base) for value in values]
@@ -147,7 +148,7 @@ def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: 
     for value in found:
         _check_plain(name, value)
     texts = [as_text(value) for value in found]
-    if twice := [value for place, value in enumerate(values) if texts[place] in texts[:place]]:
+    if twice := [value for place, value in enumerate(found) if texts[place] in texts[:place]]:
         raise SweepError(f"grid: {name!r} has {twice[0]!r} twice")
     return found
 

@@ -145,8 +145,8 @@ class DDPHook:
         """
         if self._errors:
             raise ValueError(
-                "this hook keeps errors of a model's parameters, which a copy or a file would lose; "
-                "keep hook.state_dict(model), and load it into a new hook"
+                "this hook keeps errors of a model's parameters, which a copy or a file would "
+                "lose; keep hook.state_dict(model), and load it into a new hook"
             )
         return self.__dict__
 

@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from cqbook import paths
+from cqbook import paths, strict_yaml
 from cqbook.runs import notebook, provenance
 from cqbook.runs.imports import Sources
 from cqbook.runs.job import Job, is_current, planned
@@ -203,7 +203,7 @@ LEDGER = """
 - {id: lemma-9, kind: lemma, title: Lemma 9, name: sums, statement: They add up.}
 """
 CELLS = """
-from cqbook import paths
+from cqbook import paths, strict_yaml
 from cqbook.cells import claims
 from cqbook.evidence import worst_inputs
 from cqlib import Key, compressors
@@ -529,8 +529,43 @@ def test_a_damaged_run_of_our_own_folder_is_made_again(
     monkeypatch.setattr(paths, "runs", lambda profile: tmp_path / profile)
     source = write(tmp_path / "a.ipynb")
     notebook.run(planned(source))
-    (tmp_path / "quick" / "a" / "provenance.json").unlink()
+    (planned(source).folder / "provenance.json").unlink()
     again = planned(source)
     assert not is_current(again)
     notebook.run(again)
     assert is_current(again)
+
+
+def test_notebooks_of_one_name_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside ``notebooks/`` neither another notebook's run is replaced nor the book's."""
+    monkeypatch.setattr(paths, "runs", lambda profile: tmp_path / "runs" / profile)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    own = [write(tmp_path / folder / "quickstart.ipynb") for folder in ("a", "b")]
+    jobs = [planned(source) for source in (*own, paths.notebooks() / "quickstart.ipynb")]
+    assert len({job.folder for job in jobs}) == 3
+    assert jobs[2].folder == tmp_path / "runs" / "quick" / "quickstart"
+    # A profile's parameters are for the book's notebook only.
+    assert planned(own[0], profile="standard").parameters == {}
+    assert planned(jobs[2].source, profile="standard").parameters["dataset"] == "a9a"
+
+
+def test_a_killed_kernel_is_told_with_its_cell(tmp_path: Path) -> None:
+    source = write(tmp_path / "dies.ipynb", "print('before')", "import os; os._exit(9)", "1")
+    with pytest.raises(notebook.NotebookError) as told:
+        notebook.run(plan(source, tmp_path / "run"))
+    kept = tmp_path / "run.failed.ipynb"
+    assert "dies: the kernel was killed in cell 2, perhaps for memory" in str(told.value)
+    assert str(kept) in str(told.value)
+    cells = nbformat.read(kept, as_version=4).cells
+    assert "before" in cells[1].outputs[0].text and not (tmp_path / "run").exists()
+
+
+def test_a_list_stands_for_a_tuple(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb", parameters="shifts = (0.0, 1.0)")
+    given = strict_yaml.load("[0.0, 2]", typed=False)
+    assert plan(source, tmp_path / "run", shifts=given).parameters == {"shifts": [0.0, 2.0]}
+    with pytest.raises(ParameterError, match="'shifts' .* must hold values of type float.* 'x'"):
+        plan(source, tmp_path / "run", shifts=["x"])

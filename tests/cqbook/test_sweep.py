@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,33 @@ def test_a_profile_supplies_the_rest(root: Path) -> None:
     assert job.folder == root / "runs" / "big" / "theory" / "b"
 
 
+# Each line stands for nine times as many values as the line before.
+BOMB = "notebook: theory/b\nx: [&a [1], *a]\n" + "".join(
+    f"x{k}: &{b} [{', '.join(9 * [f'*{a}'])}]\n"
+    for k, (a, b) in enumerate(pairwise("abcdefghijkl"))
+)
+
+
+@pytest.mark.parametrize(
+    ("grid", "found"),
+    [
+        ("n: [07, 010, 1_000, 0x10]", [7, 10, 1000, 16]),
+        ("rate: [010, 1e-3, .5, 1]", [10.0, 0.001, 0.5, 1.0]),
+        (
+            "name: [010, 1:30, no, 2020, 2020-01-01, null, '3']",
+            ["010", "1:30", "no", "2020", "2020-01-01", "null", "3"],
+        ),
+        ("fast: [true, False]", [True, False]),
+        ("sizes: [[010], [1, 2]]", [[10], [1, 2]]),
+    ],
+)
+def test_a_value_has_the_type_of_the_notebooks_own(root: Path, grid: str, found: list) -> None:
+    jobs = read(root, f"notebook: theory/b\ngrid: {{{grid}}}").jobs.values()
+    name = grid.partition(":")[0]
+    values = [job.parameters[name] for job in jobs]
+    assert values == found and [type(value) for value in values] == [type(v) for v in found]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -96,8 +124,13 @@ def test_a_profile_supplies_the_rest(root: Path) -> None:
         ),
         ("notebook: theory/b\ngrid: {n: [1, 2, 1]}", "grid: 'n' has 1 twice"),
         ("notebook: theory/b\ngrid: {rate: [1, 1.0]}", "grid: 'rate' has 1.0 twice"),
-        ("notebook: theory/b\ngrid: {name: [2026-01-01]}", "cannot be written as JSON"),
-        ("notebook: theory/b\ngrid: {sizes: [[2026-01-01]]}", "cannot be written as JSON"),
+        ("notebook: theory/b\ngrid: {n: [010, 10]}", "grid: 'n' has 10 twice"),
+        ("notebook: theory/b\ngrid: {n: [1:30]}", "must be of type int, such as 3, got '1:30'"),
+        ("notebook: theory/b\ngrid: {fast: [no]}", "must be of type bool, such as True, got 'no'"),
+        (
+            "notebook: theory/b\ngrid: {sizes: [[2026-01-01]]}",
+            "must hold values of type int, such as 1, got '2026-01-01'",
+        ),
         ("notebook: theory/b\ngrid: {rate: [.inf]}", "'rate' cannot be written as JSON: inf"),
         (
             "notebook: theory/b\ngrid: {rate: [nan]}",
@@ -105,13 +138,19 @@ def test_a_profile_supplies_the_rest(root: Path) -> None:
         ),
         (
             "notebook: theory/b\ngrid: {sizes: [&a [*a]]}",
-            "'sizes' cannot be written as JSON: [[...]]",
+            "line 2: aliases such as *a are not allowed",
         ),
-        (GOOD.replace("z", "&a [.nan, *a]"), "'name' cannot be written as JSON: [nan, [...]]"),
+        (BOMB, "line 2: aliases such as *a are not allowed"),
+        (
+            f"notebook: theory/b\ngrid: {{n: {list(range(2000))}, rate: {list(range(2000))}}}",
+            "the grid has 4000000 jobs; a sweep has at most 100000",
+        ),
+        ("notebook: " + 3000 * "[", "not valid YAML: it is nested too deeply"),
         (GOOD + "profile: huge", "unknown profile 'huge'; known: quick, big"),
-        (GOOD + "profile: 3", "profile must be a name, got 3"),
+        (GOOD + "profile: 3", "unknown profile '3'; known: quick, big"),
+        (GOOD + "profile: [3]", "profile must be a name, got ['3']"),
         (GOOD.replace("name:", "m:"), "unknown parameter 'm' of"),
-        (GOOD.replace("name: z", "name: 3"), "must be of type str, such as 'a', got 3"),
+        (GOOD.replace("name: z", "name: [3]"), "must be of type str, such as 'a', got ['3']"),
         (GOOD.replace("name: z", "n: 3"), "'n' is in both parameters and grid"),
         (GOOD.replace("{name: z}", "3"), "parameters must be a mapping, got 3"),
     ],
@@ -280,7 +319,7 @@ class Says:
     def __init__(self, code: int, logs: dict[str, str], complete: list[Job]) -> None:
         self.code, self.logs, self.complete = code, logs, complete
 
-    def __call__(self, folder: Path, plan: Path, words: list[str]) -> int:
+    def __call__(self, folder: Path, words: list[str]) -> int:
         for name, text in self.logs.items():
             (folder / "logs").mkdir(exist_ok=True)
             (folder / "logs" / f"{name}.log").write_text(text)
@@ -320,8 +359,8 @@ def test_only_what_is_out_of_date_is_submitted(root: Path, monkeypatch) -> None:
     finish(found.jobs["n=1"])
     plans: list[Any] = []
 
-    def snakemake(folder: Path, plan: Path, words: list[str]) -> int:
-        plans.append(json.loads(plan.read_text()))
+    def snakemake(folder: Path, words: list[str]) -> int:
+        plans.append(json.loads((folder / ".jobs.json").read_text()))
         finish(found.jobs["n=2"])
         return 0
 

@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -287,8 +288,8 @@ def mixed(rank, n, make_hook):
     return found
 
 
-def everything_at_once():
-    return DDPHook(make("top_k", k=10**6), seed=0, error_feedback=True)
+def identity_with_errors():
+    return DDPHook(make("identity"), seed=0, error_feedback=True)
 
 
 def largest_half():
@@ -299,14 +300,14 @@ def identity():
     return DDPHook(make("identity"), seed=0)
 
 
-@pytest.mark.parametrize("make_hook", [identity, everything_at_once])
+@pytest.mark.parametrize("make_hook", [identity, identity_with_errors])
 def test_parameters_of_any_kind_are_those_of_plain_ddp(make_hook):
     for with_hook, plain in on_ranks(2, mixed, make_hook):
         torch.testing.assert_close(with_hook, plain, rtol=1e-5, atol=1e-6)
 
 
 def fed_back_in_order(rank, n):
-    """Return what arrived in 12 steps of equal gradients, and the gradient."""
+    """Return what arrived in 40 steps of equal gradients, and the gradient."""
     model = DistributedDataParallel(Mixed(), bucket_cap_mb=0.0001)
     model.register_comm_hook(None, largest_half())
     arrived = 0
@@ -320,7 +321,7 @@ def fed_back_in_order(rank, n):
 
 
 def test_kept_errors_belong_to_their_own_coordinates():
-    """With equal gradients, the mean of what arrives tends to the gradient, coordinate by coordinate.
+    """With equal gradients, the mean of what arrives tends to the gradient, entry by entry.
 
     It would not if errors were kept in another order than the gradients.
     """
@@ -348,7 +349,7 @@ def sparse(rank, n, feedback):
 def test_sparse_gradients_are_added_up_as_without_a_hook(feedback):
     for with_hook, plain, step, sent in on_ranks(2, sparse, feedback):
         torch.testing.assert_close(with_hook, plain)
-        assert step == 2 and sent > 2 * 2 * (2 * 8 + 4 * 4)
+        assert step == 2 and sent > 2 * (2 * 8 + 4 * 4)  # two indices and four values
 
 
 # --- gradient scalers, copies --------------------------------------------------------------------
@@ -408,7 +409,12 @@ def copied(rank, n):
     model.register_comm_hook(None, hook)
     model().backward()
     refused = []
-    for copies in (copy.deepcopy, copy.copy, pickle.dumps, lambda hook: torch.save(hook, os.devnull)):
+    for copies in (
+        copy.deepcopy,
+        copy.copy,
+        pickle.dumps,
+        partial(torch.save, f=os.devnull),
+    ):
         with pytest.raises(ValueError, match="keep hook.state_dict"):
             copies(hook)
         refused.append(True)
