@@ -273,7 +273,7 @@ X = torch.ones(4)
     ("x", "options", "message"),
     [
         (torch.ones(4, dtype=torch.int32), {}, "floats, got torch.int32"),
-        ([1.0], {}, "floats, got list"),
+        ([1.0], {}, "x must be a tensor, got list"),
         (torch.ones(0, 3), {}, r"one or more coordinates, got shape \(0, 3\)"),
         (X, {"out": torch.ones(5)}, r"out must be torch.float32 of shape \(4,\)"),
         (X, {"out": X.double()}, "out must be torch.float32"),
