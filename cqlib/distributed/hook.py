@@ -172,7 +172,7 @@ class DDPHook:
         errors = {name: error.clone() for name, error in named.items() if error is not None}
         if len(errors) < len(self._errors):
             raise ValueError("the hook keeps errors of parameters that are not in this model")
-        return found | {"errors": errors}
+        return found | {"errors": errors, "scaler": self.scaler is not None}
 
     def load_state_dict(self, state: dict[str, Any], model: nn.Module | None = None) -> None:
         """Continue from a state that :meth:`state_dict` returned.
@@ -191,6 +191,8 @@ class DDPHook:
         if self.error_feedback:
             if model is None:
                 raise ValueError("errors are kept by the names of parameters: give the model")
+            if state.get("scaler", False) != (self.scaler is not None):
+                raise ValueError("the errors are in other units: only one hook has a scaler")
             parameters = dict(model.named_parameters())
             for name, error in state["errors"].items():
                 if name not in parameters or parameters[name].shape != error.shape:
@@ -208,16 +210,20 @@ class DDPHook:
 
     def _fed_back(self, parameters: list[nn.Parameter], like: Tensor) -> Tensor:
         """Return the kept errors in the order of a bucket, times the scale of the loss."""
-        found = torch.zeros_like(like)
+        found = torch.zeros_like(like, dtype=self._kept_as(like))
         for p, part in zip(parameters, _parts(found, parameters), strict=True):
             if p in self._errors:
                 part.copy_(self._errors[p])
-        return found * self._scale()
+        return (found * self._scale()).to(like)
 
     def _keep(self, parameters: list[nn.Parameter], errors: Tensor) -> None:
-        errors = errors.detach() / self._scale()
+        errors = errors.detach().to(self._kept_as(errors)) / self._scale()
         for p, part in zip(parameters, _parts(errors, parameters), strict=True):
             self._errors[p] = part.clone()
+
+    def _kept_as(self, x: Tensor) -> torch.dtype:
+        """Return the dtype of kept errors: without its scale, one may be too small for 16 bits."""
+        return torch.float32 if self.scaler is not None and x.itemsize == 2 else x.dtype
 
     def _scale(self) -> float:
         return 1.0 if self.scaler is None else self.scaler.get_scale()

@@ -114,7 +114,7 @@ def exchange(
         strategy = request.checked(members)
     except Exception as error:  # let the other processes raise, too, instead of waiting
         with suppress(PayloadError):
-            Agreement(members, {"refused": str(error)}, members.device).wait()
+            Agreement(members, {"refused": str(error)}, _device(x, members)).wait()
         raise
     call = request.call(members, strategy)
     found = STRATEGIES[strategy](call)
@@ -189,6 +189,12 @@ class _Request:
         return Call(
             self.compressor, self.key, members, wide, x.dtype, agreement, self.second, place
         )
+
+
+def _device(x: Any, members: Group) -> torch.device:
+    """Return the device of x, where the other processes compare, or else one of the group."""
+    known = isinstance(x, Tensor) and x.device.type in members.devices
+    return x.device if known else members.device
 
 
 def _check_plain(name: str, x: Tensor) -> None:

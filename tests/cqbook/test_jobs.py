@@ -58,7 +58,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.root, self.notes, self.elsewhere = (
-            folder / name for name in ("a checkout", "notes", "elsewhere")
+            folder / name for name in ("a #1 checkout", "notes", "elsewhere")
         )
         for package in ("cqlib", "cqbook"):
             shutil.copytree(paths.root() / package, self.root / package)

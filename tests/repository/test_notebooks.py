@@ -23,7 +23,7 @@ from cqbook.book import ledger
 from cqbook.cells import claims
 from cqbook.experiments.outcomes import MARGIN
 from cqbook.runs import contents, notebook
-from cqbook.runs.job import notebook_name, planned
+from cqbook.runs.job import is_current, notebook_name, planned
 from cqbook.runs.parameters import checked, defaults
 from tests import built_book, stored_numbers
 from tests.helpers import stored_verdicts
@@ -264,10 +264,10 @@ def test_the_book_has_the_stored_outputs(path: Path, nb: nbformat.NotebookNode) 
     """The compiled kernels give the stored outputs, where the book's profile sets no parameters."""
     if not built_book.shows(path):
         pytest.skip("the profile has other parameters")
-    run = paths.root() / "runs" / built_book.PROFILE / notebook_name(path) / path.name
-    if not run.exists() and not os.environ.get("CQLIB_REQUIRE_BOOK"):
-        pytest.skip(f"there is no {run}; run: make book")
-    shown = read(run)
+    job = planned(path, profile=built_book.PROFILE)
+    if not os.environ.get("CQLIB_REQUIRE_BOOK") and not is_current(job):
+        pytest.skip("the book's run is out of date; run: make book")
+    shown = read(job.folder / path.name)
     assert [cell.source for cell in shown.cells] == [cell.source for cell in nb.cells]
     for new, old in zip(code_cells(shown), code_cells(nb), strict=True):
         within = stored_numbers.tolerance(old.metadata.get("tags", []))
