@@ -260,6 +260,7 @@ def without_volatile_parts(cell: nbformat.NotebookNode) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_book_has_the_stored_outputs(path: Path, nb: nbformat.NotebookNode) -> None:
     """The compiled kernels give the stored outputs, where the book's profile sets no parameters."""
     if not built_book.shows(path):
