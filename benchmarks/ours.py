@@ -45,7 +45,7 @@ def _decode_call(name: str) -> Setup:
         who: dict[str, Any] = {"client": n - 1, "n_clients": n, "key": KEY}
         payload = compressor.encode(tensor(d), **who)
         assert payload is not None
-        return lambda: compressor.decode(payload, **who)
+        return lambda: compressor.decode(payload, d=d, **who)
 
     return setup
 

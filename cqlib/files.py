@@ -1,9 +1,11 @@
-"""Atomic writes: a file is written completely or not at all."""
+"""Atomic writes, and a private temporary folder."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -25,3 +27,31 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def private_folder(name: str) -> Path | None:
+    """Return a folder in a temporary one that only this user can read or write; None without it.
+
+    It is the same in all processes of the user. A folder that another user made first, or may
+    write to, and a link are not trusted.
+
+    Args:
+        name: name of the folder.
+    """
+    with suppress(OSError):  # also if no temporary folder is usable
+        private = Path(tempfile.gettempdir()) / f"cqlib-{os.getuid()}"
+        private.mkdir(mode=0o700, exist_ok=True)
+        found = private.lstat()
+        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        if mine and not found.st_mode & 0o077 and can_be_written(private / name):
+            return private / name
+    return None
+
+
+def can_be_written(folder: Path) -> bool:
+    """Return True if a file can be written in a folder; the folder is made if it is missing."""
+    with suppress(OSError, ValueError):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        return True
+    return False

@@ -1,7 +1,7 @@
 """The ``cqlib`` command: one file per group of commands.
 
-At the top the modules import only click. Each command imports the rest when it is called, so that
-help is fast.
+At the top the modules import only click and the standard library. Each command imports the rest
+when it is called, so that help is fast.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ def _run() -> int:
     """Run the command as click does, but with the exit code 130 after an interruption."""
     import click
 
+    from cqbook import home
     from cqbook.cli.app import app
 
+    home.ensure()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as on Ctrl-C
     try:
         return app(prog_name="cqlib", standalone_mode=False) or 0

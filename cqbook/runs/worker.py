@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from cqbook import home
 from cqbook.runs import family
 from cqbook.runs.job import Job
 
@@ -27,6 +28,7 @@ def main(words: list[str] | None = None) -> None:
     given = parser.parse_args(words)
     if given.parent is not None:
         family.end_with(given.parent)
+    home.ensure()  # on the machines of a cluster, too
     from cqbook.runs import notebook  # papermill takes a second to load
 
     try:

@@ -50,6 +50,25 @@ def checked_ids(client: int, n_clients: int) -> tuple[int, int]:
     return int(client), int(n_clients)
 
 
+def checked_dimension(d: int) -> int:
+    """Return the dimension that a server expects as a Python integer; raise if it is not one."""
+    if isinstance(d, bool) or not isinstance(d, (int, np.integer)):
+        raise ValueError(f"d must be an integer, the server's own dimension, got {d!r}")
+    if d < 1:
+        raise ValueError(f"d must be at least 1, got {d}")
+    return int(d)
+
+
+def checked_max_norm(max_norm: Any) -> float | None:
+    """Return the largest norm that a server takes as a float; None stands for no limit."""
+    if max_norm is None:
+        return None
+    kinds = (int, float, np.integer, np.floating)
+    if isinstance(max_norm, bool) or not isinstance(max_norm, kinds) or not max_norm > 0:
+        raise ValueError(f"max_norm must be a number above 0, or None, got {max_norm!r}")
+    return float(min(max_norm, np.finfo(np.float64).max))
+
+
 def check_finite(rows: Array, clients: Array) -> None:
     """Raise if a vector, shape (..., c, d), has NaN or infinity; the error names the client."""
     bad = ~np.isfinite(rows)

@@ -93,27 +93,33 @@ class Compressor(Codec):
         self,
         payload: Payload,
         *,
+        d: int,
         client: int,
         n_clients: int,
         key: Key,
         shared: object = None,
-        d: int | None = None,
+        max_norm: float | None = None,
     ) -> Tensor:
         """Return the vector that the server reads from a payload: float32, shape (d,).
 
         Args:
             payload: the message of the client.
+            d: dimension of the server's own vectors; a payload of another is refused before any
+                work is done, so that a sender cannot choose how much memory it takes.
             client: its id, in [0, n_clients).
             n_clients: n.
             key: the round's key.
             shared: statistic, for compressors that use one.
-            d: the expected dimension; a payload of another is refused before any work is done.
+            max_norm: longest Euclidean norm of the decoded vector that is accepted, above 0; None
+                accepts every finite one.
 
         Raises:
+            ValueError: if d, an id, the statistic or ``max_norm`` is out of range.
             PayloadError: if the payload is malformed or its tag says that it was made by another
-                compressor, with other options, or for another d, n, client or round.
+                compressor, with other options, or for another d, n, client or round. If the decoded
+                vector is longer than ``max_norm``.
         """
-        return wire.decode(self, payload, client, n_clients, key, shared, d)
+        return wire.decode(self, payload, client, n_clients, key, shared, d, max_norm)
 
     @final
     def compress(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
@@ -150,6 +156,7 @@ class Compressor(Codec):
         n_clients: int,
         key: Key,
         shared: object = None,
+        max_norm: float | None = None,
     ) -> Tensor:
         """Return the server's estimate of the mean over the clients that answered.
 
@@ -164,15 +171,17 @@ class Compressor(Codec):
             n_clients: n, the missing ones included.
             key: the round's key.
             shared: statistic of all clients, for compressors that use one.
+            max_norm: as in :meth:`decode`, for each client's vector. Each message is then read
+                twice: alone for its norm, and for the mean, whose bits do not change.
 
         Returns:
             float64 tensor of shape (d,): summed in the order of the clients, divided last.
 
         Raises:
             ValueError: if no client answered, or None is given for a client that is not silent.
-            PayloadError: as :meth:`decode`, or if a payload's dimension is not d.
+            PayloadError: as :meth:`decode`; it names the client.
         """
-        return wire.mean_of_received(self, payloads, d, n_clients, key, shared)
+        return wire.mean_of_received(self, payloads, d, n_clients, key, shared, max_norm)
 
     @final
     def statistic(self, X: Tensor) -> float | None:

@@ -18,7 +18,9 @@ from cqlib.compressors.checks import (
     check_scales,
     check_symbols,
     check_tensor,
+    checked_dimension,
     checked_ids,
+    checked_max_norm,
     checked_statistic,
 )
 from cqlib.compressors.codec import Codec
@@ -50,12 +52,16 @@ def decode(
     n_clients: int,
     key: Key,
     shared: object,
-    d: int | None,
+    d: int,
+    max_norm: float | None,
 ) -> Tensor:
     """Return the decoded vector of a payload; see :meth:`Compressor.decode`."""
+    d, max_norm = checked_dimension(d), checked_max_norm(max_norm)
     message, ctx = opened(c, payload, client, n_clients, key, shared, d)
     with refusing(ctx.d):
-        return read(c, message, ctx)
+        decoded = read(c, message, ctx)
+        check_norm(decoded, client, max_norm)
+        return decoded
 
 
 def mean_of_received(
@@ -65,8 +71,10 @@ def mean_of_received(
     n_clients: int,
     key: Key,
     shared: object,
+    max_norm: float | None,
 ) -> Tensor:
     """Return the mean of the clients that answered; see :meth:`Compressor.mean_of_received`."""
+    d, max_norm = checked_dimension(d), checked_max_norm(max_norm)
     if not payloads:
         raise ValueError("no client answered, so there is no mean")
     received = []
@@ -77,6 +85,9 @@ def mean_of_received(
         elif any(c.layout(Context(d, np.array([client]), n_clients, key)).of_one()):
             raise ValueError(f"client {client} is not silent in this round: leave it out")
     with refusing(d):
+        if max_norm is not None:
+            for message, ctx in received:
+                check_norm(read(c, message, ctx), int(ctx.clients[0]), max_norm)
         return mean(c, received, d, len(payloads))
 
 
@@ -225,16 +236,15 @@ def opened(
     n_clients: int,
     key: Key,
     shared: object,
-    d: int | None,
+    d: int,
 ) -> tuple[Message, Context]:
     """Return message and context of a payload; raise unless it is of this client and this round."""
     client, n_clients = checked_ids(client, n_clients)
     if payload.compressor != c.name:
         raise PayloadError(f"payload is from {payload.compressor!r}, not from {c.name!r}")
     statistic = checked_statistic(c.name, c.before, shared)
-    if d is not None and payload.d != d:
+    if payload.d != d:
         raise PayloadError(f"client {client}: d = {payload.d}, expected {d}")
-    d = payload.d
     if payload.tag != tag(c, d, client, n_clients, key, statistic):
         also = "" if statistic is None else f", shared = {float(statistic)}"
         raise PayloadError(
@@ -251,6 +261,18 @@ def opened(
         if len(payload.scales) != n_scales:
             raise ValueError(f"expected {n_scales} scales, got {len(payload.scales)}")
     return Message(payload.codes.detach(), payload.scales.detach()), ctx
+
+
+def check_norm(decoded: Tensor, client: int, max_norm: float | None) -> None:
+    """Raise ValueError if a decoded vector, shape (d,), is longer than a server takes."""
+    if max_norm is None:
+        return
+    norm = float(torch.linalg.vector_norm(decoded, dtype=torch.float64))
+    if norm > max_norm:
+        raise ValueError(
+            f"client {client}: the decoded vector has norm {norm:.4g}, "
+            f"above max_norm = {max_norm:g}"
+        )
 
 
 @contextmanager

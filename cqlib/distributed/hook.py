@@ -236,7 +236,7 @@ class DDPHook:
         payload = self.compressor.encode(wide, **who)
         if payload is None:
             return torch.zeros_like(x)
-        return self.compressor.decode(payload, **who).to(x)
+        return self.compressor.decode(payload, d=len(wide), **who).to(x)
 
 
 def _parts(flat: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:

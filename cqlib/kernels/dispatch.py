@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cqlib.code_cache import give_triton_a_folder
 from cqlib.kernels import reference
 from cqlib.kernels.api import HostKernels, Kernels
 from cqlib.kernels.api.on_tensors import OnTensors
@@ -67,6 +68,7 @@ def kernels_for(x: Tensor) -> Kernels[Tensor]:
     """Return the kernels that take and return tensors on the device of x."""
     name = choose(x.device.type).backend
     if name == "gpu":
+        give_triton_a_folder()
         from cqlib.kernels import gpu  # here, since Triton may be missing
 
         return gpu

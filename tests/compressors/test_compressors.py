@@ -51,7 +51,8 @@ def over_the_wire(c, X, key):
         if payload is None:
             rows.append(torch.zeros(X.shape[-1]))
         else:
-            rows.append(c.decode(Payload.from_bytes(payload.to_bytes()), **who))
+            received = Payload.from_bytes(payload.to_bytes())
+            rows.append(c.decode(received, d=X.shape[-1], **who))
     return torch.stack(rows)
 
 
@@ -119,7 +120,7 @@ def test_any_shape(c, n, d, seed, double, data):
     if payload is None:
         assert not decoded[client].any()
     else:
-        alone = c.decode(Payload.from_bytes(payload.to_bytes()), **who)
+        alone = c.decode(Payload.from_bytes(payload.to_bytes()), d=X.shape[-1], **who)
         assert alone.dtype == torch.float32
         assert same_bits(alone.to(X.dtype), decoded[client])
     assert same_bits(c.mean(X, key=key), mean_of_payloads(c, X, key, decoded))
@@ -427,7 +428,7 @@ def test_wrong_ids_are_refused(c):
         with pytest.raises(ValueError, match="client"):
             c.encode(X[0], **wrong)
         with pytest.raises(ValueError, match="client"):
-            c.decode(payload, **wrong)
+            c.decode(payload, d=payload.d, **wrong)
 
 
 @every
@@ -438,7 +439,9 @@ def test_numpy_integers_are_ids(c):
         as_numpy = who | {"client": kind(who["client"]), "n_clients": kind(3)}
         again = c.encode(X[who["client"]], **as_numpy)
         assert again.to_bytes() == payload.to_bytes()
-        assert same_bits(c.decode(payload, **as_numpy), c.decode(payload, **who))
+        assert same_bits(
+            c.decode(payload, d=payload.d, **as_numpy), c.decode(payload, d=payload.d, **who)
+        )
 
 
 @every
@@ -461,7 +464,7 @@ def test_a_statistic_that_nobody_uses_is_refused(c):
         lambda: c.compress(X, key=Key(0), shared=1.0),
         lambda: c.mean(X, key=Key(0), shared=1.0),
         lambda: c.encode(X[0], **who | {"shared": 1.0}),
-        lambda: c.decode(payload, **who | {"shared": 1.0}),
+        lambda: c.decode(payload, d=payload.d, **who | {"shared": 1.0}),
     ):
         with pytest.raises(ValueError, match="statistic"):
             call()
@@ -490,7 +493,7 @@ def test_results_are_nobody_elses(c):
     c.compress(X, key=Key(0)).fill_(9)
     payload, who = first_sent(c, X, Key(0))
     sent = payload.to_bytes()
-    c.decode(payload, **who).fill_(9)
+    c.decode(payload, d=payload.d, **who).fill_(9)
     assert same_bits(X, before)
     assert payload.to_bytes() == sent
     payload.scales.fill_(9)
@@ -505,7 +508,7 @@ def test_results_are_nobody_elses(c):
 def test_a_payload_for_another_is_refused(c):
     X = normal(4, 20)
     payload, who = first_sent(c, X, Key(5, 6))
-    c.decode(payload, **who)
+    c.decode(payload, d=payload.d, **who)
     i = who["client"]
     for other in (
         {"client": (i + 1) % 4},
@@ -518,14 +521,14 @@ def test_a_payload_for_another_is_refused(c):
         {"key": Key(5, 6).fold(0)},
     ):
         with pytest.raises(PayloadError, match="another"):
-            c.decode(payload, **who | other)
+            c.decode(payload, d=payload.d, **who | other)
     for altered in (replace(payload, d=21), replace(payload, tag=payload.tag ^ 1)):
         with pytest.raises(PayloadError, match="another"):
-            c.decode(altered, **who)
+            c.decode(altered, d=altered.d, **who)
     for other in CASES:
         if other != c:
             with pytest.raises(PayloadError, match="another|is from"):
-                other.decode(payload, **who)
+                other.decode(payload, d=payload.d, **who)
 
 
 @every
@@ -540,7 +543,7 @@ def test_a_payload_of_the_wrong_size_is_refused(c):
     wrong += [replace(payload, scales=scales[:-1])] if len(scales) else []
     for altered in wrong:
         with pytest.raises(PayloadError):
-            c.decode(altered, **who)
+            c.decode(altered, d=altered.d, **who)
 
 
 @pytest.mark.parametrize("d", [2**40, 2**62, 2**63 - 1])
@@ -553,7 +556,7 @@ def test_no_dimension_is_allocated_unchecked(c, d):
 
     def decode():
         with pytest.raises(PayloadError):
-            c.decode(hostile, **who)
+            c.decode(hostile, d=hostile.d, **who)
 
     assert peak_memory(decode) < 1_000_000
 
@@ -672,7 +675,7 @@ def test_a_padding_bit_is_refused(c):
         else:
             codes[0] |= 1 << bit
         with pytest.raises(PayloadError, match="padding"):
-            c.decode(replace(payload, codes=codes), **who)
+            c.decode(replace(payload, codes=codes), d=payload.d, **who)
 
 
 @pytest.mark.parametrize("c", [c for c in ONE_BIT if c.name == "cq"], ids=repr)
@@ -793,7 +796,7 @@ def test_a_norm_that_no_client_sends_is_refused(name):
     for scale in (-1.0, -0.0, 0.0, *((1e-40,) if name != "drive" else ())):
         payload, who = forged(c, scales=[scale])
         with pytest.raises(PayloadError, match="norm"):
-            c.decode(payload, **who)
+            c.decode(payload, d=payload.d, **who)
 
 
 @pytest.mark.parametrize("name", [*WITH_A_NORM, "drive", "drive_plus"])
@@ -817,7 +820,7 @@ def test_centroids_that_no_client_sends_are_refused(codes, scales):
     c = make("drive_plus")
     payload, who = forged(c, d=8, codes=codes, scales=scales)
     with pytest.raises(PayloadError, match="centroid"):
-        c.decode(payload, **who)
+        c.decode(payload, d=payload.d, **who)
 
 
 @pytest.mark.parametrize("c", [make("rand_k", k=1), make("top_k", k=1)], ids=str)
@@ -826,16 +829,68 @@ def test_a_few_bytes_do_not_stand_for_gigabytes(c):
     for d in (2**21, 2**31, 2**40):
         tag = c.tag(d, client=0, n_clients=1, key=who["key"])
         with pytest.raises(PayloadError):
-            c.decode(replace(payload, d=d, tag=tag), **who)
+            c.decode(replace(payload, d=d, tag=tag), d=d, **who)
 
 
 @every
 def test_another_dimension_than_expected_is_refused(c):
     X = normal(3, 12)
     payload, who = first_sent(c, X, Key(0))
-    assert same_bits(c.decode(payload, **who, d=12), c.decode(payload, **who))
     with pytest.raises(PayloadError, match="d = 12, expected 13"):
-        c.decode(payload, **who, d=13)
+        c.decode(payload, d=13, **who)
+    with pytest.raises(TypeError, match="'d'"):  # the sender's own d would choose the memory
+        c.decode(payload, **who)
+    for d in (None, True, 12.0, "12", 0, -1):
+        with pytest.raises(ValueError, match="d must be"):
+            c.decode(payload, d=d, **who)
+        with pytest.raises(ValueError, match="d must be"):
+            c.mean_of_received({who["client"]: payload}, d=d, **everyone(who))
+
+
+@every
+def test_a_sender_chooses_neither_memory_nor_time(c):
+    payload, who = first_sent(c, normal(3, 12), Key(0))
+    d = 2**24  # 64 MB decoded, and years for a uniform rotation
+    forged = replace(payload, d=d, tag=c.tag(d, **who))
+
+    def decode():
+        for read in (
+            lambda: c.decode(forged, d=12, **who),
+            lambda: c.mean_of_received({who["client"]: forged}, d=12, **everyone(who)),
+        ):
+            with pytest.raises(PayloadError, match="expected 12"):
+                read()
+
+    assert peak_memory(decode) < 100_000
+
+
+def everyone(who):
+    """Return the arguments of ``mean_of_received`` for those of one client."""
+    return {name: who[name] for name in who if name != "client"}
+
+
+@every
+def test_longer_vectors_than_the_largest_norm_are_refused(c):
+    X = normal(3, 12)
+    payload, who = first_sent(c, X, Key(0))
+    client = who["client"]
+    x = c.decode(payload, d=12, **who)
+    norm = float(torch.linalg.vector_norm(x.double()))
+    mean = c.mean_of_received({client: payload}, d=12, **everyone(who))
+    for enough in (norm, norm * 2, math.inf, np.float32(norm * 2)):
+        assert same_bits(c.decode(payload, d=12, **who, max_norm=enough), x)
+        again = c.mean_of_received({client: payload}, d=12, **everyone(who), max_norm=enough)
+        assert same_bits(again, mean)
+    shorter = math.nextafter(norm, 0)
+    for read in (
+        lambda: c.decode(payload, d=12, **who, max_norm=shorter),
+        lambda: c.mean_of_received({client: payload}, d=12, **everyone(who), max_norm=shorter),
+    ):
+        with pytest.raises(PayloadError, match=f"client {client}: the decoded vector has norm"):
+            read()
+    for wrong in (0, -1.0, math.nan, True, "1"):
+        with pytest.raises(ValueError, match="max_norm must be a number above 0"):
+            c.decode(payload, d=12, **who, max_norm=wrong)
 
 
 def test_messages_that_overflow_together_are_refused():
@@ -844,4 +899,4 @@ def test_messages_that_overflow_together_are_refused():
     for codes in ([0b01, 0b00], [0b11, 0b10], [0b00, 0b11]):
         payload, who = forged(c, d=2, codes=codes, scales=[largest, largest])
         with pytest.raises(PayloadError, match="largest float32"):
-            c.decode(payload, **who)
+            c.decode(payload, d=payload.d, **who)

@@ -44,7 +44,7 @@ def named(**members):
 
 def test_without_a_mistake_nothing_is_raised():
     c = named()
-    decoded = c.decode(c.encode(X[1], **ALONE), **ALONE)
+    decoded = c.decode(c.encode(X[1], **ALONE), d=X.shape[1], **ALONE)
     assert torch.equal(decoded, torch.tensor([-6.0, 6.0, -6.0]))
     assert torch.equal(c.compress(X, key=Key(0))[1], decoded)
 
@@ -205,7 +205,9 @@ def test_shorter_messages_may_be_padded():
         return _Signs.dequantize(self, Symbols(values, symbols.scales), ctx)
 
     c = named(layout=layout, dequantize=dequantize)
-    assert torch.equal(c.decode(c.encode(X[1], **ALONE), **ALONE), torch.tensor([-6.0, 6, -6]))
+    assert torch.equal(
+        c.decode(c.encode(X[1], **ALONE), d=X.shape[1], **ALONE), torch.tensor([-6.0, 6, -6])
+    )
     assert c.compress(X, key=Key(0)).shape == X.shape
 
 
@@ -225,7 +227,7 @@ def test_wrong_decoded_vectors_are_refused(change, found):
     payload = c.encode(X[1], **ALONE)
     told = rf"wrong: dequantize must return float32 of shape \([12], 3\), got {found}"
     for call in (
-        lambda: c.decode(payload, **ALONE),
+        lambda: c.decode(payload, d=payload.d, **ALONE),
         lambda: c.mean_of_received({1: payload}, d=3, n_clients=2, key=Key(0)),
         lambda: c.compress(X, key=Key(0)),
     ):

@@ -313,7 +313,7 @@ def test_iscc_is_the_inner_compressor_of_the_drawn(inner, tau, q):
         for t, client in enumerate(drawn(key, tau, np.cumsum(chances))):
             scaled = X[client] / (tau * chances[client])
             who = {"client": t, "n_clients": tau, "key": key.fold(FOLDED)}
-            rows[client] += c.inner.decode(c.inner.encode(scaled, **who), **who)
+            rows[client] += c.inner.decode(c.inner.encode(scaled, **who), d=len(scaled), **who)
         assert torch.equal(c.compress(X, key=key), rows.float().double())
         silent = [payload is None for payload in alone(c, X, key)]
         assert silent == [not row.any() for row in rows]
@@ -344,7 +344,7 @@ def test_a_negative_norm_is_refused(c):
         if payload is not None:
             with pytest.raises(PayloadError, match="norm"):
                 forged = replace(payload, scales=-payload.scales)
-                c.decode(forged, client=client, n_clients=4, key=KEYS[0])
+                c.decode(forged, d=forged.d, client=client, n_clients=4, key=KEYS[0])
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_a_message_of_a_silent_client_is_refused(c):
         who = {"client": client, "n_clients": 4, "key": KEYS[0]}
         nothing = torch.zeros(0, dtype=torch.uint8), torch.zeros(0)
         with pytest.raises(PayloadError, match="silent"):
-            c.decode(Payload(c.name, 3, c.tag(3, **who), *nothing), **who)
+            c.decode(Payload(c.name, 3, c.tag(3, **who), *nothing), d=3, **who)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_bytes_that_no_client_sends_are_refused(c, byte, message):
     codes = payload.codes.clone()
     codes[-1] = byte
     with pytest.raises(PayloadError, match=message):
-        c.decode(replace(payload, codes=codes), **who)
+        c.decode(replace(payload, codes=codes), d=payload.d, **who)
 
 
 @pytest.mark.parametrize("name", ["standard_dithering", "natural_dithering"])
@@ -387,4 +387,4 @@ def test_a_symbol_beyond_the_levels_is_refused(name):
     payload = c.encode(normal(4), **who)
     codes = torch.from_numpy(packing.pack_integers(np.array([0, 15, 0, 0]), 4))
     with pytest.raises(PayloadError, match="below 15"):
-        c.decode(replace(payload, codes=codes), **who)
+        c.decode(replace(payload, codes=codes), d=payload.d, **who)

@@ -50,7 +50,7 @@ def entry(c: Compressor, n: int, d: int) -> Entry:
             decoded.append(None)
             continue
         data = payload.to_bytes()
-        values = c.decode(Payload.from_bytes(data), **who).numpy().astype("<f4").tobytes()
+        values = c.decode(Payload.from_bytes(data), d=d, **who).numpy().astype("<f4").tobytes()
         # Without the message's own checksum, which would make all checksums equal.
         payloads.append(_shown(data[:-4] if d >= LONG else data, d))
         decoded.append(_shown(values, d))

@@ -521,7 +521,7 @@ def test_nothing_of_the_size_of_the_vector_is_allocated_besides_the_result(name)
     c, x, who = compressors.make(name), torch.randn(d), {"client": 1, "n_clients": 4, "key": Key(1)}
     payload = c.encode(x, **who)
     assert peak_memory(lambda: c.encode(x, **who)) < payload.codes.numel() + 2**18
-    assert peak_memory(lambda: c.decode(payload, **who)) < 4 * d + 2**18
+    assert peak_memory(lambda: c.decode(payload, d=payload.d, **who)) < 4 * d + 2**18
 
 
 # --- which backend -------------------------------------------------------------------------------

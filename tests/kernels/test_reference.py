@@ -583,7 +583,7 @@ def test_a_client_sends_what_the_design_says(name, n, d, dtype):
         assert payload.scales.tolist() == [scale]
         assert payload.codes.numpy().tobytes() == codes
         decoded = COMPRESSORS[name].decode(
-            payload, client=client, n_clients=n, key=Key(seed, round)
+            payload, d=d, client=client, n_clients=n, key=Key(seed, round)
         )
         for j, value in enumerate(decoded.tolist()):
             tile, bit, byte = place(j, d)

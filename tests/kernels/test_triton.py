@@ -204,7 +204,7 @@ def test_a_compressor_from_end_to_end(name, dtype, monkeypatch):
         tensors = X.cpu() if backend == "cpu" else X
         who = [{"client": i, "n_clients": 2, "key": key} for i in range(2)]
         sent = [c.encode(x, **w) for x, w in zip(tensors, who, strict=True)]
-        received = torch.stack([c.decode(p, **w) for p, w in zip(sent, who, strict=True)])
+        received = torch.stack([c.decode(p, d=1030, **w) for p, w in zip(sent, who, strict=True)])
         results = [p.to_bytes() for p in sent], received.cpu(), c.mean(tensors, key=key).cpu()
         expected = expected or results
         assert results[0] == expected[0]

@@ -23,7 +23,7 @@ def received(compressor, vectors, key):
         if data is None:
             read.append(torch.zeros_like(vector))
         else:
-            read.append(compressor.decode(data, **who).double())
+            read.append(compressor.decode(data, d=len(vector), **who).double())
     return read
 
 

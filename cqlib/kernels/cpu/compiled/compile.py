@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+from cqlib.code_cache import Cache
 
 _HERE = Path(__file__).parent
 _REFERENCE = _HERE.parents[1] / "reference"
@@ -29,24 +29,10 @@ def digest(files: Iterable[Path]) -> str:
 STAMP = digest(SOURCES)
 
 
-class _Cache(FunctionCache):
-    """Numba's cache of one function; it is valid as long as the digest of all sources is the same.
-
-    Numba itself checks only the function's own file, although the machine code contains functions
-    of other files. Numba chooses the folder: NUMBA_CACHE_DIR, or ``__pycache__`` next to the file,
-    or a folder of the user if that is read-only.
-    """
-
-    def __init__(self, function):
-        super().__init__(function)
-        self._cache_file = IndexDataCacheFile(self.cache_path, self._impl.filename_base, STAMP)
-
-
 def compiled(function):
     """Compile at the first call for each combination of argument types; cache the machine code."""
     dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
-    with suppress(RuntimeError):  # without a writable folder, every process compiles again
-        dispatcher._cache = _Cache(function)
+    dispatcher._cache = Cache(function, STAMP)
     return dispatcher
 
 

@@ -1,0 +1,184 @@
+"""Machine code on disk, in a folder that this user can write to and nobody else could fill.
+
+Numba's own cache checks only the function's own file, although the machine code contains functions
+of other files; it ignores code next to a package that cannot be written; and damaged files or a
+full disk end the call. So this one keeps each function's code in a file with its checksum, under a
+name that says which sources, version and processor it was made for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import warnings
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config
+from numba.core.caching import CompileResultCacheImpl, _Cache
+from numba.core.serialize import dumps
+from numba.misc.appdirs import AppDirs
+
+from cqlib.files import can_be_written, private_folder
+
+_CHECKSUM = 32  # bytes of a SHA-256
+
+
+class Cache(_Cache):
+    """The machine code of one function.
+
+    Args:
+        function: the Python function.
+        stamp: digest of all sources that the machine code comes from.
+    """
+
+    def __init__(self, function: Any, stamp: str) -> None:
+        code = function.__code__
+        self._file = Path(code.co_filename)
+        self._name = f"{self._file.stem}.{function.__qualname__}-{code.co_firstlineno}"
+        self._stamp = hashlib.sha256(f"{stamp} numba {numba.__version__}".encode()).hexdigest()[:16]
+
+    @property
+    def cache_path(self) -> str:
+        """The folder that new code is written to; empty if there is none."""
+        return str(writable(self._file.parent) or "")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the machine code for these argument types; None if none is kept, or a damaged one.
+
+        A damaged file is replaced by the code that is then compiled.
+        """
+        target_context.refresh()
+        key = self._key(sig, target_context.codegen())
+        for folder in readable(self._file.parent):
+            with suppress(Exception):  # not there, damaged, or of another build of Numba
+                data = (folder / self._file_name(key)).read_bytes()
+                if hashlib.sha256(data[_CHECKSUM:]).digest() == data[:_CHECKSUM]:
+                    kept, code = pickle.loads(data[_CHECKSUM:])
+                    if kept == key:
+                        return _CODE.rebuild(target_context, code)
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Write machine code, if a folder is writable; that of older sources is removed."""
+        folder = writable(self._file.parent)
+        if folder is None or data.library.has_dynamic_globals:
+            return
+        key = self._key(sig, data.codegen)
+        body = dumps((key, _CODE.reduce(data)))
+        path = folder / self._file_name(key)
+        new = path.with_name(f"{path.name}.{os.getpid()}.new")
+        try:
+            new.write_bytes(hashlib.sha256(body).digest() + body)
+            os.replace(new, path)
+        except OSError as error:
+            with suppress(OSError):
+                new.unlink()
+            _say_once(f"machine code could not be kept in {folder}: {error.strerror}", folder)
+            return
+        for old in folder.glob(f"{self._name}.*.nbc"):
+            if old.name.split(".")[-3] != self._stamp:
+                with suppress(OSError):
+                    old.unlink()
+
+    def enable(self) -> None:
+        """Do nothing: the cache is always in use."""
+
+    def disable(self) -> None:
+        """Do nothing: the cache is always in use."""
+
+    def flush(self) -> None:
+        """Remove this function's code from the folder that is written to."""
+        folder = writable(self._file.parent)
+        for old in [] if folder is None else folder.glob(f"{self._name}.*.nbc"):
+            old.unlink(missing_ok=True)
+
+    def _key(self, sig: Any, codegen: Any) -> tuple[str, str]:
+        """Return argument types and processor as text."""
+        return repr(sig), repr(codegen.magic_tuple())
+
+    def _file_name(self, key: tuple[str, str]) -> str:
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        return f"{self._name}.{self._stamp}.{digest}.nbc"
+
+
+class _Code(CompileResultCacheImpl):
+    """Numba's translation of machine code to bytes; no folder is chosen here."""
+
+    def __init__(self) -> None:
+        """Choose no folder."""
+
+
+_CODE = _Code()
+
+
+# --- folders -------------------------------------------------------------------------------------
+
+
+def readable(sources: Path) -> list[Path]:
+    """Return the folders to look into for the machine code of a folder of sources.
+
+    Code next to the sources is as trustworthy as they are, also if it cannot be written.
+    """
+    folder = writable(sources)
+    beside = sources / "__pycache__"
+    return [beside] if folder is None else list(dict.fromkeys((folder, beside)))
+
+
+@cache
+def writable(sources: Path) -> Path | None:
+    """Return the folder that the machine code of a folder of sources is written to; say so once.
+
+    The first that can be written to, of ``NUMBA_CACHE_DIR``, ``__pycache__`` next to the sources,
+    and the user's folder of caches; then a private temporary folder; then None.
+    """
+    name = f"cqlib-{hashlib.sha256(str(sources).encode()).hexdigest()[:16]}"
+    chosen = getattr(config, "CACHE_DIR", "")
+    if chosen:
+        folders = [Path(chosen) / name]
+    else:
+        folders = [sources / "__pycache__"]
+        of_user = Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)
+        if of_user.is_absolute():  # without a home, "~" stays as it is
+            folders.append(of_user / name)
+    for folder in folders:
+        if can_be_written(folder):
+            return folder
+    private = private_folder(name)
+    kept = "is compiled again in every process" if private is None else f"is kept in {private}"
+    tried = " and ".join(str(folder) for folder in folders)
+    _say_once(
+        f"{tried} cannot be written to, so machine code {kept}; "
+        "set NUMBA_CACHE_DIR to a folder of yours",
+        sources,
+    )
+    return private
+
+
+@cache
+def give_triton_a_folder() -> None:
+    """Let Triton keep its code in a private temporary folder if its own cannot be written.
+
+    Nothing changes if the user has chosen one by ``TRITON_CACHE_DIR`` or ``TRITON_HOME``.
+    """
+    own = Path(os.path.expanduser("~")) / ".triton" / "cache"
+    chosen = {"TRITON_CACHE_DIR", "TRITON_HOME"} & set(os.environ)
+    if chosen or (own.is_absolute() and can_be_written(own)):
+        return
+    private = private_folder("triton")
+    if private is not None:
+        os.environ["TRITON_CACHE_DIR"] = str(private)
+
+
+_said: set[Path] = set()
+
+
+def _say_once(text: str, about: Path) -> None:
+    """Warn, but once in this process."""
+    if about not in _said:
+        _said.add(about)
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
