@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE # Python compiles modules on first import, not 
 
 BIN = .venv/bin
 
-.PHONY: help book sweep check test lint bench clean
+.PHONY: help book sweep check test lowest lint bench clean
 .NOTPARALLEL: # all targets share one .venv
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make sweep   install, run the sweep of a file: make sweep SWEEP=sweeps/clients.yml'
 	@echo 'make check   install, lint, types and the fast tests: before every commit'
 	@echo 'make test    install, lint, build the book, run every test'
+	@echo 'make lowest  run the tests with the lowest versions of pyproject.toml, a download of 3 GB'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   install other libraries too, measure speed, save it in benchmarks/results'
 	@echo 'make clean   remove .venv, build and caches; runs and results stay'
@@ -55,6 +56,10 @@ lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The lowest versions that pyproject.toml states, in an environment of their own (a download of 3 GB).
+lowest:
+	@sh tools/lowest.sh $(PYTEST_ARGS)
 
 bench:
 	@sh tools/install.sh bench,gpu

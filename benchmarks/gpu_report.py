@@ -4,7 +4,7 @@
 here, for sm_80, sm_90 and sm_100. It prints registers, shared memory and spills of each, and an
 **estimate** of its speed: the smaller of two limits, that of the memory bandwidth if each byte is
 moved once, and that of the schedulers if every instruction is issued once. It measures nothing on a
-GPU; ``benchmarks.gpu`` does.
+GPU; ``benchmarks.gpu`` does. It needs Triton 3.3 or later.
 """
 
 from __future__ import annotations

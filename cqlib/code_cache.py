@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import sys
 import warnings
 from contextlib import suppress
 from functools import cache
@@ -39,8 +40,10 @@ class Cache(_Cache):
     def __init__(self, function: Any, stamp: str) -> None:
         code = function.__code__
         self._file = Path(code.co_filename)
-        self._name = f"{self._file.stem}.{function.__qualname__}-{code.co_firstlineno}"
-        self._stamp = hashlib.sha256(f"{stamp} numba {numba.__version__}".encode()).hexdigest()[:16]
+        versions = f"{sys.implementation.cache_tag} numba {numba.__version__}"
+        function_name = f"{self._file.stem}.{function.__qualname__}-{code.co_firstlineno}"
+        self._name = f"{function_name}.{_short(versions)}"
+        self._stamp = _short(stamp)
 
     @property
     def cache_path(self) -> str:
@@ -102,8 +105,12 @@ class Cache(_Cache):
         return repr(sig), repr(codegen.magic_tuple())
 
     def _file_name(self, key: tuple[str, str]) -> str:
-        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
-        return f"{self._name}.{self._stamp}.{digest}.nbc"
+        return f"{self._name}.{self._stamp}.{_short(repr(key))}.nbc"
+
+
+def _short(text: str) -> str:
+    """Return a digest that tells texts apart."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class _Code(CompileResultCacheImpl):
@@ -113,7 +120,7 @@ class _Code(CompileResultCacheImpl):
         """Choose no folder."""
 
 
-_CODE = _Code()
+_CODE: Any = _Code()
 
 
 # --- folders -------------------------------------------------------------------------------------
@@ -136,7 +143,7 @@ def writable(sources: Path) -> Path | None:
     The first that can be written to, of ``NUMBA_CACHE_DIR``, ``__pycache__`` next to the sources,
     and the user's folder of caches; then a private temporary folder; then None.
     """
-    name = f"cqlib-{hashlib.sha256(str(sources).encode()).hexdigest()[:16]}"
+    name = f"cqlib-{_short(str(sources))}"
     chosen = getattr(config, "CACHE_DIR", "")
     if chosen:
         folders = [Path(chosen) / name]

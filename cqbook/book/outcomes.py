@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from cqbook.book.tables import table
-from cqbook.book.templates import render
+from cqbook.book.templates import plain, render
 from cqbook.experiments.outcomes import OUTCOMES
 from cqbook.runs.run import Run
 
@@ -49,7 +49,10 @@ def outcomes_page(runs: Iterable[Run]) -> str:
 def _counts(outcomes: pd.DataFrame) -> str:
     """Return a table of the numbers of outcomes, a row per pair of methods and task."""
     rows = [
-        (*pair, *(_tally(part[belongs(part)]) for belongs in _GROUPS.values()))
+        (
+            *(plain(str(name)) for name in pair),
+            *(_tally(part[belongs(part)]) for belongs in _GROUPS.values()),
+        )
         for pair, part in outcomes.groupby(["method", "against", "task"], sort=False)
     ]
     return table(("method", "against", "task", *_GROUPS), rows)
@@ -67,8 +70,8 @@ def _settings(outcomes: pd.DataFrame) -> str:
     rows = [
         (
             *(_cell(row[column]) for column in known),
-            row["method"],
-            row["against"],
+            plain(row["method"]),
+            plain(row["against"]),
             f"**{row['outcome']}**",
             *(f"{row[column]:.2g}" for column in ("decades", "low", "high")),
         )
@@ -78,7 +81,7 @@ def _settings(outcomes: pd.DataFrame) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return f"{value:g}" if isinstance(value, (int, float)) else plain(str(value))
 
 
 def _title(run: Run) -> str:

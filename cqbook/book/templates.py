@@ -34,12 +34,12 @@ def render(template: str, **facts: Any) -> str:
 
 
 def plain(text: str) -> str:
-    r"""Escape text for Markdown; in templates this is the filter ``plain``.
+    r"""Escape text for Markdown, on one line; in templates this is the filter ``plain``.
 
-    >>> plain("|x|_2")
-    '\\|x\\|\\_2'
+    >>> plain("|x|_2 & <b>")
+    '\\|x\\|\\_2 \\& \\<b\\>'
     """
-    return re.sub(r"([\\`*_{}\[\]<>|$#])", r"\\\1", text)
+    return re.sub(r"([\\`*_{}\[\]<>|$#&~!^])", r"\\\1", " ".join(text.split()))
 
 
 @cache

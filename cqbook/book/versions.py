@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cqbook.book.tables import table
-from cqbook.book.templates import render
+from cqbook.book.templates import plain, render
 from cqbook.runs.run import Run
 
 
@@ -19,4 +19,4 @@ def _row(run: Run) -> tuple[object, ...]:
     facts, v = run.provenance, run.provenance["versions"]
     versions = v["python"], v["numpy"], v["torch"]
     chapter = f"{{doc}}`/notebooks/{run.name}`"
-    return chapter, f"`{facts['commit']}`", *versions, facts["device"], facts["seconds"]
+    return chapter, f"`{facts['commit']}`", *versions, plain(facts["device"]), facts["seconds"]

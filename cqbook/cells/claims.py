@@ -11,7 +11,7 @@ import html
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ VERDICTS = (
     "not reproduced",
 )
 _IMPLEMENTABLE = ("definition", "assumption", "algorithm")
+
+
+class RecordError(RuntimeError):
+    """A claims file is damaged; the message names the file and the line."""
 
 
 class ClaimError(AssertionError):
@@ -144,11 +148,41 @@ def check(
 
 
 def read(file: Path) -> list[Evidence]:
-    """Return the evidence in the claims file of a run; none if the file does not exist."""
+    """Return the evidence in the claims file of a run; none if the file does not exist.
+
+    Raises:
+        RecordError: if a line is not what :func:`check` writes.
+    """
     if not file.exists():
         return []
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return [Evidence(**json.loads(line)) for line in lines]
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{file} cannot be read: {error}") from None
+    whole, last = text.split("\n")[:-1], text.split("\n")[-1]
+    found = [_evidence(line, f"{file}, line {number}") for number, line in enumerate(whole, 1)]
+    if last:
+        raise RecordError(f"{file}, line {len(whole) + 1}: it is cut off; run the notebook again")
+    return found
+
+
+def _evidence(line: str, where: str) -> Evidence:
+    """Return the evidence in a line of a claims file."""
+    try:
+        told = json.loads(line)
+    except (ValueError, RecursionError):
+        raise RecordError(f"{where}: it is not JSON; run the notebook again") from None
+    names = {field.name for field in fields(Evidence)}
+    texts = isinstance(told, dict) and all(isinstance(value, str) for value in told.values())
+    if not texts or set(told) != names:
+        wanted = ", ".join(sorted(names))
+        raise RecordError(f"{where}: expected texts for {wanted}; run the notebook again")
+    evidence = Evidence(**told)
+    if evidence.id not in ledger():
+        raise RecordError(f"{where}: {evidence.id!r} is no item of book/claims.yml")
+    if evidence.verdict not in VERDICTS:
+        raise RecordError(f"{where}: {evidence.verdict!r} is no verdict")
+    return evidence
 
 
 def verdict(evidence: Sequence[Evidence]) -> str:

@@ -6,6 +6,7 @@ when it is called, so that help is fast.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import NoReturn
@@ -40,6 +41,9 @@ def _run() -> int:
     from cqbook import home
     from cqbook.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):  # a terminal may lack a letter such as omega
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     home.ensure()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as on Ctrl-C
     try:

@@ -55,12 +55,15 @@ def claims_command(profile: str) -> None:
 
     from cqbook import paths
     from cqbook.cells import claims
-    from cqbook.runs import contents, job
+    from cqbook.runs import contents, job, run
 
     job.check_profile(profile)
     found: dict[str, list[claims.Evidence]] = {id: [] for id in claims.ledger()}
     for chapter in contents.chapters():
-        for evidence in claims.read(paths.runs(profile) / chapter / "claims.jsonl"):
+        folder = paths.runs(profile) / chapter
+        if not (folder / "provenance.json").exists():
+            continue
+        for evidence in run.read(chapter, folder).evidence:
             found[evidence.id].append(evidence)
     table = Table("id", "about", "verdict", "measured")
     for item in claims.ledger().values():

@@ -134,22 +134,15 @@ def is_current(job: Job, snapshot: provenance.Snapshot | None = None) -> bool:
         job: the job.
         snapshot: the files that jobs depend on, to be shared by several calls; None to read them.
     """
-    parts = (f"{job.source.stem}.ipynb", "results", "provenance.json")
-    if not all((job.folder / part).exists() for part in parts):
+    if not (job.folder / "results").is_dir():
         return False
     try:
-        facts = json.loads((job.folder / parts[-1]).read_text(encoding="utf-8"))
-        made_from, made = facts["fingerprint"], facts["files"].items()
-    except (ValueError, KeyError, TypeError, AttributeError):
+        facts = provenance.read(job.folder / "provenance.json")
+        provenance.check_files(job.folder, facts)
+    except (provenance.ProvenanceError, FileNotFoundError):
         return False
     now = snapshot or provenance.Snapshot()
-    return made_from == now.fingerprint(job.source, job.parameters) and all(
-        _is_intact(job.folder / file, digest) for file, digest in made
-    )
-
-
-def _is_intact(file: Path, digest: str) -> bool:
-    return file.is_file() and provenance.file_digest(file) == digest
+    return bool(facts["fingerprint"] == now.fingerprint(job.source, job.parameters))
 
 
 def _is_free(folder: Path, source: Path) -> bool:

@@ -6,7 +6,6 @@ A run is a folder: the executed notebook, its claims (``claims.jsonl``), its fig
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -84,7 +83,7 @@ def _run(job: Job) -> dict[str, Any]:
             "seconds": round(time.time() - started, 2),
             **provenance.machine(),
         }
-        write_atomic(work / "provenance.json", json.dumps(facts, indent=2) + "\n")
+        write_atomic(work / "provenance.json", provenance.text(facts))
         work.chmod(0o755)
         _swap(work, job.folder)
         failed.unlink(missing_ok=True)

@@ -163,6 +163,52 @@ def _version(name: str) -> str:
         return "absent"
 
 
+class ProvenanceError(RuntimeError):
+    """A ``provenance.json`` is damaged; the message names the file."""
+
+
+def text(facts: Mapping[str, Any]) -> str:
+    """Return the content of ``provenance.json``: the facts of a run, and their digest.
+
+    >>> "digest" in json.loads(text({"seconds": 1.5}))
+    True
+    """
+    return json.dumps({**facts, "digest": _digest_of(facts)}, indent=2) + "\n"
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return the facts of a run from its ``provenance.json``.
+
+    Raises:
+        ProvenanceError: if anything was changed since :func:`text`.
+        FileNotFoundError: if there is no such file.
+    """
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        whole = facts.pop("digest") == _digest_of(facts)
+    except FileNotFoundError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
+        whole = False
+    if not whole:
+        raise ProvenanceError(f"{file} is damaged, or of an older version; run the notebook again")
+    return dict(facts)
+
+
+def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Raise ProvenanceError unless all files that a run made are still in its folder, unchanged."""
+    for name, made in facts["files"].items():
+        file = folder / name
+        if not file.is_file():
+            raise ProvenanceError(f"{file} is missing; run the notebook again")
+        if file_digest(file) != made:
+            raise ProvenanceError(f"{file} was changed after its run; run the notebook again")
+
+
+def _digest_of(facts: Mapping[str, Any]) -> str:
+    return digest(json.dumps(facts, sort_keys=True))
+
+
 def machine() -> dict[str, Any]:
     """Return the environment of a run: commit, versions, processor, system."""
     folder = str(Path(__file__).parent)

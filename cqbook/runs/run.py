@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import nbformat
 
 from cqbook.cells import claims
+from cqbook.runs import provenance
 
 
 class RunError(RuntimeError):
@@ -27,7 +27,8 @@ class Run:
         executed: bytes of the executed notebook.
         provenance: content of ``provenance.json``: parameters, versions, commit, seconds, device.
         evidence: the verdicts that the notebook recorded, in order.
-        results: bytes of the figures and tables, by file name, in order of names.
+        results: bytes of the figures and tables that the run made, by file name, in order of names;
+            files that were added later are left out.
     """
 
     name: str
@@ -55,18 +56,26 @@ def read(name: str, folder: Path) -> Run:
         folder: folder of the run.
 
     Raises:
-        RunError: if the folder lacks the provenance, the executed notebook or the results.
+        RunError: if the folder lacks the provenance, the executed notebook or the results, or if
+            one of them was changed.
     """
-    executed = folder / f"{Path(name).name}.ipynb"
-    provenance, results = folder / "provenance.json", folder / "results"
-    for part in (provenance, executed, results):
+    executed, results = folder / f"{Path(name).name}.ipynb", folder / "results"
+    record = folder / "provenance.json"
+    for part in (record, executed, results):
         if not part.exists():
             raise RunError(f"no complete run of {name} in {folder}: {part.name} is missing")
+    try:
+        facts = provenance.read(record)
+        provenance.check_files(folder, facts)
+        evidence = tuple(claims.read(folder / "claims.jsonl"))
+    except (provenance.ProvenanceError, claims.RecordError) as error:
+        raise RunError(f"no complete run of {name}: {error}") from None
+    made = sorted(folder / file for file in facts["files"])
     return Run(
         name=name,
         folder=folder,
         executed=executed.read_bytes(),
-        provenance=json.loads(provenance.read_text(encoding="utf-8")),
-        evidence=tuple(claims.read(folder / "claims.jsonl")),
-        results={p.name: p.read_bytes() for p in sorted(results.iterdir()) if p.is_file()},
+        provenance=facts,
+        evidence=evidence,
+        results={path.name: path.read_bytes() for path in made if path.parent == results},
     )

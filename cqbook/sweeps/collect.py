@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cqbook.runs import runner
+from cqbook.runs import provenance, runner
 from cqbook.runs.job import Job
 from cqbook.sweeps.sweep import Sweep, SweepError, as_text
 from cqlib.files import write_atomic
@@ -57,7 +56,7 @@ def collect(sweep: Sweep, only: str | None = None) -> Collected:
         if name in outdated:
             absent[name] = "out of date" if made.is_file() else "missing"
             continue
-        facts = json.loads(made.read_text(encoding="utf-8"))
+        facts = provenance.read(made)
         for table in _tables(facts):
             place = {key: as_text(value) for key, value in sweep.point(name).items()}
             origin = (name, facts["commit"], facts["cqlib"], facts["fingerprint"])

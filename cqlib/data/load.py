@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from cqlib.data import libsvm
@@ -85,6 +86,10 @@ def _from_file(path: Path) -> Dataset:
 
 
 def _title(path: Path) -> str:
-    """Return a file's name without the endings of its format and compression."""
+    """Return a file's name without the endings of its format and compression.
+
+    Characters with a meaning in Markdown, HTML or a figure's formulas become underscores.
+    """
     bare = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
-    return bare.stem if bare.suffix.lower() in (".svm", ".libsvm", ".txt") else bare.name
+    title = bare.stem if bare.suffix.lower() in (".svm", ".libsvm", ".txt") else bare.name
+    return re.sub(r"[^\w .,+=()-]", "_", title)

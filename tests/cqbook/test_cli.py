@@ -1,9 +1,11 @@
 """The command: help, exit codes, clear errors."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
@@ -17,7 +19,7 @@ from cqbook import cli, paths
 from cqbook.book import build
 from cqbook.cells import claims
 from cqbook.cli.app import app
-from cqbook.runs import contents, runner
+from cqbook.runs import contents, provenance, runner
 from cqbook.runs.job import Job, notebook_name
 from cqbook.sweeps import driver
 from cqlib import compressors, data
@@ -183,11 +185,20 @@ def test_claims_lists_every_item(capsys, monkeypatch, tmp_path: Path) -> None:
     (tmp_path / "quick" / "quickstart-0a1b2c3d").mkdir()  # a run with other parameters
     other = '{"id": "theorem-2", "verdict": "fails as stated", "stated": "", "measured": "0"}\n'
     (tmp_path / "quick" / "quickstart-0a1b2c3d" / "claims.jsonl").write_text(other)
-    record = '{"id": "theorem-2", "verdict": "holds", "stated": "", "measured": "17 of 17"}\n'
-    (tmp_path / "quick" / "quickstart" / "claims.jsonl").write_text(record)
+    evidence = claims.Evidence("theorem-2", "holds", "", "17 of 17")
+    folder = tmp_path / "quick" / "quickstart"
+    (folder / "claims.jsonl").write_text(json.dumps(asdict(evidence)) + "\n")
+    (folder / "quickstart.ipynb").touch()
+    (folder / "results").mkdir()
+    facts = {"files": provenance.files(folder)}
+    (folder / "provenance.json").write_text(provenance.text(facts))
     _, out, _ = call(capsys, monkeypatch, "claims", "--profile", "quick")
     row = next(line for line in out.splitlines() if " theorem-2 " in line)
     assert "holds" in row and "17 of 17" in row
+    (folder / "claims.jsonl").write_text("{")
+    code, _, told = call(capsys, monkeypatch, "claims", "--profile", "quick")
+    assert code == 1 and len(told.splitlines()) == 1
+    assert "claims.jsonl was changed after its run" in told
 
 
 # What the commands load
@@ -331,3 +342,20 @@ def test_the_installed_command_runs_a_notebook(tmp_path: Path) -> None:
     names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert {"quickstart.ipynb", "claims.jsonl", "provenance.json"} < names
     assert {"results/mse_against_clients.svg", "results/mse_against_clients.csv"} < names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
+@pytest.mark.parametrize("words", ["claims", "compressors", "data", "info", "--help", "nonsense-Ω"])
+def test_a_terminal_that_lacks_letters_is_no_crash(encoding: str, words: str) -> None:
+    code = "import cqbook.cli; cqbook.cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, words],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    told = done.stderr.decode(encoding, errors="replace")
+    assert "Traceback" not in told
+    refused = words == "claims" and "run the notebook again" in told  # runs of an older version
+    assert done.returncode == (2 if "nonsense" in words else int(refused)), told

@@ -165,7 +165,8 @@ def test_a_damaged_run_is_not_current(tmp_path: Path) -> None:
     made = job.folder / "provenance.json"
     good = made.read_text()
     listed = json.dumps(json.loads(good) | {"files": ["a.ipynb"]})  # as in an older format
-    for content in ("{}", "{", "[]", listed):
+    emptied = json.dumps(json.loads(good) | {"files": {}})
+    for content in ("{}", "{", "[]", listed, emptied):
         made.write_text(content)
         assert not is_current(job)
         made.write_text(good)

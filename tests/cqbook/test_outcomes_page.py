@@ -10,6 +10,7 @@ import pytest
 from cqbook.book.outcomes import outcomes_page
 from cqbook.cells import results
 from cqbook.experiments.outcomes import MARGIN
+from cqbook.runs import provenance
 from cqbook.runs.run import Run, read
 
 
@@ -45,7 +46,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         results.save("outcomes", pd.DataFrame(rows))
         cells = [nbformat.v4.new_markdown_cell(f"# Chapter {name[-1]}\n\nText")]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / name / f"{name[-1]}.ipynb")
-        (tmp_path / name / "provenance.json").write_text("{}")
+        facts = {"files": provenance.files(tmp_path / name)}
+        (tmp_path / name / "provenance.json").write_text(provenance.text(facts))
     return [WITHOUT, *(read(name, tmp_path / name) for name in tables)]
 
 

@@ -397,7 +397,7 @@ def finish(job: Job, **tables: str) -> None:
     (job.folder / f"{job.source.stem}.ipynb").touch()
     facts = {"fingerprint": fingerprint(job), "files": provenance.files(job.folder)}
     facts |= {"commit": "c0ffee", "cqlib": "0.1.9", "seconds": 1.5}
-    (job.folder / "provenance.json").write_text(json.dumps(facts))
+    (job.folder / "provenance.json").write_text(provenance.text(facts))
 
 
 def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:
@@ -426,7 +426,7 @@ def test_what_is_missing_or_out_of_date_is_left_out(root: Path) -> None:
     for job in (one, two, four):
         finish(job, t=f"x\n{job.parameters['n']}\n")
     made = two.folder / "provenance.json"
-    made.write_text(json.dumps(json.loads(made.read_text()) | {"fingerprint": "old"}))
+    made.write_text(provenance.text(provenance.read(made) | {"fingerprint": "old"}))
     (four.folder / "results" / "t.csv").write_text("")
     (one.folder / "results" / "a copy of t.csv").write_text("x\n7\n")
     joined = collect.collect(found)

@@ -4,6 +4,10 @@ import re
 
 import jinja2
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 
 from cqbook import paths
 from cqbook.book import staging, tables, templates
@@ -46,6 +50,18 @@ def test_templates_and_caches_are_no_part_of_the_source() -> None:
 
 def test_text_is_shown_as_it_is() -> None:
     assert templates.plain(r"|a|_2 <b> $x$ #1 \n") == r"\|a\|\_2 \<b\> \$x\$ \#1 \\n"
+
+
+@settings(max_examples=300)
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), min_size=1))
+@example("<script>alert(1)</script>")
+@example("[a](http://b) ![c](d) &copy; <!-- {{x}} -->")
+@example("a\n\n# b\n* c")
+def test_text_keeps_its_characters_in_markdown(text: str) -> None:
+    shown = " ".join(text.split())
+    if shown:
+        page = MarkdownIt("commonmark").render(f"*{templates.plain(text)}*")
+        assert page == f"<p><em>{escapeHtml(shown)}</em></p>\n"
 
 
 def test_cells_keep_their_text() -> None:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,12 @@ def test_a_file_of_any_compression(write: Callable[..., Path], name: str, ending
     assert loaded.name == loaded.label == path.name.split(".")[0]
     assert loaded.source == f"{path.name}, content {data.content_sha256(X, loaded.y)[:12]}"
     assert data.load(path).name == loaded.name
+
+
+def test_a_name_has_no_meaning_in_pages_and_figures(write: Callable[..., Path]) -> None:
+    for name in ("<script>.svm", "a$b$c.svm", "`x`|y.svm", "a\nb.svm", "{{x}}.svm"):
+        assert re.fullmatch(r"[\w ]+", data.load(write(TEXT, name)).label)
+    assert data.load(write(TEXT, "données-1, α=2 (x).svm")).label == "données-1, α=2 (x)"
 
 
 def test_only_the_ending_of_the_format_leaves_the_name(write: Callable[..., Path]) -> None:

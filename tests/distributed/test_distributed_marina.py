@@ -1,5 +1,8 @@
 """MARINA as a distributed program: the simulator's bits, resuming, errors instead of hanging."""
 
+import io
+import json
+import math
 import os
 import re
 import signal
@@ -24,7 +27,7 @@ from cqlib.distributed.marina import checkpoint
 from cqlib.distributed.marina.checkpoint import Checkpoint, CheckpointError
 from cqlib.distributed.marina.handshake import agree
 from cqlib.distributed.marina.run import Settings, run
-from tests.helpers import same_bits
+from tests.helpers import peak_memory, same_bits
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +108,108 @@ def test_arrays_that_do_not_fit_are_refused():
     for wrong in ({"x": at.x[:-1]}, {"rows": at.rows[:, :3]}, {"direction": at.direction[None]}):
         with pytest.raises(CheckpointError, match="arrays do not fit"):
             Checkpoint.from_bytes(replace(at, **wrong).to_bytes())
+
+
+def crafted(about, arrays, **options):
+    """Return a checkpoint file with these contents, without any check."""
+    file = io.BytesIO()
+    text = about if isinstance(about, bytes) else json.dumps(about).encode()
+    save = options.get("save", np.savez)
+    save(file, about=np.frombuffer(text, dtype=np.uint8), **arrays)
+    return file.getvalue()
+
+
+ABOUT = {"round": 2, "sent_bits": 64.0, "cost_bits": 32.0, "sent_bytes": 99}
+ABOUT |= {"format": 1, "facts": {"seed": "5"}}
+ARRAYS = {"x": np.ones(3), "direction": np.zeros(3)}
+ARRAYS |= {"rows": np.array([[0.0, 0, 3, 1], [2, 64, 2, 1]])}
+LAST = ARRAYS["rows"][1]
+ODD = [
+    *({"round": value} for value in (math.nan, -5, True, 1.5, 2.0, "2", None, [], 10**30)),
+    *({"sent_bytes": value} for value in (math.nan, -1, False, 1.5, "99", None, 10**30)),
+    *({"sent_bits": value} for value in (math.nan, -1, True, math.inf, "64", None, 10**400, 63)),
+    *({"cost_bits": value} for value in (math.nan, -1, True, math.inf, "64", None, 10**400)),
+    *({"format": value} for value in (0, 2, None, "1")),
+    *({"facts": value} for value in (None, [], "x", {"seed": 5}, {"seed": None})),
+    {"more": 1},
+]
+ODD_ARRAYS = [
+    *(
+        {name: value}
+        for name in ("x", "direction")
+        for value in (
+            np.ones(3, dtype=np.int64),
+            np.ones(3, dtype=np.float32),
+            np.ones(3, dtype=complex),
+            np.ones(3, dtype=bool),
+            np.array(["1"] * 3),
+            np.array([1, math.nan, 1]),
+            np.array([1, math.inf, 1]),
+            np.ones((3, 1)),
+            np.ones(2),
+            np.float64(1),
+        )
+    ),
+    {"x": np.ones(0), "direction": np.ones(0)},
+    {"x": np.array([None] * 3)},
+    *({"rows": value} for value in (np.ones((0, 4)), np.ones((2, 3)), np.ones(4), np.ones((2, 4)))),
+    *(
+        {"rows": np.array(value)}
+        for value in (
+            [[0.0, 0, 3, 1], [3, 64, 2, 1]],  # beyond its round
+            [[0.0, 0, 3, 1], [0, 64, 2, 1]],
+            [[0.0, 0, 3, 1], [1.5, 64, 2, 1]],
+            [[-1.0, 0, 3, 1], [1, 64, 2, 1]],
+            [[0.0, 0, 3, 1], [1, 65, 2, 1]],  # more bits than were sent
+            [[0.0, 1, 3, 1], [1, 64, 2, 1]],
+            [[0.0, 0, 3, 1], [1, -1, 2, 1]],
+            [[0.0, 0, -3, 1], [1, 64, 2, 1]],
+            [[0.0, 0, 3, math.nan], [1, 64, 2, 1]],
+            [[0, 0, 3, 1], [1, 64, 2, 1]],  # integers
+        )
+    ),
+    {"more": np.ones(3)},
+]
+
+
+def test_a_crafted_checkpoint_is_refused():
+    good = Checkpoint.from_bytes(crafted(ABOUT, ARRAYS))
+    assert (good.round, good.sent_bits, good.facts) == (2, 64.0, {"seed": "5"})
+    assert isinstance(
+        Checkpoint.from_bytes(crafted(ABOUT | {"sent_bits": 64}, ARRAYS)).sent_bits, float
+    )
+    wrong = [crafted(ABOUT | odd, ARRAYS) for odd in ODD]
+    wrong += [crafted(ABOUT, ARRAYS | odd) for odd in ODD_ARRAYS]
+    for lacking in ABOUT:
+        wrong.append(crafted({k: v for k, v in ABOUT.items() if k != lacking}, ARRAYS))
+    for lacking in ARRAYS:
+        wrong.append(crafted(ABOUT, {k: v for k, v in ARRAYS.items() if k != lacking}))
+    for text in (b"", b"[]", b"7", b"null", b'"x"', b"{", b"\xff", b"[" * 100_000):
+        wrong.append(crafted(text, ARRAYS))
+    wrong.append(crafted(ABOUT, ARRAYS, save=np.savez_compressed))
+    for sent in wrong:
+        with pytest.raises(CheckpointError) as error:
+            Checkpoint.from_bytes(sent)
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_small_checkpoint_takes_no_large_memory():
+    """A member may say that it is larger than it is, or be compressed a thousandfold."""
+    zeros = {"x": np.zeros(2**22), "direction": np.zeros(2**22)}
+    bomb = crafted(ABOUT, ARRAYS | zeros, save=np.savez_compressed)
+    assert len(bomb) < 200_000
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }"
+    large = header.replace(b"(3,)", b"(%d,)" % 2**27)
+    whole = crafted(ABOUT, ARRAYS)
+    lying = whole.replace(header + b" " * (len(large) - len(header)), large)
+    assert lying != whole and len(lying) == len(whole)
+
+    def read():
+        for sent in (bomb, lying):
+            with pytest.raises(CheckpointError):
+                Checkpoint.from_bytes(sent)
+
+    assert peak_memory(read) < 1_000_000
 
 
 def test_a_checkpoint_of_another_format_is_refused(monkeypatch):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cqlib.files import write_atomic
 
 FORMAT = 1
-# Errors that reading such a file may raise; zipfile raises RuntimeError, too.
-_DAMAGE = (ValueError, LookupError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile)
+_ARRAYS = ("x", "direction", "rows")
+Array = NDArray[Any]
 
 
 class CheckpointError(ValueError):
@@ -71,20 +74,87 @@ class Checkpoint:
             CheckpointError: if anything is malformed.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                about = json.loads(file["about"].tobytes())
-                x, direction, rows = (
-                    torch.from_numpy(file[name]) for name in ("x", "direction", "rows")
-                )
-            if about.pop("format") != FORMAT:
-                raise CheckpointError(f"it is not of format {FORMAT}")
-            if x.ndim != 1 or direction.shape != x.shape or rows.ndim != 2 or rows.shape[1] != 4:
-                raise CheckpointError("its arrays do not fit each other")
-            return cls(x=x, direction=direction, rows=rows, **about)
+            about, arrays = _opened(data)
         except CheckpointError:
             raise
-        except _DAMAGE as error:
-            raise CheckpointError(f"it is damaged: {error}") from None
+        except Exception as error:  # zipfile and json raise many kinds
+            raise CheckpointError(f"it is damaged: {error or type(error).__name__}") from None
+        if about.pop("format", None) != FORMAT:
+            raise CheckpointError(f"it is not of format {FORMAT}")
+        _check_about(about)
+        _check_arrays(arrays, about["round"], about["sent_bits"])
+        about |= {name: float(about[name]) for name in ("sent_bits", "cost_bits")}
+        about |= {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
+        return cls(**about)
+
+
+def _opened(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what is in the archive: a mapping and three arrays.
+
+    The members are not compressed, so that they are not larger than the archive.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        whole = set(members) == {f"{name}.npy" for name in ("about", *_ARRAYS)}
+        if not whole or len(archive.infolist()) != len(members):
+            raise CheckpointError("it is damaged: it has other members than a checkpoint")
+        if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
+            raise CheckpointError("it is damaged: a member is compressed")
+        if sum(info.file_size for info in members.values()) > len(data):
+            raise CheckpointError("it is damaged: its members are larger than the file")
+        for info in members.values():
+            with archive.open(info) as member:
+                np.lib.format.read_magic(member)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+                if math.prod(shape) * dtype.itemsize > info.file_size:
+                    raise CheckpointError(f"it is damaged: {info.filename} is cut off")
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        about = json.loads(file["about"].tobytes())
+        arrays = {name: file[name] for name in _ARRAYS}
+    if not isinstance(about, dict):
+        raise CheckpointError("it is damaged: it does not say which run it is of")
+    return about, arrays
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    """Raise if a number of a checkpoint or its facts are missing or impossible."""
+    names = ("round", "sent_bits", "cost_bits", "sent_bytes", "facts")
+    if set(about) != set(names):
+        raise CheckpointError(f"it must have {', '.join(names)}, got {', '.join(sorted(about))}")
+    for name in names[:-1]:
+        value = about[name]
+        kinds = (int,) if name in ("round", "sent_bytes") else (int, float)
+        number = isinstance(value, kinds) and not isinstance(value, bool)
+        if not number or not 0 <= value < 2**63:
+            kind = "an integer" if len(kinds) == 1 else "a number"
+            raise CheckpointError(f"{name} must be {kind} in [0, 2^63), got {value!r:.80}")
+    facts = about["facts"]
+    if not isinstance(facts, dict) or not all(isinstance(value, str) for value in facts.values()):
+        raise CheckpointError(f"facts must be texts by name, got {facts!r:.80}")
+
+
+def _check_arrays(arrays: dict[str, Array], round: int, sent_bits: float) -> None:
+    """Raise if no run could have written the arrays of a checkpoint."""
+    x, direction, rows = (arrays[name] for name in _ARRAYS)
+    for name, values in arrays.items():
+        if values.dtype != np.float64:
+            raise CheckpointError(f"{name} must be float64, got {values.dtype}")
+        if not np.isfinite(values).all():
+            raise CheckpointError(f"{name} has NaN or infinity")
+    if x.ndim != 1 or not x.size or direction.shape != x.shape:
+        raise CheckpointError(
+            f"its arrays do not fit each other: x has shape {x.shape}, direction {direction.shape}"
+        )
+    if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
+        raise CheckpointError(f"its arrays do not fit each other: rows has shape {rows.shape}")
+    at, bits, norms = rows.T[:3]
+    steps, spent = np.diff(at), np.diff(bits)
+    if at[0] != 0 or (at != np.floor(at)).any() or (steps <= 0).any() or at[-1] > round:
+        raise CheckpointError(f"the rounds of rows must grow from 0 to at most {round}")
+    if bits[0] != 0 or (spent < 0).any() or bits[-1] > sent_bits or (norms < 0).any():
+        raise CheckpointError(
+            f"bits of rows must grow from 0 to at most {sent_bits}, and no norm be negative"
+        )
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
