@@ -22,4 +22,5 @@ def average(values: Tensor) -> Tensor:
         total = np.add.accumulate(rows, axis=-2, dtype=np.float64)[..., -1, :]
     else:
         total = np.add.reduce(rows, axis=-2, dtype=np.float64)
+    total += 0.0  # a sum of -0 is 0, as for whoever starts from 0
     return torch.from_numpy(total / n_clients).to(values.device)

@@ -165,6 +165,27 @@ def check_scales(scales: Array, clients: Array, what: str = "a scale") -> None:
         raise TooLargeError(client)
 
 
+def check_decodable(largest: Array, clients: Array) -> None:
+    """Raise unless decoded values are below float32's end even after rounding; name the client.
+
+    Args:
+        largest: bounds on their absolute values, shape (..., c, k).
+        clients: ids, shape (c,).
+    """
+    with np.errstate(over="ignore"):
+        check_scales((largest.astype(np.float64) * (1 + 2.0**-20)).astype(np.float32), clients)
+
+
+def check_mean(mean: Tensor) -> None:
+    """Raise if a mean exceeds float32, or a smaller dtype of its own.
+
+    A mean of decoded vectors cannot; but a sum of powers of two may be rounded up.
+    """
+    dtype = min(mean.dtype, torch.float32, key=lambda one: torch.finfo(one).max)
+    if not float(mean.abs().max()) <= torch.finfo(dtype).max:  # a NaN fails, too
+        raise ValueError(f"the mean exceeds the largest {str(dtype).removeprefix('torch.')}")
+
+
 def check_symbols(name: str, symbols: Symbols, layout: Layout, shape: tuple[int, ...]) -> None:
     """Raise TypeError unless symbols are as a compressor's layout says, but for their values.
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cqlib.compressors.checks import (
     SMALLEST_RANGE,
     as_integer,
+    check_decodable,
     check_norms,
-    check_scales,
     one_of,
 )
 from cqlib.compressors.contract import Compressor
@@ -101,7 +101,8 @@ class CQ(Compressor):
         """Round up if the stratified threshold lies below the coordinate (Algorithm 2)."""
         g, scales = on_the_grid(self._frame.into(x, ctx.key), ctx, _NORMS[self.range])
         D = g.shape[-1]
-        check_scales(scales * (self._lattice.headroom * self._frame.stretch(D)), ctx.clients)
+        if (growth := self._lattice.headroom * self._frame.stretch(D)) > 1:
+            check_decodable(scales.astype(np.float64) * growth, ctx.clients)
         below, g = self._lattice.split(g, ctx.key)
         ranks = ranks_of(self.ranks, ctx.key, D, ctx.clients, ctx.n)
         up = rounding.round_correlated(g, rounding_words(ctx, D), ranks, ctx.n)

@@ -156,7 +156,8 @@ class InFloat32:
         """Rotate, take the signs, scale."""
         D = hadamard.rotated_size(ctx.d)
         squares = dispatch.host().sums_of_squares(x)
-        check_scales(np.sqrt(squares).astype(np.float32)[..., None], ctx.clients)
+        refused = np.where(squares <= _LARGEST_SQUARES, 0, np.inf).astype(np.float32)
+        check_scales(refused[..., None], ctx.clients)
         signs = rotation.signs(rotation_keys(ctx), D)
         y = hadamard.rotated(x, squares, signs, dispatch.host().transform)
         steps = dispatch.host().norm1_in_steps(y)

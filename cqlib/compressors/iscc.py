@@ -29,6 +29,7 @@ from cqlib.keys import Stream
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, rows_and_unit, squared_norms
 
+_SAFE = 2.0**60  # decoded values of smaller vectors are far from the end of float32
 INNER = 2**64 - 2  # the fold of the round's key that the inner compressor uses
 
 
@@ -108,14 +109,20 @@ class ISCC(Compressor):
         if not len(sent.draws):
             nothing = np.zeros((*x.shape[:-1], 0))
             return Symbols(nothing.astype(np.int64), nothing.astype(np.float32))
-        scaled = x[..., sent.rows, :].astype(np.float64) / self._weight(ctx)[sent.rows][:, None]
+        scaled = _divided(
+            x[..., sent.rows, :], self._weight(ctx)[sent.rows], ctx.clients[sent.rows]
+        )
+        inner = self._inner(ctx, sent.draws)
         try:
-            values, scales = self.inner.quantize(scaled, self._inner(ctx, sent.draws))
+            values, scales = self.inner.quantize(scaled, inner)
             check_scales(scales, sent.draws)
         except TooLargeError as error:  # its client is the number of the draw
             row = sent.rows[np.flatnonzero(sent.draws == error.client)[0]]
             raise TooLargeError(int(ctx.clients[row])) from None
         c = len(ctx.clients)
+        if len(np.unique(sent.rows)) < len(sent.rows) and np.abs(scaled).max() > _SAFE:
+            decoded = self.inner.dequantize(Symbols(values, scales), inner)
+            _check_sums(_sums(decoded, sent.rows, c), ctx.clients)
         return Symbols(
             _to_rows(values, sent.rows, sent.symbols, c),
             _to_rows(scales, sent.rows, sent.scales, c),
@@ -124,16 +131,15 @@ class ISCC(Compressor):
     def dequantize(self, symbols: Symbols, ctx: Context) -> NDArray[np.float32]:
         """Return the sum of each client's decoded messages; zero for silent clients."""
         sent = self._sent(ctx)
-        batch = symbols.scales.shape[:-2]
-        total = np.zeros((*batch, len(ctx.clients), ctx.d))
-        if len(sent.draws):
-            inner = Symbols(
-                _from_rows(symbols.values, sent.rows, sent.symbols),
-                _from_rows(symbols.scales, sent.rows, sent.scales),
-            )
-            values = self.inner.dequantize(inner, self._inner(ctx, sent.draws))
-            np.add.at(np.moveaxis(total, -2, 0), sent.rows, np.moveaxis(values, -2, 0))
-        return total.astype(np.float32)
+        c = len(ctx.clients)
+        if not len(sent.draws):
+            return np.zeros((*symbols.scales.shape[:-2], c, ctx.d), dtype=np.float32)
+        inner = Symbols(
+            _from_rows(symbols.values, sent.rows, sent.symbols),
+            _from_rows(symbols.scales, sent.rows, sent.scales),
+        )
+        values = self.inner.dequantize(inner, self._inner(ctx, sent.draws))
+        return _sums(values, sent.rows, c).astype(np.float32)
 
     def bits(self, d: int, n: int) -> float:
         """Return the bits of tau / n inner messages: the average over the clients."""
@@ -233,17 +239,21 @@ class ISCC(Compressor):
         check_finite(x, ctx.clients)
         drawn = self._drawn(ctx)
         inner = self._inner(ctx, np.arange(self.tau))
-        speaking, place = np.unique(drawn, return_inverse=True)
-        sent = np.zeros((*x.shape[:-2], len(speaking), ctx.d))
+        clients, place = np.unique(drawn, return_inverse=True)
         with np.errstate(over="ignore"):  # check_scales finds values beyond float32
             scaled = x[..., drawn, :].astype(np.float64) / self._weight(ctx)[drawn][:, None]
+            if not np.isfinite(scaled).all():  # an error only if it would be sent
+                speaking = self._sent(ctx).draws
+                check_scales(scaled[..., speaking, :], drawn[speaking])
+                scaled = np.where(np.isfinite(scaled), scaled, 0.0)
             try:
                 symbols = self.inner.quantize(scaled, inner)
                 check_scales(symbols.scales, inner.clients)
             except TooLargeError as error:  # its client is the number of the draw
                 raise TooLargeError(int(drawn[error.client])) from None
             values = self.inner.dequantize(symbols, inner)
-        np.add.at(np.moveaxis(sent, -2, 0), place, np.moveaxis(values, -2, 0))
+        sent = _sums(values, place, len(clients))
+        _check_sums(sent, clients)
         total = np.add.accumulate(sent.astype(np.float32), axis=-2, dtype=np.float64)[..., -1, :]
         return torch.from_numpy(total / ctx.n).to(X.device)
 
@@ -276,6 +286,27 @@ def _shares(probabilities: Iterable[float]) -> tuple[float, ...]:
     if not q or not all(0 < p <= 1 for p in q) or abs(total - 1) > 1e-6:
         raise ValueError(f"probabilities must be positive and add up to 1, got {q}")
     return tuple(p / total for p in q)
+
+
+def _divided(x: Array, weights: NDArray[np.float64], clients: NDArray[np.int64]) -> Array:
+    """Return vectors of shape (..., draws, d) over their weights; raise if one is too large."""
+    with np.errstate(over="ignore"):
+        scaled = x.astype(np.float64) / weights[:, None]
+    check_scales(scaled, clients)
+    return scaled
+
+
+def _sums(values: Array, rows: NDArray[np.int64], c: int) -> NDArray[np.float64]:
+    """Add vectors of shape (..., draws, d) to those of their clients, shape (..., c, d)."""
+    total = np.zeros((*values.shape[:-2], c, values.shape[-1]))
+    np.add.at(np.moveaxis(total, -2, 0), rows, np.moveaxis(values, -2, 0))
+    return total
+
+
+def _check_sums(sums: NDArray[np.float64], clients: NDArray[np.int64]) -> None:
+    """Raise if the sum of a client's decoded messages exceeds float32."""
+    with np.errstate(over="ignore"):
+        check_scales(sums.astype(np.float32), clients)
 
 
 def _offsets(rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

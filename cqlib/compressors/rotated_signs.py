@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cqlib.compressors.checks import check_scales, one_of
+from cqlib.compressors.checks import check_decodable, one_of
 from cqlib.compressors.contract import Compressor
 from cqlib.compressors.steps import without_symbols_of_zero
 from cqlib.compressors.types import Array, Context, Facts, Layout, Symbols
@@ -119,7 +119,7 @@ class InFloat64:
         with np.errstate(over="ignore", under="ignore"):
             scales = np.ldexp(floats, exponent)
             # A decoded value can be sqrt(D) times as large as the scale.
-            check_scales((scales * np.sqrt(D)).astype(np.float32), ctx.clients)
+            check_decodable(scales * np.sqrt(D), ctx.clients)
             sent = scales.astype(np.float32)
             return Symbols(without_symbols_of_zero(bits, np.abs(sent).max(-1, keepdims=True)), sent)
 

@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cqlib.compressors.averaging import average
-from cqlib.compressors.checks import as_statistic, check_finite, check_tensor, checked_statistic
+from cqlib.compressors.checks import (
+    as_statistic,
+    check_finite,
+    check_mean,
+    check_scales,
+    check_tensor,
+    checked_statistic,
+)
 from cqlib.compressors.codec import Codec
 from cqlib.compressors.parts import Statistic
 from cqlib.compressors.types import Context
@@ -32,7 +39,10 @@ def mean(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
         found = fused.simulate(X.detach(), ctx)
     else:
         found = average(_compressed(c, X, ctx))
-    return found.to(X.dtype)
+    mean = found.to(X.dtype)
+    if sums:
+        check_mean(mean)
+    return mean
 
 
 def statistic(c: Codec, X: Tensor) -> float | None:
@@ -44,7 +54,9 @@ def statistic(c: Codec, X: Tensor) -> float | None:
 
 
 def _compressed(c: Codec, X: Tensor, ctx: Context) -> Tensor:
-    values = dequantized(c, quantized(c, as_array(X), ctx), ctx)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused below
+        values = dequantized(c, quantized(c, as_array(X), ctx), ctx)
+    check_scales(values, ctx.clients)
     return torch.from_numpy(values).to(device=X.device, dtype=X.dtype)
 
 

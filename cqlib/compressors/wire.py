@@ -15,6 +15,7 @@ from cqlib.compressors.checks import (
     check_alphabet,
     check_decoded,
     check_finite,
+    check_mean,
     check_scales,
     check_symbols,
     check_tensor,
@@ -88,7 +89,10 @@ def mean_of_received(
         if max_norm is not None:
             for message, ctx in received:
                 check_norm(read(c, message, ctx), int(ctx.clients[0]), max_norm)
-        return mean(c, received, d, len(payloads))
+        found = mean(c, received, d, len(payloads))
+        if c.sums:
+            check_mean(found)
+        return found
 
 
 def tag(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cqlib import __version__
 from cqlib.compressors import Compressor
+from cqlib.compressors.checks import check_mean
 from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.messages import Agreement, Call
@@ -118,8 +119,12 @@ def exchange(
         raise
     call = request.call(members, strategy)
     found = STRATEGIES[strategy](call)
-    if x.dtype == torch.float16 and not bool(found.isfinite().all()):
-        raise NotEncodedError("the mean exceeds the largest float16")
+    sums = compressor.sums
+    if x.dtype.itemsize == 2 or (sums and sums.kind != "integers"):
+        try:
+            check_mean(found)  # the same on all processes
+        except ValueError as error:
+            raise NotEncodedError(str(error)) from None
     if out is not None and found is not call.out:
         out.detach().copy_(found.reshape(x.shape))
     return Exchange(

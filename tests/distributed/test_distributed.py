@@ -320,3 +320,45 @@ def test_the_choice_follows_the_size_the_number_and_the_link():
         found = predicted_seconds(c, d=1000, n=8)
         assert set(found) == {name for name in STRATEGIES if suits(c, name)}
         assert all(np.isfinite(list(found.values())))
+
+
+# --- the ends of the range of floats -------------------------------------------------------------
+
+
+def at_an_end(n, size, dtype):
+    """Return vectors of which one entry is as large or small as a dtype allows."""
+    return (torch.full((n, 1), size, dtype=torch.float64) * (torch.arange(9) == 3)).to(dtype)
+
+
+def ends(rank, n):
+    """Return every disagreement with the simulator, and the kinds of outcomes."""
+    wrong, kinds = [], set()
+    rounds = [(c, Key(n)) for c in COMPRESSORS] + [(EXPONENTIAL, Key(n, r)) for r in range(8)]
+    for (c, key), dtype in itertools.product(rounds, DTYPES):
+        facts = torch.finfo(dtype)
+        top = min(facts.max, torch.finfo(torch.float32).max)
+        for size in (top, facts.smallest_normal / 64):
+            X = at_an_end(n, size, dtype)
+            try:
+                expected = c.mean(X if dtype in DTYPES[:2] else X.float(), key=key).to(dtype)
+                expected = expected if expected.isfinite().all() else None
+            except ValueError:
+                expected = None
+            for strategy in filter(lambda name: suits(c, name), STRATEGIES):
+                try:
+                    found = mean(X[rank], compressor=c, key=key, strategy=strategy)
+                except GroupError:
+                    found = None
+                kinds.add((dtype, found is None))
+                refused = {expected is None, found is None}
+                if refused == {False, True} or (
+                    refused == {False} and not same_bits(found, expected)
+                ):
+                    wrong.append(f"{c} {strategy} {dtype} {size}: {found}, {expected}")
+    return wrong, kinds
+
+
+def test_means_at_the_ends_of_the_range_are_those_of_the_simulator():
+    for wrong, kinds in on_ranks(3, ends):
+        assert wrong == []
+        assert len(kinds) == 2 * len(DTYPES)
