@@ -16,6 +16,7 @@ from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.messages import Agreement, Call
 from cqlib.distributed.strategies import STRATEGIES, check_suits
+from cqlib.distributed.warm_up import warm_up
 from cqlib.keys import Key
 from cqlib.payload import LAYOUT, PayloadError
 from cqlib.theory.collectives import Link
@@ -117,6 +118,15 @@ def exchange(
         with suppress(PayloadError):
             Agreement(members, {"refused": str(error)}, _device(x, members)).wait()
         raise
+    warm_up(
+        compressor,
+        second,
+        strategy=strategy,
+        d=x.numel(),
+        n=members.size,
+        dtype=x.dtype,
+        device=x.device,
+    )
     call = request.call(members, strategy)
     found = STRATEGIES[strategy](call)
     sums = compressor.sums

@@ -1,0 +1,98 @@
+"""Compilation ahead of the first collective of a call.
+
+The kernels are compiled at their first use, which takes seconds, and minutes on a busy machine.
+Between the collectives of a call, that time would count as the network's, and end in a timeout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import cycle, islice
+
+import numpy as np
+import torch
+
+from cqlib.compressors import Compressor, wire
+from cqlib.compressors.types import Context, Message, Received
+from cqlib.kernels import dispatch
+from cqlib.kernels.derived import reduction
+from cqlib.keys import Key
+
+_LARGEST = 2**15 + 3  # longer vectors need no other machine code
+_KEY = Key(0)
+_done: set[str] = set()
+
+
+def warm_up(
+    compressor: Compressor,
+    second: Compressor | None,
+    *,
+    strategy: str,
+    d: int,
+    n: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    """Compile what one process runs in a mean: encode and read messages, sum them up.
+
+    It happens once in a process for equal arguments, and sends nothing. Errors are left to the mean
+    itself, which raises them on all processes.
+
+    Args:
+        compressor: the compressor of all processes.
+        second: compressor of the means of shards, if any.
+        strategy: the way of the exchange.
+        d: number of coordinates.
+        n: number of processes.
+        dtype: that of the vector.
+        device: that of the vector.
+    """
+    d = min(d, _LARGEST)
+    about = repr((compressor, second, strategy, d, n, dtype, device))
+    if about in _done:
+        return
+    _done.add(about)
+    with suppress(Exception):
+        wide = dtype if dtype == torch.float64 else torch.float32
+        x = torch.linspace(-1, 1, d, dtype=wide, device=device)
+        received = list(_messages(compressor, x, n))
+        if strategy in ("all_gather", "two_shot"):
+            for messages in (received, received[:1]):  # unlike clients, and equal ones
+                all_of_them = list(islice(cycle(messages), n))  # some kernels take all at once
+                wire.mean(compressor, all_of_them, d, n, torch.float64 if second else dtype)
+        _sums(compressor, strategy, received, x, n)
+        if second is not None:
+            for message, ctx in _messages(second, x.double(), 1):
+                wire.read(second, message, ctx)
+
+
+def _messages(c: Compressor, x: torch.Tensor, n: int) -> Iterator[tuple[Message, Context]]:
+    """Yield the messages of a few clients with multiples of a vector; silent ones have none."""
+    own = None if c.before is None else c.before.merge([c.before.of(3 * x)] * n)
+    shared = None if own is None else np.asarray(own, dtype=np.float32)
+    for client in range(min(n, 3)):
+        ctx = Context(len(x), np.array([client]), n, _KEY, shared)
+        message = wire.write(c, x * (client + 1), ctx)
+        if message is not None:
+            yield message, ctx
+
+
+def _sums(c: Compressor, strategy: str, received: Received, x: torch.Tensor, n: int) -> None:
+    """Run the sums of integers on their way."""
+    sums, fused, d = c.sums, c.fused, len(x)
+    if sums is None or strategy == "all_gather":
+        return
+    (message, ctx), *_ = received
+    if fused and fused.write_levels:
+        fused.write_levels(x, ctx)
+    total = wire.read_levels(c, sums, message, ctx).astype(np.int64)
+    if strategy == "two_shot":
+        width = (2 * sums.bound(n)).bit_length()
+        packed = dispatch.host().pack_integers(total + sums.bound(n), width)
+        dispatch.host().unpack_integers(packed, d, width)
+    if strategy == "tree":
+        kind = np.int8 if sums.bound(n) <= 127 else np.int16
+        words = reduction.sum_words(_KEY, np.array([0]), d)[0]
+        dispatch.host().add_powers(total.astype(kind), total.astype(kind), words)
+    sums.decode(total, ctx.shared, n)
