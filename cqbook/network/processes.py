@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import tempfile
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import start_processes
@@ -40,14 +47,43 @@ def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 
         Exception: if the function raises on any process.
     """
     with tempfile.TemporaryDirectory() as folder:
-        work = (n, folder, seconds, function, args)
+        work = (n, os.getpid(), folder, seconds, function, args)
         multiprocessing.set_forkserver_preload(_PRELOADED)
-        start_processes(_work, work, n, start_method="forkserver")  # type: ignore[no-untyped-call]
+        with _deaf_to_interrupts():
+            ensure_running()
+        start_processes(  # type: ignore[no-untyped-call]
+            _work, work, n, daemon=True, start_method="forkserver"
+        )
         results = [Path(folder) / str(rank) for rank in range(n)]
         return [torch.load(result, weights_only=True) for result in results]
 
 
-def _work(rank: int, n: int, folder: str, seconds: float, function: Any, args: Any) -> None:
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let new children ignore Ctrl-C, which reaches all processes: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end_with(caller: int) -> None:
+    """End this process once the caller is gone, which is not its parent."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(caller)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.2)
+    os._exit(1)
+
+
+def _work(
+    rank: int, n: int, caller: int, folder: str, seconds: float, function: Any, args: Any
+) -> None:
+    threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
     one_thread()
     patience = timedelta(seconds=seconds)
     store = (Path(folder) / "store").as_uri()

@@ -148,7 +148,8 @@ def _snakemake(folder: Path, words: Sequence[str]) -> int:
     No path goes through ``--config``, which Snakemake reads as YAML.
     """
     command = [
-        *(sys.executable, "-P", "-m", "snakemake"),  # -P excludes packages in the current folder
+        # -P excludes packages in the current folder.
+        *(sys.executable, "-P", "-m", "cqbook.sweeps.snakemake"),
         *("--snakefile", str(paths.root() / "Snakefile"), "--directory", str(folder)),
         *("--config", f"driver={os.getpid()}"),
         *words,

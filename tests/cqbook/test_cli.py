@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -359,3 +360,41 @@ def test_a_terminal_that_lacks_letters_is_no_crash(encoding: str, words: str) ->
     assert "Traceback" not in told
     refused = words == "claims" and "run the notebook again" in told  # runs of an older version
     assert done.returncode == (2 if "nonsense" in words else int(refused)), told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda stop: stop.name)
+def test_who_stops_processes_reads_one_line(stop: signal.Signals) -> None:
+    """All processes of a terminal get the signal, as on Ctrl-C, while some still load."""
+    code = "import cqbook.cli; cqbook.cli.main()"
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, "demo", "distributed"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    top = psutil.Process(command.pid)
+    while not top.children() and command.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.killpg(command.pid, stop)
+    _, told = command.communicate(timeout=60)  # until no process can write any more
+    assert (command.returncode, told.strip()) == (130, "cqlib: interrupted")
+
+
+@pytest.mark.slow
+def test_an_interrupted_snakemake_says_nothing() -> None:
+    name = "cqbook.sweeps.snakemake"
+    for seconds in (0.2, 0.5, 0.8):
+        command = subprocess.Popen(
+            [sys.executable, "-P", "-m", name, "--help"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(seconds)  # it loads for longer
+        command.send_signal(signal.SIGINT)
+        _, told = command.communicate(timeout=60)
+        assert told == ""
+        assert command.returncode in (0, 130)
