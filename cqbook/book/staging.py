@@ -16,6 +16,7 @@ from cqbook.book.compressors import compressor_table
 from cqbook.book.ledger import errata_page, ledger_page
 from cqbook.book.outcomes import outcomes_page
 from cqbook.book.performance import FOLDER, performance_page, saved
+from cqbook.book.security import recorded, security_page
 from cqbook.book.versions import versions_page
 from cqbook.book.wire import wire_page
 from cqbook.runs import contents, run
@@ -65,6 +66,7 @@ def _made(profile: str, runs: Sequence[run.Run]) -> dict[str, bytes]:
         "wire": wire_page(),
         "performance": performance_page(speeds),
         "outcomes": outcomes_page(runs),
+        "security": security_page(recorded()),
         "versions": versions_page(profile, runs),
     }
     made = {f"{name}.md": page.encode() for name, page in pages.items()}
