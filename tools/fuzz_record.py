@@ -1,7 +1,7 @@
 """Fuzz the wire format in several processes, and record the figures for the book's page.
 
-``python tools/fuzz_record.py 10000000 2`` shares ten million inputs between two processes, each with
-a seed of its own. The figures go to ``benchmarks/fuzz.json``.
+``python tools/fuzz_record.py 10000000 2`` shares ten million inputs between two processes, each
+with a seed of its own. The figures go to ``benchmarks/fuzz.json``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from cqbook.runs import provenance
-from cqlib.files import write_atomic
-from tests.cases import CASES
+from cqbook.runs import provenance  # noqa: E402
+from cqlib.files import write_atomic  # noqa: E402
+from tests.cases import CASES  # noqa: E402
 
+LIBRARIES = ("python", "numpy", "torch", "numba")
 PLACE = ROOT / "benchmarks" / "fuzz.json"
 
 
@@ -50,9 +51,7 @@ def main(runs: int, processes: int) -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": facts["commit"],
         "cqlib": facts["cqlib"],
-        "versions": {
-            name: facts["versions"][name] for name in ("python", "numpy", "torch", "numba")
-        },
+        "versions": {name: facts["versions"][name] for name in LIBRARIES},
         "device": facts["device"],
     }
     write_atomic(PLACE, json.dumps(record, indent=2) + "\n")
