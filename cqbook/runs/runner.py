@@ -126,11 +126,13 @@ def incomplete(told: Iterable[str], logs: Path | None) -> str:
 
 
 def said_last(name: str, logs: Path) -> str:
-    """Return a job's name and the last line of its log."""
+    """Return a job's name and the last line of its log, without the notebook's name in front."""
     log = _log(logs, name)
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     lines = [line for line in text.split("\n") if line.strip()] or ["ended without a message"]
-    return f"{name}: {lines[-1].removeprefix('cqlib: ').removeprefix(f'{name}: ')}"
+    told = lines[-1].removeprefix("cqlib: ")
+    notebook, _, rest = told.partition(": ")
+    return f"{name}: {rest if notebook in (name, name.rpartition('-')[0]) else told}"
 
 
 def _run(

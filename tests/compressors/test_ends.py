@@ -13,16 +13,16 @@ from tests.helpers import same_bits
 
 LARGEST = float(np.finfo(np.float32).max)
 ALL = list(dict.fromkeys([*STATISTICS, make("iscc", tau=4)]))
-SHAPES = [(1, 1), (2, 1), (4, 8), (8, 9)]
+SHAPES = [(2, 1), (4, 8), (8, 9)]
 
 
 def sizes(rng):
     """Yield sizes of entries at the ends of float32 and float64."""
-    yield from (LARGEST, LARGEST / 2, LARGEST / 3, LARGEST**0.9, 2 * LARGEST**0.5)
+    yield from (LARGEST, LARGEST / 3, LARGEST**0.9)
     for part in (1, 0.5**0.5, 0.5, 1 / 3):  # next to the end, or to that of a sum or a rotation
         yield LARGEST * part * (1 - rng.uniform(-1, 1) * 2.0 ** -rng.integers(10, 26))
     yield from (1.5 * LARGEST, 1e308)
-    yield from (1e-30, 3e-38, 1.2e-38, 1e-41, 1e-45, 1e-310, 5e-324)
+    yield from (3e-38, 1.2e-38, 1e-41, 1e-45, 5e-324)
 
 
 def rows_of(n, d, size, rng):

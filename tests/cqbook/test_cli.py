@@ -346,8 +346,11 @@ def test_the_installed_command_runs_a_notebook(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
-@pytest.mark.parametrize("words", ["claims", "compressors", "data", "info", "--help", "nonsense-Ω"])
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("ascii", "claims"), ("utf-16", "claims"), ("latin-1", "compressors"), ("ascii", "data")]
+    + [("ascii", "info"), ("ascii", "--help"), ("ascii", "nonsense-Ω")],
+)
 def test_a_terminal_that_lacks_letters_is_no_crash(encoding: str, words: str) -> None:
     code = "import cqbook.cli; cqbook.cli.main()"
     done = subprocess.run(

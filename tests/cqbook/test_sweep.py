@@ -347,6 +347,7 @@ def test_only_this_starts_failures_are_told(root: Path, monkeypatch) -> None:
     )
     assert told(2, {}, []).startswith("not all jobs completed")
     assert told(1, {"n=1": "cqlib: again\n"}, []).startswith("n=1: again\nnot all jobs")
+    assert told(1, {"n=1": "cqlib: b: bad\n"}, []).startswith("n=1: b: bad\n")
     assert told(-9, {}, []).startswith(
         "Snakemake was ended by signal 9; run the same command again"
     )
