@@ -348,8 +348,15 @@ def test_the_installed_command_runs_a_notebook(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoding", "words"),
-    [("ascii", "claims"), ("utf-16", "claims"), ("latin-1", "compressors"), ("ascii", "data")]
-    + [("ascii", "info"), ("ascii", "--help"), ("ascii", "nonsense-Ω")],
+    [
+        ("ascii", "claims"),
+        ("utf-16", "claims"),
+        ("latin-1", "compressors"),
+        ("ascii", "data"),
+        ("ascii", "info"),
+        ("ascii", "--help"),
+        ("ascii", "nonsense-Ω"),
+    ],
 )
 def test_a_terminal_that_lacks_letters_is_no_crash(encoding: str, words: str) -> None:
     code = "import cqbook.cli; cqbook.cli.main()"

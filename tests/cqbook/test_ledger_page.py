@@ -46,7 +46,7 @@ def test_evidence_is_shown_with_its_notebook() -> None:
 def test_what_is_not_as_stated_is_listed_with_a_line_of_evidence() -> None:
     page = ledger.ledger_page(runs({"a": [HELD, CORRECTED], "b": [FAILED]}))
     listed = page.split("## Not as stated")[1].split("(claim-")[0]
-    assert "Corollary 2" in listed and r"n = 2: exactly \|a\|^2" in listed
+    assert "Corollary 2" in listed and r"n = 2: exactly \|a\|\^2" in listed
     assert "Proposition 4" in listed and "*fails as stated*" in listed
     assert "Theorem 1" not in listed
 
@@ -107,4 +107,4 @@ def test_errata_hold_what_has_a_correction_with_its_evidence() -> None:
         assert (f"## {item.title}: {item.name}" in page) == bool(item.corrected)
         assert item.corrected in page
     label = evidence_label("corollary-2", "theory/a")
-    assert rf"- n = 2: exactly \|a\|^2 ({{ref}}`theory/a <{label}>`)" in page
+    assert rf"- n = 2: exactly \|a\|\^2 ({{ref}}`theory/a <{label}>`)" in page
