@@ -28,8 +28,11 @@ def ensure() -> None:
     home = os.environ.get("HOME", known)
     if Path(home).is_absolute() and Path(home).is_dir() and os.access(home, os.W_OK | os.X_OK):
         return
+    told = f"the home folder {home} cannot be written to" if home else "there is no home folder"
     private = private_folder("home")
     if private is not None:
         os.environ["HOME"] = str(private)
-        told = f"the home folder {home} cannot be written to" if home else "there is no home folder"
         print(f"cqlib: {told}; {private} is used", file=sys.stderr)
+    else:
+        wanted = "set HOME to a folder of yours, or TMPDIR to one in which you can make folders"
+        print(f"cqlib: {told}, nor is there a private temporary one; {wanted}", file=sys.stderr)

@@ -7,6 +7,7 @@ Values without quotation marks follow the core schema of YAML 1.2: ``no``, ``1:3
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,9 @@ def resolved(value: Any) -> Any:
         base = {"0o": 8, "0x": 16}.get(value[:2], 10)
         return int(value, base)
     if _FLOAT.fullmatch(value):
-        return float(value)
+        if math.isinf(number := float(value)):
+            raise YAMLError(f"{value} exceeds the largest float")
+        return number
     if _SPECIAL.fullmatch(value):
         return float(value.replace(".", ""))
     return str(value)
@@ -101,8 +104,11 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
-            raise YAMLError(f"the key {twice[0]!r} is repeated")
+        seen: set[str] = set()
+        for key in keys:
+            if repr(key) in seen:
+                raise YAMLError(f"the key {key!r} is repeated")
+            seen.add(repr(key))
         return super().construct_mapping(node, deep)
 
 

@@ -24,7 +24,7 @@ from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
-from cqlib.files import can_be_written, private_folder
+from cqlib.files import can_be_written, is_private, private_folder
 
 _CHECKSUM = 32  # bytes of a SHA-256
 
@@ -141,9 +141,10 @@ def writable(sources: Path) -> Path | None:
     """Return the folder that the machine code of a folder of sources is written to; say so once.
 
     The first that can be written to, of ``NUMBA_CACHE_DIR``, ``__pycache__`` next to the sources,
-    and the user's folder of caches; then a private temporary folder; then None.
+    and the user's folder of caches; then a private temporary folder; then None. In a folder that
+    others may share, the code is in one that is private: who could write there could run anything.
     """
-    name = f"cqlib-{_short(str(sources))}"
+    name = f"cqlib-{os.getuid()}-{_short(str(sources))}"
     chosen = getattr(config, "CACHE_DIR", "")
     if chosen:
         folders = [Path(chosen) / name]
@@ -153,6 +154,9 @@ def writable(sources: Path) -> Path | None:
         if of_user.is_absolute():  # without a home, "~" stays as it is
             folders.append(of_user / name)
     for folder in folders:
+        beside = folder.name == "__pycache__"
+        if not beside and not (can_be_written(folder.parent) and is_private(folder)):
+            continue
         if can_be_written(folder):
             return folder
     private = private_folder(name)

@@ -40,12 +40,19 @@ def private_folder(name: str) -> Path | None:
     """
     with suppress(OSError):  # also if no temporary folder is usable
         private = Path(tempfile.gettempdir()) / f"cqlib-{os.getuid()}"
-        private.mkdir(mode=0o700, exist_ok=True)
-        found = private.lstat()
-        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-        if mine and not found.st_mode & 0o077 and can_be_written(private / name):
+        if is_private(private) and can_be_written(private / name):
             return private / name
     return None
+
+
+def is_private(folder: Path) -> bool:
+    """Return True if only this user can read or write a folder; it is made if it is missing."""
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        return mine and not found.st_mode & 0o077
+    return False
 
 
 def can_be_written(folder: Path) -> bool:

@@ -4,6 +4,7 @@ import random
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -12,6 +13,7 @@ import torch
 from scipy.stats import norm
 
 from cqbook.cells import claims
+from cqbook.runs import provenance
 
 # In every module with statistical tests the probability of a false alarm is below FAMILY_LEVEL, if
 # it makes at most COMPARISONS comparisons (Bonferroni). Seeds are fixed, so that a test that passes
@@ -80,6 +82,14 @@ def stream_key(seed: int, round: int, stream: int, client: int = 0) -> tuple[int
     """Return the first two words of Philox(counter (round lo, round hi, stream, client), seed)."""
     counter = (round % 2**32, round // 2**32, stream, client)
     return philox(counter, (seed % 2**32, seed // 2**32))[:2]
+
+
+def provenance_of(folder: Path, **more: Any) -> str:
+    """Return the content of a ``provenance.json`` for the files of a folder."""
+    facts: dict[str, Any] = {"notebook": "marina", "parameters": {}, "fingerprint": "0"}
+    facts |= {"commit": "c0ffee", "cqlib": "0.1.9", "device": "one", "versions": {}}
+    facts |= {"seconds": 1.5, "files": provenance.files(folder)}
+    return provenance.text(facts | more)
 
 
 @contextmanager

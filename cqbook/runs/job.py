@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cqbook import paths, strict_yaml
+from cqbook.cells import claims
 from cqbook.runs import provenance
 from cqbook.runs.parameters import ParameterError, checked, defaults
 
@@ -139,7 +140,9 @@ def is_current(job: Job, snapshot: provenance.Snapshot | None = None) -> bool:
     try:
         facts = provenance.read(job.folder / "provenance.json")
         provenance.check_files(job.folder, facts)
-    except (provenance.ProvenanceError, FileNotFoundError):
+        if "claims.jsonl" in facts["files"]:
+            claims.read(job.folder / "claims.jsonl")
+    except (provenance.ProvenanceError, claims.RecordError, FileNotFoundError):
         return False
     now = snapshot or provenance.Snapshot()
     return bool(facts["fingerprint"] == now.fingerprint(job.source, job.parameters))

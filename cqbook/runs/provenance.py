@@ -185,7 +185,7 @@ def read(file: Path) -> dict[str, Any]:
     """
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-        whole = facts.pop("digest") == _digest_of(facts)
+        whole = facts.pop("digest") == _digest_of(facts) and _has_all(facts)
     except FileNotFoundError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
@@ -193,6 +193,13 @@ def read(file: Path) -> dict[str, Any]:
     if not whole:
         raise ProvenanceError(f"{file} is damaged, or of an older version; run the notebook again")
     return dict(facts)
+
+
+_FIELDS: Mapping[str, Any] = {
+    **dict.fromkeys(("notebook", "fingerprint", "commit", "cqlib", "device"), str),
+    **dict.fromkeys(("parameters", "files", "versions"), dict),
+    "seconds": (int, float),
+}
 
 
 def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -203,6 +210,15 @@ def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
             raise ProvenanceError(f"{file} is missing; run the notebook again")
         if file_digest(file) != made:
             raise ProvenanceError(f"{file} was changed after its run; run the notebook again")
+
+
+def _has_all(facts: Mapping[str, Any]) -> bool:
+    """Return True if facts have all fields that are read, and name the notebook and its digest."""
+    if not all(isinstance(facts.get(name), kind) for name, kind in _FIELDS.items()):
+        return False
+    files = facts["files"]
+    texts = all(isinstance(made, str) for made in files.values())
+    return texts and any(name.endswith(".ipynb") for name in files)
 
 
 def _digest_of(facts: Mapping[str, Any]) -> str:

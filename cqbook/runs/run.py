@@ -67,7 +67,8 @@ def read(name: str, folder: Path) -> Run:
     try:
         facts = provenance.read(record)
         provenance.check_files(folder, facts)
-        evidence = tuple(claims.read(folder / "claims.jsonl"))
+        own = "claims.jsonl" in facts["files"]
+        evidence = tuple(claims.read(folder / "claims.jsonl")) if own else ()
     except (provenance.ProvenanceError, claims.RecordError) as error:
         raise RunError(f"no complete run of {name}: {error}") from None
     made = sorted(folder / file for file in facts["files"])

@@ -95,12 +95,13 @@ def _sweep(file: Path, told: Any) -> Sweep:
     for name, value in base.parameters.items():
         _check_plain(name, value)
     known = defaults(source)
+    sizes = [len(values) for values in grid.values() if isinstance(values, list)]
+    if (count := math.prod(sizes)) > MOST_JOBS:
+        raise SweepError(f"the grid has {count} jobs; a sweep has at most {MOST_JOBS}")
     axes = [_axis(source, known, str(name), values, file.parent) for name, values in grid.items()]
     names = tuple(map(str, grid))
     folder = paths.runs("sweeps").resolve() / file.stem
     _check_folder(folder, file)
-    if (count := math.prod(map(len, axes))) > MOST_JOBS:
-        raise SweepError(f"the grid has {count} jobs; a sweep has at most {MOST_JOBS}")
     made: dict[str, Job] = {}
     for values in itertools.product(*axes):
         point = dict(zip(names, values, strict=True))
@@ -147,9 +148,11 @@ def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: 
     found = [checked(source, known, each)[name] for each in whole]
     for value in found:
         _check_plain(name, value)
-    texts = [as_text(value) for value in found]
-    if twice := [value for place, value in enumerate(found) if texts[place] in texts[:place]]:
-        raise SweepError(f"grid: {name!r} has {twice[0]!r} twice")
+    seen: set[str] = set()
+    for value in found:
+        if (text := as_text(value)) in seen:
+            raise SweepError(f"grid: {name!r} has {value!r} twice")
+        seen.add(text)
     return found
 
 

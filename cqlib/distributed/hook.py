@@ -12,7 +12,7 @@ from torch.futures import Future
 from cqlib.compressors import Compressor
 from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
-from cqlib.distributed.mean import exchange
+from cqlib.distributed.mean import check_plain, exchange
 from cqlib.distributed.strategies import check_suits
 from cqlib.keys import Key
 from cqlib.theory.collectives import Link
@@ -68,7 +68,11 @@ class DDPHook:
         second: Compressor | None = None,
         link: Link = costs.LINK,
     ) -> None:
-        Key(seed)
+        seed = Key(seed).seed
+        if not isinstance(link, Link):
+            raise ValueError(f"link must be a Link, got {link!r}")
+        if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
+            raise ValueError(f"scaler must be a torch.amp.GradScaler, got {scaler!r}")
         if not isinstance(compressor, Compressor):
             raise ValueError(f"compressor must be a Compressor, as make gives, got {compressor!r}")
         if strategy != "auto" or second is not None:
@@ -180,12 +184,14 @@ class DDPHook:
         Raises:
             ValueError: if the state is of another compressor, seed or model, or has no step.
         """
+        if not isinstance(state, dict):
+            raise ValueError(f"the state must be a dictionary, got {type(state).__name__}")
         for name, value in self._about().items():
             if state.get(name) != value:
                 raise ValueError(f"the state is of {name} {state.get(name)!r}, not {value!r}")
         step = state.get("step")
-        if not isinstance(step, int) or step < 0:
-            raise ValueError(f"the state must have a step, an integer from 0 on, got {step!r}")
+        if type(step) is not int or not 0 <= step < 2**63:
+            raise ValueError(f"the state must have a step, an integer in [0, 2^63), got {step!r}")
         if ("errors" in state) != self.error_feedback:
             raise ValueError("the state is of a hook with another error_feedback")
         if self.error_feedback:
@@ -194,9 +200,16 @@ class DDPHook:
             if state.get("scaler", False) != (self.scaler is not None):
                 raise ValueError("the errors are in other units: only one hook has a scaler")
             parameters = dict(model.named_parameters())
+            if not isinstance(state["errors"], dict):
+                raise ValueError("the errors must be a dictionary of tensors")
             for name, error in state["errors"].items():
+                check_plain(f"the error of {name!r}", error)
                 if name not in parameters or parameters[name].shape != error.shape:
                     raise ValueError(f"the model has no parameter {name!r} of {tuple(error.shape)}")
+                if error.dtype != self._kept_as(parameters[name]):
+                    raise ValueError(f"the error of {name!r} has another dtype, {error.dtype}")
+                if not bool(error.isfinite().all()):
+                    raise ValueError(f"the error of {name!r} has NaN or infinity")
             self._errors = {
                 parameters[name]: error.clone().to(parameters[name].device)
                 for name, error in state["errors"].items()

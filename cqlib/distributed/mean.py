@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cqlib import __version__
 from cqlib.compressors import Compressor
@@ -163,7 +163,7 @@ class _Request:
             raise ValueError(f"key must be a Key, got {self.key!r}")
         if not isinstance(self.link, Link):
             raise ValueError(f"link must be a Link, got {self.link!r}")
-        _check_plain("x", x)
+        check_plain("x", x)
         if x.dtype not in _FLOATS:
             raise ValueError(f"expected a tensor of 16, 32 or 64-bit floats, got {x.dtype}")
         if not x.numel():
@@ -197,7 +197,9 @@ class _Request:
         flat = x.detach().reshape(-1)
         wide = (flat if flat.dtype in (torch.float32, torch.float64) else flat.float()).contiguous()
         # out must stay unchanged if anything may fail after the mean is known.
-        direct = self.second is None and x.dtype != torch.float16
+        sums = self.compressor.sums
+        may_overflow = x.dtype.itemsize == 2 or (sums and sums.kind != "integers")
+        direct = self.second is None and not may_overflow
         place = (
             out.detach().view(-1) if out is not None and out.is_contiguous() and direct else None
         )
@@ -206,18 +208,26 @@ class _Request:
         )
 
 
+_FUNCTION = getattr(Tensor.__torch_function__, "__func__", None)
+
+
 def _device(x: Any, members: Group) -> torch.device:
     """Return the device of x, where the other processes compare, or else one of the group."""
-    known = isinstance(x, Tensor) and x.device.type in members.devices
-    return x.device if known else members.device
+    with suppress(Exception):  # of a subclass
+        if isinstance(x, Tensor) and x.device.type in members.devices:
+            return torch.device(x.device)
+    return members.device
 
 
-def _check_plain(name: str, x: Tensor) -> None:
+def check_plain(name: str, x: Tensor) -> None:
     """Raise unless x is a dense tensor with values of its own, a Parameter included."""
     if not isinstance(x, Tensor):
         raise ValueError(f"{name} must be a tensor, got {type(x).__name__}")
     kind = type(x)
-    if kind.__torch_dispatch__ is not Tensor.__torch_dispatch__:  # DTensor, FakeTensor, ...
+    own = getattr(kind.__torch_function__, "__func__", kind.__torch_function__)
+    usual = (_FUNCTION, nn.Parameter.__torch_function__)
+    if kind.__torch_dispatch__ is not Tensor.__torch_dispatch__ or own not in usual:
+        # DTensor, FakeTensor, tensors with units or masks, ...
         local = ", such as its part on this process, .to_local()" if hasattr(x, "to_local") else ""
         raise ValueError(f"{name} must be a plain tensor{local}, got a {kind.__name__}")
     if x.layout is not torch.strided or x.is_nested:
@@ -229,7 +239,7 @@ def _check_plain(name: str, x: Tensor) -> None:
 
 def _check_out(out: Tensor, x: Tensor) -> None:
     """Raise unless out is as x, and has its own memory for each coordinate."""
-    _check_plain("out", out)
+    check_plain("out", out)
     if out.device != x.device:
         raise ValueError(f"out must be on {x.device} as x is, got {out.device}")
     if out.shape != x.shape or out.dtype != x.dtype:
@@ -237,5 +247,8 @@ def _check_out(out: Tensor, x: Tensor) -> None:
             f"out must be {x.dtype} of shape {tuple(x.shape)}, "
             f"got {out.dtype} of shape {tuple(out.shape)}"
         )
-    if any(step == 0 and size > 1 for step, size in zip(out.stride(), out.shape, strict=True)):
-        raise ValueError("out must not be an expanded tensor: its coordinates share memory")
+    end = 0  # of the memory of the axes with smaller steps
+    for step, size in sorted(zip(out.stride(), out.shape, strict=True)):
+        if size > 1 and step <= end:
+            raise ValueError("out must not be expanded: its coordinates share memory")
+        end += step * (size - 1)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 
 import numpy as np
 import torch
 
 from cqlib.compressors import Compressor, wire
 from cqlib.compressors.types import Context, Message, Received
+from cqlib.distributed.costs import shard_ends
 from cqlib.kernels import dispatch
 from cqlib.kernels.derived import reduction
 from cqlib.keys import Key
@@ -48,8 +49,9 @@ def warm_up(
         dtype: that of the vector.
         device: that of the vector.
     """
+    shards = {min(b - a, _LARGEST) for a, b in pairwise(shard_ends(d, n)) if b > a}
     d = min(d, _LARGEST)
-    about = repr((compressor, second, strategy, d, n, dtype, device))
+    about = repr((compressor, second and (second, shards), strategy, d, n, dtype, device))
     if about in _done:
         return
     _done.add(about)
@@ -61,10 +63,12 @@ def warm_up(
             for messages in (received, received[:1]):  # unlike clients, and equal ones
                 all_of_them = list(islice(cycle(messages), n))  # some kernels take all at once
                 wire.mean(compressor, all_of_them, d, n, torch.float64 if second else dtype)
-        _sums(compressor, strategy, received, x, n)
+        wire.read(compressor, *received[0])  # for errors that are fed back
         if second is not None:
-            for message, ctx in _messages(second, x.double(), 1):
-                wire.read(second, message, ctx)
+            for size in shards:
+                for message, ctx in _messages(second, x[:size].double(), 1):
+                    wire.read(second, message, ctx)
+        _sums(compressor, strategy, received, x, n)
 
 
 def _messages(c: Compressor, x: torch.Tensor, n: int) -> Iterator[tuple[Message, Context]]:
@@ -81,7 +85,7 @@ def _messages(c: Compressor, x: torch.Tensor, n: int) -> Iterator[tuple[Message,
 def _sums(c: Compressor, strategy: str, received: Received, x: torch.Tensor, n: int) -> None:
     """Run the sums of integers on their way."""
     sums, fused, d = c.sums, c.fused, len(x)
-    if sums is None or strategy == "all_gather":
+    if sums is None or sums.kind is None or strategy == "all_gather":
         return
     (message, ctx), *_ = received
     if fused and fused.write_levels:

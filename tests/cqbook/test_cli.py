@@ -20,11 +20,12 @@ from cqbook import cli, paths
 from cqbook.book import build
 from cqbook.cells import claims
 from cqbook.cli.app import app
-from cqbook.runs import contents, provenance, runner
+from cqbook.runs import contents, runner
 from cqbook.runs.job import Job, notebook_name
 from cqbook.sweeps import driver
 from cqlib import compressors, data
 from cqlib.kernels import dispatch
+from tests.helpers import provenance_of
 
 
 def call(
@@ -191,8 +192,7 @@ def test_claims_lists_every_item(capsys, monkeypatch, tmp_path: Path) -> None:
     (folder / "claims.jsonl").write_text(json.dumps(asdict(evidence)) + "\n")
     (folder / "quickstart.ipynb").touch()
     (folder / "results").mkdir()
-    facts = {"files": provenance.files(folder)}
-    (folder / "provenance.json").write_text(provenance.text(facts))
+    (folder / "provenance.json").write_text(provenance_of(folder))
     _, out, _ = call(capsys, monkeypatch, "claims", "--profile", "quick")
     row = next(line for line in out.splitlines() if " theorem-2 " in line)
     assert "holds" in row and "17 of 17" in row

@@ -370,7 +370,7 @@ def test_the_versions_of_all_libraries_of_the_notebooks_are_kept() -> None:
     found |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     modules = {name.partition(".")[0] for name in found} - sys.stdlib_module_names
     libraries = {homes[name][0].lower() for name in modules - {"cqlib", "cqbook"}}
-    without_effect = {"click", "pyyaml", "threadpoolctl"}
+    without_effect = {"click", "psutil", "pyyaml", "threadpoolctl"}
     without_effect.add("llvmlite")  # its version is Numba's choice
     assert libraries - without_effect <= set(provenance.versions())
     assert {"sympy", "torch"} <= libraries

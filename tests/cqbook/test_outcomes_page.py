@@ -10,8 +10,8 @@ import pytest
 from cqbook.book.outcomes import outcomes_page
 from cqbook.cells import results
 from cqbook.experiments.outcomes import MARGIN
-from cqbook.runs import provenance
 from cqbook.runs.run import Run, read
+from tests.helpers import provenance_of
 
 
 def row(
@@ -46,8 +46,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         results.save("outcomes", pd.DataFrame(rows))
         cells = [nbformat.v4.new_markdown_cell(f"# Chapter {name[-1]}\n\nText")]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / name / f"{name[-1]}.ipynb")
-        facts = {"files": provenance.files(tmp_path / name)}
-        (tmp_path / name / "provenance.json").write_text(provenance.text(facts))
+        (tmp_path / name / "provenance.json").write_text(provenance_of(tmp_path / name))
     return [WITHOUT, *(read(name, tmp_path / name) for name in tables)]
 
 

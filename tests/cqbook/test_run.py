@@ -11,6 +11,7 @@ import pytest
 from cqbook.cells import claims
 from cqbook.runs import provenance
 from cqbook.runs.run import RunError, read
+from tests.helpers import provenance_of
 
 NOTEBOOK = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# é")])
 EVIDENCE = {"id": "theorem-1", "verdict": "holds", "stated": "s", "measured": "m", "note": ""}
@@ -30,8 +31,7 @@ def folder(tmp_path: Path) -> Path:
 def record(folder: Path) -> None:
     """Write the provenance of a folder as it is."""
     (folder / "provenance.json").unlink(missing_ok=True)
-    facts = {"seconds": 1.5, "files": provenance.files(folder)}
-    (folder / "provenance.json").write_text(provenance.text(facts))
+    (folder / "provenance.json").write_text(provenance_of(folder))
 
 
 def test_everything_is_read(folder: Path) -> None:
@@ -63,6 +63,13 @@ def test_an_incomplete_run_is_refused(folder: Path, part: str) -> None:
         read("theory/marina", folder)
 
 
+def test_claims_that_were_added_later_are_not_of_the_run(folder: Path) -> None:
+    (folder / "claims.jsonl").unlink()
+    record(folder)
+    (folder / "claims.jsonl").write_text(json.dumps(EVIDENCE | {"measured": "forged"}) + "\n")
+    assert read("marina", folder).evidence == ()
+
+
 def test_what_was_added_later_is_not_of_the_run(folder: Path) -> None:
     (folder / "results" / "c.csv").write_text("x\n1\n")
     assert set(read("marina", folder).results) == {"a.csv", "b.svg"}
@@ -76,6 +83,17 @@ def test_a_changed_file_is_refused(folder: Path, part: str) -> None:
     (folder / part).unlink()
     with pytest.raises(RunError, match=f"{part} is missing"):
         read("marina", folder)
+
+
+def forged(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield contents with the right digest, of which a field is missing or of another type."""
+    for name in facts:
+        yield provenance.text({key: value for key, value in facts.items() if key != name})
+        for value in (None, [], {"x": 1} if isinstance(facts[name], str) else "x"):
+            yield provenance.text(facts | {name: value})
+    yield provenance.text(facts | {"files": {}})
+    yield provenance.text(facts | {"files": {"a.csv": "0"}})
+    yield provenance.text(facts | {"files": {"marina.ipynb": 7}})
 
 
 def damaged(facts: dict[str, Any]) -> Iterator[str]:
@@ -93,7 +111,8 @@ def damaged(facts: dict[str, Any]) -> Iterator[str]:
 def test_a_damaged_provenance_is_refused(folder: Path) -> None:
     file = folder / "provenance.json"
     facts = json.loads(file.read_text())
-    for text in damaged(facts):
+    del facts["digest"]
+    for text in (*damaged(facts), *forged(facts)):
         file.write_text(text)
         with pytest.raises(
             RunError, match="json is damaged, or of an older version; run the notebook again"

@@ -15,6 +15,7 @@ from cqbook import cli, paths
 from cqbook.runs import provenance, runner, worker
 from cqbook.runs.job import Job, planned
 from cqbook.sweeps import collect, driver, sweep
+from tests.helpers import provenance_of
 
 PARAMETERS = "n = 3\nrate = 0.5\nname = 'a'\nsizes = [1, 2]\nfast = True"
 GOOD = "notebook: theory/b\nparameters: {name: z}\ngrid: {n: [1, 2], rate: [0.5, 1e-3]}\n"
@@ -396,9 +397,8 @@ def finish(job: Job, **tables: str) -> None:
         (job.folder / "results" / f"{name}.csv").write_text(text)
     (job.folder / "results" / "drawing.svg").write_text("<svg/>")
     (job.folder / f"{job.source.stem}.ipynb").touch()
-    facts = {"fingerprint": fingerprint(job), "files": provenance.files(job.folder)}
-    facts |= {"commit": "c0ffee", "cqlib": "0.1.9", "seconds": 1.5}
-    (job.folder / "provenance.json").write_text(provenance.text(facts))
+    made = provenance_of(job.folder, fingerprint=fingerprint(job))
+    (job.folder / "provenance.json").write_text(made)
 
 
 def test_tables_are_joined_with_their_place_in_the_grid(root: Path) -> None:

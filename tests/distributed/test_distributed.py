@@ -358,6 +358,24 @@ def ends(rank, n):
     return wrong, kinds
 
 
+def refused_in_place(rank, n):
+    """Return vectors before and after means that are refused, written over the vectors."""
+    c, found = make("standard_dithering", s=1), []
+    for strategy in ("all_gather", "two_shot"):
+        x = torch.tensor([3.004e38, 1.588e38], dtype=torch.bfloat16)
+        before = x.clone()
+        try:
+            mean(x, compressor=c, key=Key(1), strategy=strategy, out=x)
+        except GroupError as error:
+            found.append((str(error), same_bits(x, before)))
+    return found
+
+
+def test_a_refused_mean_leaves_out_as_it_is():
+    said = ("the mean exceeds the largest bfloat16", True)
+    assert on_ranks(2, refused_in_place) == [[said] * 2] * 2
+
+
 def test_means_at_the_ends_of_the_range_are_those_of_the_simulator():
     for wrong, kinds in on_ranks(3, ends):
         assert wrong == []

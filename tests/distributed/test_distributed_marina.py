@@ -129,7 +129,7 @@ ODD = [
     *({"sent_bytes": value} for value in (math.nan, -1, False, 1.5, "99", None, 10**30)),
     *({"sent_bits": value} for value in (math.nan, -1, True, math.inf, "64", None, 10**400, 63)),
     *({"cost_bits": value} for value in (math.nan, -1, True, math.inf, "64", None, 10**400)),
-    *({"format": value} for value in (0, 2, None, "1")),
+    *({"format": value} for value in (0, 2, None, "1", True, 1.0)),
     *({"facts": value} for value in (None, [], "x", {"seed": 5}, {"seed": None})),
     {"more": 1},
 ]
@@ -187,6 +187,7 @@ def test_a_crafted_checkpoint_is_refused():
     for text in (b"", b"[]", b"7", b"null", b'"x"', b"{", b"\xff", b"[" * 100_000):
         wrong.append(crafted(text, ARRAYS))
     wrong.append(crafted(ABOUT, ARRAYS, save=np.savez_compressed))
+    wrong += [crafted(ABOUT, ARRAYS) + more for more in (b"\0", b"PK\5\6" + bytes(18))]
     for sent in wrong:
         with pytest.raises(CheckpointError) as error:
             Checkpoint.from_bytes(sent)

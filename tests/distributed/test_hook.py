@@ -214,7 +214,7 @@ def test_errors_that_are_fed_back_arrive_in_the_end():
         ({"compressor": "IQ()"}, "compressor"),
         ({"second": "IQ()"}, "second"),
         ({"seed": 1}, "seed"),
-        ({"step": -1}, "must have a step, an integer from 0 on, got -1"),
+        ({"step": -1}, "must have a step, an integer in .0, 2.63., got -1"),
         ({"step": None}, "must have a step"),
         ({"errors": {}}, "error_feedback"),
     ],

@@ -57,6 +57,16 @@ def test_an_exchange_compiles_nothing_between_its_collectives(n, d):
         assert count > 30
 
 
+def test_a_second_compressor_of_exact_sums_of_powers_is_warmed_up(monkeypatch):
+    second, read = make("cq"), []
+    monkeypatch.setattr(warm_up, "_done", set())
+    monkeypatch.setattr(warm_up.wire, "read", lambda c, *_: read.append(c))
+    c = make("global_qsgd", levels="exponential", reduction="sum")
+    how = {"strategy": "two_shot", "d": 4, "n": 2, "dtype": torch.float32}
+    warm_up.warm_up(c, second, **how, device=torch.device("cpu"))
+    assert second in read and c in read
+
+
 def test_what_cannot_be_encoded_is_left_to_the_mean():
     c = make("permk_cq", b=3)  # not for this number of clients
     how = {"strategy": "all_gather", "d": 4, "n": 2, "dtype": torch.float32}

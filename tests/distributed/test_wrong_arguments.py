@@ -43,6 +43,18 @@ def distributed() -> Tensor:
     return DTensor.from_local(X.clone(), mesh, run_check=False)
 
 
+class Units(Tensor):
+    """A tensor that refuses almost every function of torch."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise NotImplementedError(f"Units does not support {func}")
+
+
+def units() -> Tensor:
+    return X.clone().as_subclass(Units)
+
+
 def out(value: Any) -> Wrong:
     return {"out": value}
 
@@ -59,6 +71,12 @@ WRONG: dict[str, tuple[Callable[[], Wrong], str]] = {
     "nested": (lambda: {"x": nested()}, "dense tensor, .* got nested"),
     "meta": (lambda: {"x": X.to("meta")}, "x is on the meta device, where tensors have no val"),
     "fake": (lambda: {"x": fake()}, "plain tensor, got a FakeTensor"),
+    "units": (lambda: {"x": units()}, "plain tensor, got a Units"),
+    "out: units": (lambda: out(units()), "out must be a plain tensor, got a Units"),
+    "out: overlapping": (
+        lambda: out(torch.zeros(6).as_strided((3, 4), (1, 1))),
+        "coordinates share memory",
+    ),
     "DTensor": (
         lambda: {"x": distributed()},
         r"part on this process, .to_local\(\), got a DT",

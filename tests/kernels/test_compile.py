@@ -117,6 +117,19 @@ def test_the_folder_that_the_user_gives_comes_first(path, tmp_path, monkeypatch)
     assert kept(tmp_path / "given") and not kept(path.parent)
 
 
+def test_a_folder_that_others_could_fill_is_not_used(locked, path, monkeypatch):
+    """In a shared folder another user may have made ours first, with code of their own."""
+    shared = locked / "shared"
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(shared))
+    assert not is_on_disk(path)
+    (file,) = kept(shared)
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    file.parent.chmod(0o777)
+    cache.writable.cache_clear()
+    with pytest.warns(RuntimeWarning, match="is kept in .*tmp"):
+        assert not is_on_disk(path)
+
+
 def test_the_user_has_a_folder_where_the_package_cannot_be_written(locked, path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(locked / "cache"))
     assert not is_on_disk(path)

@@ -79,7 +79,7 @@ class Checkpoint:
             raise
         except Exception as error:  # zipfile and json raise many kinds
             raise CheckpointError(f"it is damaged: {error or type(error).__name__}") from None
-        if about.pop("format", None) != FORMAT:
+        if repr(about.pop("format", None)) != repr(FORMAT):  # True is no format
             raise CheckpointError(f"it is not of format {FORMAT}")
         _check_about(about)
         _check_arrays(arrays, about["round"], about["sent_bits"])
@@ -93,6 +93,8 @@ def _opened(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
 
     The members are not compressed, so that they are not larger than the archive.
     """
+    if data[-22:-18] != b"PK\5\6":  # the end of an archive without a comment
+        raise CheckpointError("it is damaged: it is cut off, or something was added")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {info.filename: info for info in archive.infolist()}
         whole = set(members) == {f"{name}.npy" for name in ("about", *_ARRAYS)}
@@ -106,9 +108,11 @@ def _opened(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
             with archive.open(info) as member:
                 np.lib.format.read_magic(member)
                 shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-                if math.prod(shape) * dtype.itemsize > info.file_size:
-                    raise CheckpointError(f"it is damaged: {info.filename} is cut off")
+                if math.prod(shape) * dtype.itemsize + member.tell() != info.file_size:
+                    raise CheckpointError(f"it is damaged: {info.filename} has another size")
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        if file["about"].dtype != np.uint8:
+            raise CheckpointError("it is damaged: its description is no text")
         about = json.loads(file["about"].tobytes())
         arrays = {name: file[name] for name in _ARRAYS}
     if not isinstance(about, dict):
