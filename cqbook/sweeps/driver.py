@@ -149,7 +149,7 @@ def _snakemake(folder: Path, words: Sequence[str]) -> int:
     """
     command = [
         # -P excludes packages in the current folder.
-        *(sys.executable, "-P", "-m", "cqbook.sweeps.snakemake"),
+        *(sys.executable, "-P", "-m", "cqbook.sweeps.driver_snakemake"),
         *("--snakefile", str(paths.root() / "Snakefile"), "--directory", str(folder)),
         *("--config", f"driver={os.getpid()}"),
         *words,

@@ -401,7 +401,7 @@ def main():
 
 sys.modules["snakemake"] = types.ModuleType("snakemake")
 sys.modules["snakemake.cli"] = types.SimpleNamespace(main=main)
-runpy.run_module("cqbook.sweeps.snakemake", run_name="__main__")
+runpy.run_module("cqbook.sweeps.driver_snakemake", run_name="__main__")
 """
 
 
