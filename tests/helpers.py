@@ -1,6 +1,8 @@
 """Helpers of several test files: another Philox, guards, statistics, verdicts of notebooks."""
 
+import os
 import random
+import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from typing import Any
 
 import nbformat
 import numpy as np
+import pytest
 import torch
 from scipy.stats import norm
 
@@ -82,6 +85,17 @@ def stream_key(seed: int, round: int, stream: int, client: int = 0) -> tuple[int
     """Return the first two words of Philox(counter (round lo, round hi, stream, client), seed)."""
     counter = (round % 2**32, round // 2**32, stream, client)
     return philox(counter, (seed % 2**32, seed // 2**32))[:2]
+
+
+# Before a command: run it as a user without name or rights, who may read every file.
+AS_NOBODY = (
+    *("setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"),
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+    "--bounding-set=-all,+dac_read_search",
+)
+needs_root = pytest.mark.skipif(
+    os.getuid() != 0 or not shutil.which("setpriv"), reason="only root becomes another user"
+)
 
 
 def provenance_of(folder: Path, **more: Any) -> str:

@@ -24,8 +24,6 @@ from tests.cases import CASES  # noqa: E402
 
 LIBRARIES = ("python", "numpy", "torch", "numba")
 PLACE = ROOT / "benchmarks" / "fuzz.json"
-
-
 AT_ONCE = 10**6  # inputs of one process: libFuzzer's own memory grows with their number
 
 
@@ -44,7 +42,12 @@ def fuzzed(runs: int, seed: int) -> tuple[int, str]:
 
 
 def main(runs: int, processes: int) -> None:
-    """Try so many inputs, and write the record; a fault is printed and makes the exit code 1."""
+    """Try the inputs and write the record; print the faults, and exit with code 1 if any.
+
+    Args:
+        runs: number of inputs.
+        processes: number of processes at a time.
+    """
     started = time.time()
     parts = [min(AT_ONCE, runs - at) for at in range(0, runs, AT_ONCE)]
     with ThreadPoolExecutor(processes) as pool:

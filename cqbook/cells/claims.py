@@ -159,10 +159,10 @@ def read(file: Path) -> list[Evidence]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{file} cannot be read: {error}") from None
-    whole, last = text.split("\n")[:-1], text.split("\n")[-1]
+    *whole, last = text.split("\n")
     found = [_evidence(line, f"{file}, line {number}") for number, line in enumerate(whole, 1)]
     if last:
-        raise RecordError(f"{file}, line {len(whole) + 1}: it is cut off; run the notebook again")
+        raise RecordError(f"{file}, line {len(whole) + 1}: it is cut off")
     return found
 
 
@@ -171,12 +171,12 @@ def _evidence(line: str, where: str) -> Evidence:
     try:
         told = json.loads(line)
     except (ValueError, RecursionError):
-        raise RecordError(f"{where}: it is not JSON; run the notebook again") from None
+        raise RecordError(f"{where}: it is not JSON") from None
     names = {field.name for field in fields(Evidence)}
     texts = isinstance(told, dict) and all(isinstance(value, str) for value in told.values())
     if not texts or set(told) != names:
         wanted = ", ".join(sorted(names))
-        raise RecordError(f"{where}: expected texts for {wanted}; run the notebook again")
+        raise RecordError(f"{where}: expected texts for {wanted}")
     evidence = Evidence(**told)
     if evidence.id not in ledger():
         raise RecordError(f"{where}: {evidence.id!r} is no item of book/claims.yml")

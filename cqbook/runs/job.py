@@ -13,6 +13,7 @@ from cqbook import paths, strict_yaml
 from cqbook.cells import claims
 from cqbook.runs import provenance
 from cqbook.runs.parameters import ParameterError, checked, defaults
+from cqbook.runs.run import evidence_of
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,7 @@ def is_current(job: Job, snapshot: provenance.Snapshot | None = None) -> bool:
     try:
         facts = provenance.read(job.folder / "provenance.json")
         provenance.check_files(job.folder, facts)
-        if "claims.jsonl" in facts["files"]:
-            claims.read(job.folder / "claims.jsonl")
+        evidence_of(job.folder, facts)
     except (provenance.ProvenanceError, claims.RecordError, FileNotFoundError):
         return False
     now = snapshot or provenance.Snapshot()

@@ -20,6 +20,7 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from cqbook.cells import claims
 from cqbook.runs import provenance
 from cqbook.runs.job import Job
 from cqbook.runs.locks import locked
@@ -33,16 +34,16 @@ class NotebookError(RuntimeError):
     """A notebook failed; the message names the cell's error and the file to look at."""
 
 
-class _CellFailed(Exception):
-    """A cell raised; the message names the cell and the error."""
+class _Failed(Exception):
+    """A cell raised, or the claims are wrong; the message names the cell or line, and the error."""
 
 
 def run(job: Job) -> dict[str, Any]:
     """Execute a job and put its folder in place; return the provenance.
 
     Raises:
-        NotebookError: if a cell fails. The partly executed notebook is kept next to the folder, and
-            an earlier run in the folder is not changed.
+        NotebookError: if a cell fails, or if the claims are not what ``claims.check`` writes. The
+            executed notebook is kept next to the folder, and an earlier run is not changed.
     """
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(job.folder):
@@ -73,6 +74,7 @@ def _run(job: Job) -> dict[str, Any]:
         places = {"CQLIB_CLAIMS": work / "claims.jsonl", "CQLIB_RESULTS": work / "results"}
         with _environment({name: str(place) for name, place in places.items()}):
             _execute(job.source, output, parameters=job.parameters)
+        _check_claims(work)
         nb = nbformat.read(output, as_version=4)
         write_atomic(output, nbformat.writes(clean(nb)) + "\n")
         facts = {
@@ -88,13 +90,22 @@ def _run(job: Job) -> dict[str, Any]:
         _swap(work, job.folder)
         failed.unlink(missing_ok=True)
         return facts
-    except _CellFailed as failure:
+    except _Failed as failure:
         if output.is_file():
             os.replace(output, failed)
-        told = f"{job.name}: {failure} (partly executed notebook: {failed})"
+        told = f"{job.name}: {failure} (executed notebook: {failed})"
         raise NotebookError(told) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_claims(work: Path) -> None:
+    """Raise if the claims could not be read later, when the run would count as damaged."""
+    try:
+        claims.read(work / "claims.jsonl")
+    except claims.RecordError as error:
+        told = str(error).removeprefix(f"{work}{os.sep}")
+        raise _Failed(f"{told}; it is written by cqbook.cells.claims.check alone") from None
 
 
 def store(source: Path) -> None:
@@ -103,7 +114,7 @@ def store(source: Path) -> None:
         output = Path(folder) / source.name
         try:
             _execute(source, output, cwd=str(source.parent))
-        except _CellFailed as failure:
+        except _Failed as failure:
             raise NotebookError(f"{source.stem}: {failure}") from None
         nb = clean(nbformat.read(output, as_version=4))
     write_atomic(source, nbformat.writes(nb) + "\n")
@@ -148,10 +159,10 @@ def _execute(source: Path, output: Path, **options: Any) -> None:
         )
     except PapermillExecutionError as error:
         told = f"cell {error.cell_index} failed with {error.ename}: {error.evalue}"
-        raise _CellFailed(told) from None
+        raise _Failed(told) from None
     except DeadKernelError:
         told = f"the kernel was killed in {_last_started(output)}, perhaps for memory"
-        raise _CellFailed(told) from None
+        raise _Failed(told) from None
 
 
 def _last_started(output: Path) -> str:

@@ -48,6 +48,20 @@ class Run:
         return nbformat.reads(self.executed.decode(), as_version=4)
 
 
+def evidence_of(folder: Path, facts: Mapping[str, Any]) -> tuple[claims.Evidence, ...]:
+    """Return the verdicts of a run; a file of claims that was added later is not of the run.
+
+    Args:
+        folder: folder of the run.
+        facts: its provenance.
+
+    Raises:
+        RecordError: if the file of claims is damaged.
+    """
+    made = "claims.jsonl" in facts["files"]
+    return tuple(claims.read(folder / "claims.jsonl")) if made else ()
+
+
 def read(name: str, folder: Path) -> Run:
     """Read the run of a notebook.
 
@@ -67,10 +81,11 @@ def read(name: str, folder: Path) -> Run:
     try:
         facts = provenance.read(record)
         provenance.check_files(folder, facts)
-        own = "claims.jsonl" in facts["files"]
-        evidence = tuple(claims.read(folder / "claims.jsonl")) if own else ()
-    except (provenance.ProvenanceError, claims.RecordError) as error:
+        evidence = evidence_of(folder, facts)
+    except provenance.ProvenanceError as error:
         raise RunError(f"no complete run of {name}: {error}") from None
+    except claims.RecordError as error:
+        raise RunError(f"no complete run of {name}: {error}; run the notebook again") from None
     made = sorted(folder / file for file in facts["files"])
     return Run(
         name=name,

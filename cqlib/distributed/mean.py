@@ -129,8 +129,7 @@ def exchange(
     )
     call = request.call(members, strategy)
     found = STRATEGIES[strategy](call)
-    sums = compressor.sums
-    if x.dtype.itemsize == 2 or (sums and sums.kind != "integers"):
+    if request.may_overflow:
         try:
             check_mean(found)  # the same on all processes
         except ValueError as error:
@@ -153,6 +152,12 @@ class _Request:
     strategy: str
     second: Compressor | None
     link: Link
+
+    @property
+    def may_overflow(self) -> bool:
+        """True if the mean of finite messages may exceed the dtype of the result."""
+        sums = self.compressor.sums
+        return self.x.dtype.itemsize == 2 or (sums is not None and sums.kind != "integers")
 
     def checked(self, members: Group) -> str:
         """Check all arguments, and return the strategy."""
@@ -197,9 +202,7 @@ class _Request:
         flat = x.detach().reshape(-1)
         wide = (flat if flat.dtype in (torch.float32, torch.float64) else flat.float()).contiguous()
         # out must stay unchanged if anything may fail after the mean is known.
-        sums = self.compressor.sums
-        may_overflow = x.dtype.itemsize == 2 or (sums and sums.kind != "integers")
-        direct = self.second is None and not may_overflow
+        direct = self.second is None and not self.may_overflow
         place = (
             out.detach().view(-1) if out is not None and out.is_contiguous() and direct else None
         )

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cqlib.code_cache import give_triton_a_folder
 from cqlib.kernels import reference
 from cqlib.kernels.api import HostKernels, Kernels
 from cqlib.kernels.api.on_tensors import OnTensors
+from cqlib.kernels.caches.triton import give_triton_a_folder
 
 VARIABLE = "CQLIB_BACKEND"
 BACKENDS = ("reference", "cpu", "gpu")

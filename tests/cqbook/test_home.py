@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import nbformat
 import pytest
 
 from cqbook import home
+from tests.helpers import AS_NOBODY, needs_root
 
 ROOT = Path(home.__file__).parents[1]
 
@@ -68,13 +68,9 @@ def test_without_a_private_folder_nothing_changes(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root")
+@needs_root
 @pytest.mark.parametrize("home", ["/nonexistent", None])
 def test_a_user_without_home_or_name_runs_notebooks(tmp_path, home):
-    readable = "-all,+dac_read_search"
-    free = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]
-    free += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    free += [f"--bounding-set={readable}"]
     own = tmp_path / "own"
     own.mkdir()
     cells = [nbformat.v4.new_code_cell("x = 1", metadata={"tags": ["parameters"]})]
@@ -86,7 +82,7 @@ def test_a_user_without_home_or_name_runs_notebooks(tmp_path, home):
     kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TMPDIR": str(own)}
     done = subprocess.run(
         [
-            *free,
+            *AS_NOBODY,
             sys.executable,
             "-c",
             "import cqbook.cli; cqbook.cli.main()",

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 LIMIT = 900  # seconds for each step, which takes a few; only a broken one reaches the limit
 WORK = """
-import os, time
+import json, os, time
 from pathlib import Path
 
 notes = Path(os.environ["NOTES"])
@@ -43,7 +43,8 @@ assert n != 5 or attempt > 1, "not at the first attempt"
 if results := os.environ.get("CQLIB_RESULTS"):
     Path(results, "table.csv").write_text(f"x,y\\n1,{n * rate}\\n2,{n}\\n")
     Path(results, "drawing.svg").write_text(f"<svg>{n}</svg>")
-Path(os.environ["CQLIB_CLAIMS"]).write_text('{"measured": "%s"}\\n' % n)
+claim = {"id": "theorem-1", "verdict": "holds", "stated": "", "measured": str(n), "note": ""}
+Path(os.environ["CQLIB_CLAIMS"]).write_text(json.dumps(claim) + "\\n")
 print(n, rate)
 """
 
@@ -67,7 +68,7 @@ class Checkout:
             (self.root / name).mkdir(parents=True)
         self.notes.mkdir()
         self.elsewhere.mkdir()
-        (self.root / "book" / "claims.yml").write_text("[]\n")
+        shutil.copy(paths.root() / "book" / "claims.yml", self.root / "book")
         self.env = os.environ | {
             "CQLIB_ROOT": str(self.root),
             "PYTHONPATH": str(self.root),

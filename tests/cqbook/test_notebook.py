@@ -480,6 +480,15 @@ def test_a_run_holds_everything_and_is_the_same_again(
     assert not is_current(job)
 
 
+def test_claims_that_could_not_be_read_later_fail_the_run(tmp_path: Path) -> None:
+    """Otherwise the run would count as damaged, and be repeated for ever."""
+    by_hand = "import os; open(os.environ['CQLIB_CLAIMS'], 'w').write('{}\\n')"
+    job = plan(write(tmp_path / "a.ipynb", by_hand), tmp_path / "run")
+    with pytest.raises(notebook.NotebookError, match=r"a: claims\.jsonl, line 1: expected texts"):
+        notebook.run(job)
+    assert not job.folder.exists() and (tmp_path / "run.failed.ipynb").exists()
+
+
 @pytest.mark.parametrize("name", ["*", "?", "[a]", "a", "a.work-b"])
 def test_a_run_removes_only_its_own_work_folders(tmp_path: Path, monkeypatch, name: str) -> None:
     monkeypatch.setattr(notebook, "_run", lambda job: {})

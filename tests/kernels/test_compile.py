@@ -3,7 +3,6 @@
 import ast
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,9 +12,11 @@ from pathlib import Path
 import pytest
 
 import cqlib
-from cqlib import code_cache as cache
 from cqlib import files
+from cqlib.kernels.caches import compiled as cache
+from cqlib.kernels.caches import triton
 from cqlib.kernels.cpu.compiled import compile
+from tests.helpers import AS_NOBODY, needs_root
 
 ROOT = Path(cqlib.__file__).parents[1]
 LOOP = """from cqlib.kernels.cpu.compiled.compile import compiled
@@ -32,10 +33,10 @@ def forgetful(monkeypatch):
     """Choose folders again, and say again where code is kept, as new processes would."""
     monkeypatch.setattr(cache.config, "CACHE_DIR", "")
     monkeypatch.setattr(cache, "_said", set())
-    for choice in (cache.writable, cache.give_triton_a_folder):
+    for choice in (cache.writable, triton.give_triton_a_folder):
         choice.cache_clear()
     yield
-    for choice in (cache.writable, cache.give_triton_a_folder):
+    for choice in (cache.writable, triton.give_triton_a_folder):
         choice.cache_clear()
 
 
@@ -202,14 +203,14 @@ def test_no_folder_named_tilde_appears(locked, path, monkeypatch):
 
 def test_triton_gets_a_private_folder_where_there_is_no_home(locked, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", "chosen")
-    cache.give_triton_a_folder()
+    triton.give_triton_a_folder()
     assert os.environ["TRITON_CACHE_DIR"] == "chosen"
     monkeypatch.delenv("TRITON_CACHE_DIR")
     monkeypatch.delenv("TRITON_HOME", raising=False)
     for home, used in ((locked / "good", None), (locked / "home", "triton")):
         monkeypatch.setenv("HOME", str(home))
-        cache.give_triton_a_folder.cache_clear()
-        cache.give_triton_a_folder()
+        triton.give_triton_a_folder.cache_clear()
+        triton.give_triton_a_folder()
         found = os.environ.get("TRITON_CACHE_DIR")
         assert found == (used and str(locked / "tmp" / f"cqlib-{os.getuid()}" / used))
     monkeypatch.delenv("TRITON_CACHE_DIR")
@@ -262,20 +263,16 @@ assert compressors.make("cq").mean(x, key=Key(seed=7)).shape == (100,)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root")
+@needs_root
 @pytest.mark.parametrize("home", ["/nonexistent", None])
 def test_a_user_without_home_or_name_computes(tmp_path, home):
-    readable = "-all,+dac_read_search"
-    free = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]
-    free += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    free += [f"--bounding-set={readable}"]
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp").chmod(0o777)
     kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")}
     env = kept | ({} if home is None else {"HOME": home})
     for _ in range(2):
         done = subprocess.run(
-            [*free, sys.executable, "-c", WITHOUT_HOME],
+            [*AS_NOBODY, sys.executable, "-c", WITHOUT_HOME],
             env=env,
             cwd=tmp_path / "tmp",
             capture_output=True,

@@ -1,6 +1,8 @@
 """Rounding to powers of two and sums of them: the compiled loops against the reference."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -100,3 +102,15 @@ def test_sums_of_powers_in_batches():
     a, b = rng.integers(-200, 201, (2, 3, 5, 1500)).astype(np.int16)
     words = rng.integers(0, 2**32, (5, 1500))
     assert (cpu.add_powers(a, b, words) == reference.add_powers(a, b, words)).all()
+
+
+def test_words_of_one_entry_are_broadcast_without_a_warning_of_numpy():
+    """In a new process, where Numba looks at its arguments for the first time."""
+    code = (
+        "import numpy as np\n"
+        "from cqlib.kernels import cpu\n"
+        "a = np.ones((1, 1), dtype=np.int16)\n"
+        "assert (cpu.add_powers(a, a, np.array([7])) == 2).all()\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()

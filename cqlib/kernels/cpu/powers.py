@@ -17,10 +17,12 @@ from cqlib.keys import Key
 
 def add_powers(a: Array, b: Array, words: Array) -> NDArray[np.int16]:
     """Add tile by tile."""
-    shape = np.broadcast_shapes(np.shape(a), np.shape(b), np.shape(words))
-    a, b, words = (np.ascontiguousarray(x) for x in np.broadcast_arrays(a, b, words))
+    given = [np.asarray(x) for x in (a, b, words)]
+    shape = np.broadcast_shapes(*(x.shape for x in given))
     out = np.empty(shape, dtype=np.int16)
-    flat = [x.reshape(-1) for x in (a, b, words, out)]
+    # Whole copies of what is broadcast: NumPy warns of writable views of it, which Numba asks for.
+    whole = (x if x.shape == shape else np.broadcast_to(x, shape).copy() for x in given)
+    flat = [*(np.ascontiguousarray(x).reshape(-1) for x in whole), out.reshape(-1)]
     over_tiles(
         -(-out.size // TILE),
         lambda first, last: loops.add_powers(*flat[:3], first, last, flat[3]),

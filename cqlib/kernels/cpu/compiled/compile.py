@@ -9,7 +9,7 @@ from typing import Any
 
 import numba
 
-from cqlib.code_cache import Cache
+from cqlib.kernels.caches.compiled import Cache
 
 _HERE = Path(__file__).parent
 _REFERENCE = _HERE.parents[1] / "reference"

@@ -145,44 +145,28 @@ def writable(sources: Path) -> Path | None:
     others may share, the code is in one that is private: who could write there could run anything.
     """
     name = f"cqlib-{os.getuid()}-{_short(str(sources))}"
-    chosen = getattr(config, "CACHE_DIR", "")
-    if chosen:
-        folders = [Path(chosen) / name]
+    tried = []
+    if chosen := getattr(config, "CACHE_DIR", ""):
+        shared = Path(chosen)
     else:
-        folders = [sources / "__pycache__"]
-        of_user = Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)
-        if of_user.is_absolute():  # without a home, "~" stays as it is
-            folders.append(of_user / name)
-    for folder in folders:
-        beside = folder.name == "__pycache__"
-        if not beside and not (can_be_written(folder.parent) and is_private(folder)):
-            continue
-        if can_be_written(folder):
-            return folder
+        beside = sources / "__pycache__"
+        if can_be_written(beside):
+            return beside
+        tried.append(str(beside))
+        shared = Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)
+    if shared.is_absolute() or chosen:  # without a home, "~" stays as it is
+        own = shared / name
+        if can_be_written(shared) and is_private(own) and can_be_written(own):
+            return own
+        tried.append(str(own))
     private = private_folder(name)
     kept = "is compiled again in every process" if private is None else f"is kept in {private}"
-    tried = " and ".join(str(folder) for folder in folders)
     _say_once(
-        f"{tried} cannot be written to, so machine code {kept}; "
+        f"{' and '.join(tried)} cannot be written to by you alone, so machine code {kept}; "
         "set NUMBA_CACHE_DIR to a folder of yours",
         sources,
     )
     return private
-
-
-@cache
-def give_triton_a_folder() -> None:
-    """Let Triton keep its code in a private temporary folder if its own cannot be written.
-
-    Nothing changes if the user has chosen one by ``TRITON_CACHE_DIR`` or ``TRITON_HOME``.
-    """
-    own = Path(os.path.expanduser("~")) / ".triton" / "cache"
-    chosen = {"TRITON_CACHE_DIR", "TRITON_HOME"} & set(os.environ)
-    if chosen or (own.is_absolute() and can_be_written(own)):
-        return
-    private = private_folder("triton")
-    if private is not None:
-        os.environ["TRITON_CACHE_DIR"] = str(private)
 
 
 _said: set[Path] = set()
