@@ -1,6 +1,7 @@
 """YAML without surprises: sweep files, profiles, the ledger, parameters.
 
-A repeated key and an alias are errors: with aliases a small file can stand for billions of values.
+A repeated key, an alias and a tag are errors: with aliases a small file can stand for billions of
+values, and with tags, such as ``!!int``, values would be read by other rules.
 Values without quotation marks follow the core schema of YAML 1.2: ``no``, ``1:30`` and
 ``2020-01-01`` are texts, ``010`` is ten. Unlike there, digits may be grouped, as in ``100_000``.
 """
@@ -25,7 +26,7 @@ _WORDS = {
 
 
 class YAMLError(ValueError):
-    """A text is not valid YAML, repeats a key, or has an alias."""
+    """A text is not valid YAML, repeats a key, or has an alias or a tag."""
 
     exit_code = 2
 
@@ -47,7 +48,7 @@ def load(text: str, *, typed: bool = True) -> Any:
     {'n': [1, 10, 0.001], 'ranks': 'no'}
 
     Raises:
-        YAMLError: if it is not valid YAML, a mapping has a key twice, or there is an alias.
+        YAMLError: if it is not valid YAML, a mapping has a key twice, or there is an alias or tag.
     """
     try:
         found = yaml.load(text, _Loader)
@@ -82,7 +83,10 @@ def resolved(value: Any) -> Any:
         return _WORDS[value]
     if _INTEGER.fullmatch(value):
         base = {"0o": 8, "0x": 16}.get(value[:2], 10)
-        return int(value, base)
+        try:
+            return int(value, base)
+        except ValueError:  # Python reads a few thousand digits
+            raise YAMLError(f"{value[:20]}... has too many digits, {len(value)}") from None
     if _FLOAT.fullmatch(value):
         if math.isinf(number := float(value)):
             raise YAMLError(f"{value} exceeds the largest float")
@@ -100,15 +104,21 @@ class _Loader(yaml.SafeLoader):
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             where = f"line {event.start_mark.line + 1}"
             raise YAMLError(f"{where}: aliases such as *{event.anchor} are not allowed")
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            where, tag = f"line {event.start_mark.line + 1}", event.tag
+            tag = tag.replace("tag:yaml.org,2002:", "!!")
+            raise YAMLError(f"{where}: tags such as {tag} are not allowed")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         seen: set[str] = set()
         for key in keys:
-            if repr(key) in seen:
+            name = repr(resolved(key))
+            if name in seen:
                 raise YAMLError(f"the key {key!r} is repeated")
-            seen.add(repr(key))
+            seen.add(name)
         return super().construct_mapping(node, deep)
 
 

@@ -31,7 +31,7 @@ with atheris.instrument_imports(include=["cqlib"]):
     from tests import fuzzing
     from tests.cases import CASES
 
-LIMITS = ["-timeout=10", "-rss_limit_mb=3000", "-malloc_limit_mb=500"]
+LIMITS = ["-timeout=10", "-rss_limit_mb=3000"]
 # Short inputs leave most of a message unchanged, so that long ones are allowed from the start.
 SEARCH = ["-max_len=256", "-len_control=0", "-keep_seed=1", "-reduce_inputs=0"]
 # A permutation of the clients takes 100 times as long as signs, a uniform rotation even longer.

@@ -31,7 +31,6 @@ def _fuzzing(record: Mapping[str, Any]) -> str:
     rows = [
         ("inputs", f"{record['inputs']:,}"),
         ("faults", f"{record['faults']:,}"),
-        ("compressors, with options", record["compressors"]),
         ("hours of a processor", f"{record['seconds'] * record['processes'] / 3600:.1f}"),
         ("date", record["date"]),
         ("commit", f"`{record['commit']}`"),

@@ -46,7 +46,7 @@ def run_command(
     from rich.console import Console
 
     from cqbook.runs import data_files, job, runner
-    from cqbook.runs.parameters import ParameterError
+    from cqbook.runs.parameters import ParameterError, defaults
 
     if output is not None and len(notebooks) > 1:
         raise ParameterError("--output goes with one notebook")
@@ -54,11 +54,10 @@ def run_command(
     if twice := [name for place, name in enumerate(names) if name in names[:place]]:
         raise ParameterError(f"parameter {twice[0]!r} is given twice")
     given = {name: _value(name, text) for name, text in parameter}
-    overrides = data_files.located(given, Path.cwd())
-    found = [
-        job.planned(source, profile=profile, overrides=overrides, folder=output)
-        for source in dict.fromkeys(map(job.find, notebooks))
-    ]
+    found = []
+    for source in dict.fromkeys(map(job.find, notebooks)):
+        overrides = data_files.located(given, Path.cwd(), defaults(source))
+        found.append(job.planned(source, profile=profile, overrides=overrides, folder=output))
     jobs = {job.unique_name(each.source): each for each in found}
     runner.complete(jobs, logs=None, console=Console(stderr=True), force=force)
     for each in found:

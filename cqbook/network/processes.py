@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -83,6 +84,7 @@ def _end_with(caller: int) -> None:
 def _work(
     rank: int, n: int, caller: int, folder: str, seconds: float, function: Any, args: Any
 ) -> None:
+    faulthandler.enable()  # a crash says where it was
     threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
     one_thread()
     patience = timedelta(seconds=seconds)

@@ -16,20 +16,25 @@ _ENDINGS = tuple(
 )
 
 
-def located(parameters: Mapping[str, Any], base: Path) -> dict[str, Any]:
+def located(parameters: Mapping[str, Any], base: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters with the absolute path of each data file, also inside lists.
 
-    A text names a data file if `cqlib.data.load` reads it as a path and either this file exists or
-    the text ends in .svm, .libsvm or .txt, compressed or not.
+    Only a parameter that is a text by default, or a list with texts, can name files. A text names a
+    data file if `cqlib.data.load` reads it as a path and either this file exists or the text ends
+    in .svm, .libsvm or .txt, compressed or not.
 
     Args:
         parameters: the parameters given by a user.
         base: the folder at which relative paths start.
+        known: the notebook's own values, by name.
 
     Raises:
         ParameterError: if a file with one of the endings does not exist.
     """
-    return {name: _located(name, value, base) for name, value in parameters.items()}
+    return {
+        name: _located(name, value, base) if any(_texts(known.get(name))) else value
+        for name, value in parameters.items()
+    }
 
 
 def digests(parameters: Mapping[str, Any], digest: Callable[[Path], str]) -> dict[str, str]:
@@ -68,6 +73,6 @@ def _file(text: str, base: Path) -> Path | None:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for part in value:
             yield from _texts(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,7 +12,7 @@ from typing import Any
 
 import nbformat
 
-from cqbook.strict_yaml import Plain, resolved
+from cqbook.strict_yaml import Plain, YAMLError, resolved
 
 
 class ParameterError(ValueError):
@@ -24,14 +25,25 @@ def defaults(source: Path) -> dict[str, Any]:
     """Return the notebook's quick profile: the literals of its ``parameters`` cell.
 
     Raises:
-        ParameterError: if there is not exactly one such cell, or it has more than literals.
+        ParameterError: if it is no notebook, there is not exactly one such cell, it has more than
+            literals, or one of them cannot be written as JSON.
     """
-    nb = nbformat.read(source, as_version=4)
-    cells = [c for c in nb.cells if "parameters" in c.metadata.get("tags", [])]
+    try:
+        nb = nbformat.read(source, as_version=4)
+        cells = [c for c in nb.cells if "parameters" in c.metadata.get("tags", [])]
+    except OSError:
+        raise
+    except Exception as error:  # nbformat raises many kinds
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ParameterError(f"{source} is not a notebook: {told}") from None
     if len(cells) != 1:
         raise ParameterError(f"{source}: needs one cell tagged 'parameters', has {len(cells)}")
     found = {}
-    for statement in ast.parse(cells[0].source).body:
+    try:
+        statements = ast.parse(cells[0].source).body
+    except (SyntaxError, ValueError) as error:
+        raise ParameterError(f"{source}: the parameters cell is not Python: {error}") from None
+    for statement in statements:
         try:
             assert isinstance(statement, ast.Assign)
             (target,) = statement.targets
@@ -41,6 +53,12 @@ def defaults(source: Path) -> dict[str, Any]:
             raise ParameterError(
                 f"{source}: the parameters cell must hold lines 'name = literal' only, "
                 f"not {ast.unparse(statement)!r}"
+            ) from None
+        try:
+            json.dumps(found[target.id])
+        except (TypeError, ValueError):
+            raise ParameterError(
+                f"{source}: the value of {target.id!r} cannot be written as JSON"
             ) from None
     return found
 
@@ -65,6 +83,8 @@ def checked(source: Path, known: Mapping[str, Any], given: Mapping[str, Any]) ->
                 f"parameter {name!r} of {source} {verb} of type {type(own).__name__}, "
                 f"such as {own!r}, got {part!r}"
             ) from None
+        except YAMLError as error:
+            raise ParameterError(f"parameter {name!r} of {source}: {error}") from None
     return found
 
 

@@ -25,6 +25,7 @@ from cqlib.files import write_atomic
 _KEYS = ("notebook", "profile", "parameters", "grid")
 MOST_JOBS = 100_000
 _LONGEST = 80  # most characters of a folder's name
+_DIGITS = 12  # of a digest in it
 _NOTE = ".sweep"  # file in a sweep's folder that names its sweep file
 
 
@@ -80,9 +81,12 @@ def _sweep(file: Path, told: Any) -> Sweep:
     found = _mapping("a sweep file", told)
     if unknown := [str(key) for key in found if key not in _KEYS]:
         raise SweepError(f"unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
+    if file.stem in (".", ".."):
+        raise SweepError("the sweep file needs a name, which its folder of runs will have")
     source = named(found.get("notebook"))
     fixed = _mapping("parameters", found.get("parameters", {}))
-    fixed = data_files.located(fixed, file.parent)
+    known = defaults(source)
+    fixed = data_files.located(fixed, file.parent, known)
     grid = _mapping("grid", found.get("grid"))
     if not grid:
         raise SweepError("grid needs at least one parameter with a list of values")
@@ -94,7 +98,6 @@ def _sweep(file: Path, told: Any) -> Sweep:
     base = planned(source, profile=str(profile), overrides=fixed)
     for name, value in base.parameters.items():
         _check_plain(name, value)
-    known = defaults(source)
     sizes = [len(values) for values in grid.values() if isinstance(values, list)]
     if (count := math.prod(sizes)) > MOST_JOBS:
         raise SweepError(f"the grid has {count} jobs; a sweep has at most {MOST_JOBS}")
@@ -106,6 +109,8 @@ def _sweep(file: Path, told: Any) -> Sweep:
     for values in itertools.product(*axes):
         point = dict(zip(names, values, strict=True))
         name = job_name(point)
+        if name in made:
+            raise SweepError(f"two places of the grid have the name {name}; change one of them")
         made[name] = Job(base.source, {**base.parameters, **point}, folder / name)
     return Sweep(folder, made, names, file)
 
@@ -144,7 +149,7 @@ def _axis(source: Path, known: Mapping[str, Any], name: str, values: Any, base: 
         raise SweepError(f"grid: {name!r} needs a list of values, got {told!r}")
     if not values:
         raise SweepError(f"grid: the list of {name!r} is empty")
-    whole = [data_files.located({name: value}, base) for value in values]
+    whole = [data_files.located({name: value}, base, known) for value in values]
     found = [checked(source, known, each)[name] for each in whole]
     for value in found:
         _check_plain(name, value)
@@ -160,20 +165,21 @@ def job_name(point: Mapping[str, Any]) -> str:
     """Return a folder's name for a place in the grid.
 
     It depends only on the place, so that a larger grid keeps its runs. If the name is long, or a
-    value has special characters, a digest makes the name unique.
+    value has special characters, a digest tells places apart.
 
     >>> job_name({"reg": 0.01, "n_clients": 30})
     'reg=0.01_n_clients=30'
     >>> job_name({"sizes": [1, 2]})
-    'sizes=1-2-b0969d95'
+    'sizes=1-2-b0969d9592a4'
     """
     whole = "_".join(f"{name}={as_text(value)}" for name, value in point.items())
     bare = re.sub(r'[\[\]{}"\s]', "", whole)
     plain = re.sub(r"[^A-Za-z0-9=._+-]+", "-", bare)  # a comma would confuse Snakemake
-    if plain == whole and len(plain) <= _LONGEST:
+    ambiguous = any("=" in as_text(value) for value in point.values())
+    if plain == whole and len(plain) <= _LONGEST and not ambiguous:
         return plain
-    digest = provenance.digest(json.dumps(point))[:8]
-    return f"{plain[: _LONGEST - 9]}-{digest}"
+    digest = provenance.digest(json.dumps(point))[:_DIGITS]
+    return f"{plain[: _LONGEST - _DIGITS - 1]}-{digest}"
 
 
 def _check_plain(name: Any, value: Any) -> None:

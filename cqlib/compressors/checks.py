@@ -8,10 +8,11 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from cqlib.compressors.parts import Statistic
 from cqlib.compressors.types import Array, Constants, Layout, Symbols
+from cqlib.keys import Key
 
 SMALLEST_RANGE = 2.0**-126  # the smallest norm above zero
 
@@ -27,11 +28,40 @@ class TooLargeError(ValueError):
         )
 
 
+_FUNCTION = getattr(Tensor.__torch_function__, "__func__", None)
+
+
+def check_plain(name: str, x: Tensor) -> None:
+    """Raise unless x is a dense tensor with values of its own, a Parameter included."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name} must be a tensor, got {type(x).__name__}")
+    kind = type(x)
+    own = getattr(kind.__torch_function__, "__func__", kind.__torch_function__)
+    usual = (_FUNCTION, nn.Parameter.__torch_function__)
+    if kind.__torch_dispatch__ is not Tensor.__torch_dispatch__ or own not in usual:
+        # DTensor, FakeTensor, tensors with units or masks, ...
+        local = ", such as its part on this process, .to_local()" if hasattr(x, "to_local") else ""
+        raise ValueError(f"{name} must be a plain tensor{local}, got a {kind.__name__}")
+    if x.layout is not torch.strided or x.is_nested:
+        layout = "nested" if x.is_nested else str(x.layout)
+        raise ValueError(f"{name} must be a dense tensor, as .to_dense() gives, got {layout}")
+    if x.is_meta:
+        raise ValueError(f"{name} is on the meta device, where tensors have no values")
+    try:
+        held = x.untyped_storage().nbytes()
+    except Exception:  # inside torch.vmap, torch.func.grad, ...
+        raise ValueError(f"{name} has no memory of its own, as in torch.vmap") from None
+    steps = sum(step * (size - 1) for step, size in zip(x.stride(), x.shape, strict=True))
+    if x.numel() and held < (x.storage_offset() + steps + 1) * x.element_size():
+        raise ValueError(f"the memory of {name} was freed")
+
+
 def check_tensor(x: Tensor, *, ndim: tuple[int, ...], what: str) -> None:
     """Raise unless x is a float tensor with one of these numbers of axes, none of them empty."""
     if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64):
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"expected a float32 or float64 tensor, got {kind}")
+    check_plain("the vector", x)
     if x.ndim not in ndim:
         raise ValueError(f"{what}, got {tuple(x.shape)}")
     if 0 in x.shape:
@@ -50,6 +80,12 @@ def checked_ids(client: int, n_clients: int) -> tuple[int, int]:
     return int(client), int(n_clients)
 
 
+def check_key(key: Any) -> None:
+    """Raise unless it is the key of a round."""
+    if not isinstance(key, Key):
+        raise ValueError(f"key must be a Key, got {key!r}")
+
+
 def checked_dimension(d: int) -> int:
     """Return the dimension that a server expects as a Python integer; raise if it is not one."""
     if isinstance(d, bool) or not isinstance(d, (int, np.integer)):
@@ -66,7 +102,8 @@ def checked_max_norm(max_norm: Any) -> float | None:
     kinds = (int, float, np.integer, np.floating)
     if isinstance(max_norm, bool) or not isinstance(max_norm, kinds) or not max_norm > 0:
         raise ValueError(f"max_norm must be a number above 0, or None, got {max_norm!r}")
-    return float(min(max_norm, np.finfo(np.float64).max))
+    largest = float(np.finfo(np.float64).max)
+    return largest if max_norm > largest else float(max_norm)
 
 
 def check_finite(rows: Array, clients: Array) -> None:

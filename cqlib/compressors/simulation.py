@@ -11,6 +11,7 @@ from cqlib.compressors.averaging import average
 from cqlib.compressors.checks import (
     as_statistic,
     check_finite,
+    check_key,
     check_mean,
     check_scales,
     check_tensor,
@@ -25,18 +26,19 @@ from cqlib.keys import Key
 
 def compress(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
     """Compress all clients; see :meth:`Compressor.compress`."""
-    return _compressed(c, X, _context(c, X, key, shared))
+    ctx = _context(c, X, key, shared)
+    return _compressed(c, X.detach().resolve_neg(), ctx)
 
 
 def mean(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
     """Return the mean that the server gets; see :meth:`Compressor.mean`."""
-    ctx = _context(c, X, key, shared)
+    ctx, X = _context(c, X, key, shared), X.detach().resolve_neg()
     fused, sums = c.fused, c.sums
     if sums:
         levels = sums.levels(quantized(c, as_array(X), ctx).values)
         found = torch.from_numpy(sums.mean(levels, ctx.shared, key, ctx.n)).to(X.device)
     elif fused and fused.simulate:
-        found = fused.simulate(X.detach(), ctx)
+        found = fused.simulate(X, ctx)
     else:
         found = average(_compressed(c, X, ctx))
     mean = found.to(X.dtype)
@@ -62,6 +64,7 @@ def _compressed(c: Codec, X: Tensor, ctx: Context) -> Tensor:
 
 def _context(c: Codec, X: Tensor, key: Key, shared: object) -> Context:
     """Return the context of all clients; their statistic is given or computed from X."""
+    check_key(key)
     check_tensor(X, ndim=(2, 3), what="X must have shape (n, d) or (b, n, d)")
     n_clients, d = X.shape[-2:]
     if c.before is None:

@@ -15,6 +15,7 @@ from cqlib.compressors.checks import (
     check_alphabet,
     check_decoded,
     check_finite,
+    check_key,
     check_mean,
     check_scales,
     check_symbols,
@@ -39,8 +40,10 @@ def encode(
     """Compress one client's vector; see :meth:`Compressor.encode`."""
     statistic = checked_statistic(c.name, c.before, shared)
     client, n_clients = checked_ids(client, n_clients)
+    check_key(key)
     check_tensor(x, ndim=(1,), what="x must have shape (d,)")
-    message = write(c, x.detach(), Context(len(x), np.array([client]), n_clients, key, statistic))
+    vector = x.detach().resolve_neg()
+    message = write(c, vector, Context(len(x), np.array([client]), n_clients, key, statistic))
     if message is None:
         return None
     return Payload(c.name, len(x), tag(c, len(x), client, n_clients, key, statistic), *message)
@@ -76,6 +79,9 @@ def mean_of_received(
 ) -> Tensor:
     """Return the mean of the clients that answered; see :meth:`Compressor.mean_of_received`."""
     d, max_norm = checked_dimension(d), checked_max_norm(max_norm)
+    check_key(key)
+    if not isinstance(payloads, Mapping):
+        raise ValueError(f"expected payloads by client id, got {type(payloads).__name__}")
     if not payloads:
         raise ValueError("no client answered, so there is no mean")
     received = []
@@ -244,6 +250,10 @@ def opened(
 ) -> tuple[Message, Context]:
     """Return message and context of a payload; raise unless it is of this client and this round."""
     client, n_clients = checked_ids(client, n_clients)
+    check_key(key)
+    if not isinstance(payload, Payload):
+        kind = type(payload).__name__
+        raise ValueError(f"expected a Payload, as Payload.from_bytes gives, got {kind}")
     if payload.compressor != c.name:
         raise PayloadError(f"payload is from {payload.compressor!r}, not from {c.name!r}")
     statistic = checked_statistic(c.name, c.before, shared)

@@ -6,6 +6,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -53,10 +54,12 @@ class _Gzip:
         return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
 
 
+_XZ_MEMORY = 2**28  # bytes; a header may announce a dictionary of 4 GiB, xz -9 makes one of 64 MiB
+
 _FORMATS: dict[str, tuple[Callable[[], _Stream], bytes]] = {  # with the first bytes of a stream
     ".bz2": (bz2.BZ2Decompressor, b"BZh"),
     ".gz": (_Gzip, b"\x1f\x8b"),
-    ".xz": (lzma.LZMADecompressor, b"\xfd7zXZ\0"),
+    ".xz": (partial(lzma.LZMADecompressor, memlimit=_XZ_MEMORY), b"\xfd7zXZ\0"),
 }
 COMPRESSIONS = tuple(_FORMATS)
 

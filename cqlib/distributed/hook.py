@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.futures import Future
 
 from cqlib.compressors import Compressor
+from cqlib.compressors.checks import check_plain
 from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
-from cqlib.distributed.mean import check_plain, exchange
+from cqlib.distributed.mean import exchange
 from cqlib.distributed.strategies import check_suits
 from cqlib.keys import Key
 from cqlib.theory.collectives import Link
@@ -145,14 +146,20 @@ class DDPHook:
         """Return the hook's attributes, for pickle and deepcopy.
 
         Raises:
-            ValueError: if errors are kept: a copy would not know whose they are.
+            ValueError: if errors are kept: a copy would not know whose they are. If there is a
+                scaler: a copy of it would scale otherwise than the model's own.
         """
+        if self.scaler is not None:
+            raise ValueError(
+                "this hook reads the scale of a GradScaler, of which a copy would be another; "
+                "make a new hook with that scaler, and load hook.state_dict(model)"
+            )
         if self._errors:
             raise ValueError(
                 "this hook keeps errors of a model's parameters, which a copy or a file would "
                 "lose; keep hook.state_dict(model), and load it into a new hook"
             )
-        return self.__dict__
+        return {**self.__dict__, "_errors": {}}
 
     def state_dict(self, model: nn.Module | None = None) -> dict[str, Any]:
         """Return the state that a continued run needs: tensors, numbers and text.

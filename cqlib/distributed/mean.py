@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cqlib import __version__
 from cqlib.compressors import Compressor
-from cqlib.compressors.checks import check_mean
+from cqlib.compressors.checks import check_mean, check_plain
 from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.messages import Agreement, Call
@@ -76,8 +76,8 @@ def mean(
             wrong, too.
         NotEncodedError: on all processes, if a vector holds NaN or infinity or is too large to
             send, or the mean is too large for float16.
-        PayloadError: on all processes, if they do not agree on compressor, d, dtype, key, strategy,
-            second or the version of cqlib. They compare these first, by 16 bytes each.
+        PayloadError: on all processes, if they do not agree on compressor, shape, dtype, key,
+            strategy, second or the version of cqlib. They compare these first, by 16 bytes each.
 
     >>> from cqlib import compressors
     >>> x = torch.tensor([1.0, -2.0, 3.0])
@@ -114,6 +114,7 @@ def exchange(
     request = _Request(x, compressor, key, out, strategy, second, link)
     try:
         strategy = request.checked(members)
+        vector = request.vector()
     except Exception as error:  # let the other processes raise, too, instead of waiting
         with suppress(PayloadError):
             Agreement(members, {"refused": str(error)}, _device(x, members)).wait()
@@ -127,7 +128,7 @@ def exchange(
         dtype=x.dtype,
         device=x.device,
     )
-    call = request.call(members, strategy)
+    call = request.call(members, strategy, vector)
     found = STRATEGIES[strategy](call)
     if request.may_overflow:
         try:
@@ -184,7 +185,13 @@ class _Request:
         check_suits(strategy, c, self.second, n)
         return strategy
 
-    def call(self, members: Group, strategy: str) -> Call:
+    def vector(self) -> Tensor:
+        """Return x as one contiguous vector, float32 or float64."""
+        flat = self.x.detach().reshape(-1).resolve_neg()
+        wide = flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
+        return wide.contiguous()
+
+    def call(self, members: Group, strategy: str, vector: Tensor) -> Call:
         """Start the comparison with the other processes, and return the call."""
         x, out = self.x, self.out
         arguments = {
@@ -193,25 +200,19 @@ class _Request:
             "strategy": strategy,
             "compressor": self.compressor,
             "second": self.second,
-            "d": x.numel(),
+            "shape": tuple(x.shape),
             "n": members.size,
             "dtype": x.dtype,
             "key": self.key,
         }
         agreement = Agreement(members, arguments, x.device)
-        flat = x.detach().reshape(-1)
-        wide = (flat if flat.dtype in (torch.float32, torch.float64) else flat.float()).contiguous()
         # out must stay unchanged if anything may fail after the mean is known.
         direct = self.second is None and not self.may_overflow
-        place = (
-            out.detach().view(-1) if out is not None and out.is_contiguous() and direct else None
-        )
+        fits = out is not None and out.is_contiguous() and not out.is_neg()
+        place = out.detach().view(-1) if out is not None and fits and direct else None
         return Call(
-            self.compressor, self.key, members, wide, x.dtype, agreement, self.second, place
+            self.compressor, self.key, members, vector, x.dtype, agreement, self.second, place
         )
-
-
-_FUNCTION = getattr(Tensor.__torch_function__, "__func__", None)
 
 
 def _device(x: Any, members: Group) -> torch.device:
@@ -220,24 +221,6 @@ def _device(x: Any, members: Group) -> torch.device:
         if isinstance(x, Tensor) and x.device.type in members.devices:
             return torch.device(x.device)
     return members.device
-
-
-def check_plain(name: str, x: Tensor) -> None:
-    """Raise unless x is a dense tensor with values of its own, a Parameter included."""
-    if not isinstance(x, Tensor):
-        raise ValueError(f"{name} must be a tensor, got {type(x).__name__}")
-    kind = type(x)
-    own = getattr(kind.__torch_function__, "__func__", kind.__torch_function__)
-    usual = (_FUNCTION, nn.Parameter.__torch_function__)
-    if kind.__torch_dispatch__ is not Tensor.__torch_dispatch__ or own not in usual:
-        # DTensor, FakeTensor, tensors with units or masks, ...
-        local = ", such as its part on this process, .to_local()" if hasattr(x, "to_local") else ""
-        raise ValueError(f"{name} must be a plain tensor{local}, got a {kind.__name__}")
-    if x.layout is not torch.strided or x.is_nested:
-        layout = "nested" if x.is_nested else str(x.layout)
-        raise ValueError(f"{name} must be a dense tensor, as .to_dense() gives, got {layout}")
-    if x.is_meta:
-        raise ValueError(f"{name} is on the meta device, where tensors have no values")
 
 
 def _check_out(out: Tensor, x: Tensor) -> None:
@@ -250,6 +233,8 @@ def _check_out(out: Tensor, x: Tensor) -> None:
             f"out must be {x.dtype} of shape {tuple(x.shape)}, "
             f"got {out.dtype} of shape {tuple(out.shape)}"
         )
+    if out.is_inference() and not torch.is_inference_mode_enabled():
+        raise ValueError("out was made in inference mode, and can be changed only there")
     end = 0  # of the memory of the axes with smaller steps
     for step, size in sorted(zip(out.stride(), out.shape, strict=True)):
         if size > 1 and step <= end:

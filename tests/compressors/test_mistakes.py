@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cqlib import Key
-from cqlib.compressors import Compressor, Facts, Layout, Symbols
+from cqlib.compressors import Compressor, Facts, Layout, Symbols, make
 from cqlib.compressors.checks import check_scales
 
 X = torch.tensor([[1.0, -2.0, 3.0], [-4.0, 5.0, -6.0]])
@@ -233,3 +233,53 @@ def test_wrong_decoded_vectors_are_refused(change, found):
     ):
         with pytest.raises(TypeError, match=told):
             call()
+
+
+WRONG_VECTORS = {
+    "meta": lambda: X[0].to("meta"),
+    "sparse": lambda: X[0].to_sparse(),
+    "integers": lambda: X[0].int(),
+    "array": lambda: X[0].numpy(),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_VECTORS)
+def test_a_wrong_vector_is_a_value_error(name):
+    c, x = make("cq"), WRONG_VECTORS[name]()
+    with pytest.raises(ValueError):
+        c.encode(x, **ALONE)
+    for call in (c.mean, c.compress):
+        with pytest.raises(ValueError):
+            call(x[None], key=Key(0))
+
+
+def test_a_negating_view_is_a_usual_vector():
+    c, view = make("cq"), torch.conj(torch.complex(X, X)).imag
+    assert view.is_neg()
+    for call in (c.mean, c.compress):
+        assert torch.equal(call(view, key=Key(0)), call(-X, key=Key(0)))
+    assert c.encode(view[1], **ALONE).to_bytes() == c.encode(-X[1], **ALONE).to_bytes()
+
+
+def test_a_wrong_key_or_payload_is_a_value_error():
+    c = make("cq")
+    payload, bare = c.encode(X[1], **ALONE), {"client": 1, "n_clients": 2}
+    for call in (
+        lambda: c.encode(X[1], **bare, key=7),
+        lambda: c.decode(payload, d=3, **bare, key=7),
+        lambda: c.mean_of_received({1: payload}, d=3, n_clients=2, key=7),
+        lambda: c.mean(X, key=7),
+        lambda: c.compress(X, key=7),
+    ):
+        with pytest.raises(ValueError, match="key must be a Key, got 7"):
+            call()
+    with pytest.raises(ValueError, match=r"expected a Payload, .* got bytes"):
+        c.decode(b"abc", d=3, **ALONE)
+    with pytest.raises(ValueError, match="expected payloads by client id, got list"):
+        c.mean_of_received([payload], d=3, n_clients=2, key=Key(0))
+
+
+def test_a_limit_beyond_every_float_is_no_limit():
+    c = make("cq")
+    payload = c.encode(X[1], **ALONE)
+    assert len(c.decode(payload, d=3, **ALONE, max_norm=10**400)) == 3

@@ -32,7 +32,7 @@ def test_paths_become_whole_and_all_else_stays(
         "none": "sub/none.t",
         "folder": "./sub",
     }
-    assert data_files.located(given, folder) == given | {
+    assert data_files.located(given, folder, given) == given | {
         "dataset": str(folder / "x.svm"),
         "settings": [
             [str(folder / "sub" / "w8a.t"), "raw", "n = N/d", 0.1],
@@ -45,9 +45,17 @@ def test_paths_become_whole_and_all_else_stays(
 def test_a_missing_file_is_told(folder: Path, name: str) -> None:
     (folder / "sub.svm.xz").mkdir()
     with pytest.raises(ParameterError) as caught:
-        data_files.located({"sets": ["a9a", name]}, folder)
+        data_files.located({"sets": ["a9a", name]}, folder, {"sets": ["a9a"]})
     told = f"parameter 'sets' names the data file {folder / name}, which does not exist"
     assert str(caught.value) == told
+
+
+def test_only_parameters_with_texts_name_files(folder: Path) -> None:
+    """A file named 0.5 is no stepsize."""
+    (folder / "0.5").touch()
+    given = {"rate": "0.5", "rates": ["0.5"], "name": "0.5"}
+    found = data_files.located(given, folder, {"rate": 0.1, "rates": [0.1], "name": "a9a"})
+    assert found == given | {"name": str(folder / "0.5")}
 
 
 def test_digests_are_of_content(folder: Path) -> None:

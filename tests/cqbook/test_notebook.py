@@ -579,3 +579,56 @@ def test_a_list_stands_for_a_tuple(tmp_path: Path) -> None:
     assert plan(source, tmp_path / "run", shifts=given).parameters == {"shifts": [0.0, 2.0]}
     with pytest.raises(ParameterError, match="'shifts' .* must hold values of type float.* 'x'"):
         plan(source, tmp_path / "run", shifts=["x"])
+
+
+DAMAGED = {
+    "{}": "is not a notebook",
+    "[]": "is not a notebook",
+    "null": "is not a notebook",
+    "": "is not a notebook",
+    "not JSON": "is not a notebook",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_notebook_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.ipynb").write_text(text)
+    with pytest.raises(ParameterError, match=DAMAGED[text]):
+        plan(tmp_path / "a.ipynb", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("%matplotlib inline", "the parameters cell is not Python"),
+        ("n = ", "the parameters cell is not Python"),
+        ("b = b'x'", "the value of 'b' cannot be written as JSON"),
+        ("b = {1, 2}", "the value of 'b' cannot be written as JSON"),
+    ],
+)
+def test_a_damaged_parameters_cell_is_one_sentence(tmp_path: Path, cell: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        plan(write(tmp_path / "a.ipynb", parameters=cell), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("!!int 010", "line 1: tags such as !!int are not allowed"),
+        ("[!!set {a}]", "line 1: tags such as !!set are not allowed"),
+        ("a: !own 3", "line 1: tags such as !own are not allowed"),
+        ("{1: a, 01: b}", "the key '01' is repeated"),
+        ("9" * 5000, "999... has too many digits, 5000"),
+    ],
+)
+def test_yaml_without_tags_or_surprises(text: str, message: str) -> None:
+    with pytest.raises(strict_yaml.YAMLError, match=message):
+        strict_yaml.load(text)
+
+
+def test_a_value_that_cannot_be_read_names_its_parameter(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb")
+    for value in ("9" * 5000, "1e999"):
+        given = strict_yaml.load(value, typed=False)
+        with pytest.raises(ParameterError, match="parameter 'n' of .*a.ipynb: "):
+            plan(source, tmp_path / "run", n=given)

@@ -10,7 +10,6 @@ from cqbook.book.security import recorded, security_page
 RECORD = {
     "inputs": 1234567,
     "faults": 0,
-    "compressors": 33,
     "seconds": 1800,
     "processes": 2,
     "date": "2026-01-02",
@@ -34,6 +33,7 @@ def test_the_figures_of_the_record_are_shown() -> None:
 
 
 def test_a_fault_is_said_first() -> None:
+    assert "one process found a fault" in security_page(RECORD | {"faults": 1})
     assert "2 processes found faults" in security_page(RECORD | {"faults": 2}).split("##")[0]
 
 

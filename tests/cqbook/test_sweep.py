@@ -216,9 +216,9 @@ def test_two_files_of_one_name_do_not_share_runs(root: Path, tmp_path: Path) -> 
         ({"n": -1, "rate": 1e-05}, "n=-1_rate=1e-05"),
         ({"fast": True}, "fast=true"),
         ({"name": "rand_k"}, "name=rand_k"),
-        ({"name": "a b/c%d"}, "name=ab-c-d-0b7d4d8f"),
-        ({"name": "../x"}, "name=..-x-5685398c"),
-        ({"sizes": []}, "sizes=-d898001e"),
+        ({"name": "a b/c%d"}, "name=ab-c-d-0b7d4d8f24af"),
+        ({"name": "../x"}, "name=..-x-5685398c3b6a"),
+        ({"sizes": []}, "sizes=-d898001ece5b"),
     ],
 )
 def test_names_are_safe(point: dict[str, Any], name: str) -> None:
@@ -230,6 +230,26 @@ def test_names_differ_where_points_do() -> None:
     names = {sweep.job_name({"name": value}) for value in values}
     assert len(names) == len(values)
     assert max(map(len, names)) <= 80
+
+
+def test_parts_of_a_name_cannot_be_confused() -> None:
+    """A value with an equals sign could end where another parameter starts."""
+    places = [{"a": "1", "b": "x_b=x"}, {"a": "1_b=x", "b": "x"}]
+    assert len({sweep.job_name(place) for place in places}) == 2
+
+
+def test_two_places_of_one_name_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "job_name", lambda point: "same")
+    (root / "sweeps" / "x.yml").write_text("notebook: theory/b\ngrid: {n: [1, 2]}\n")
+    with pytest.raises(sweep.SweepError, match="two places of the grid have the name same"):
+        sweep.read(root / "sweeps" / "x.yml")
+
+
+@pytest.mark.parametrize("name", ["..yml", "...yml"])
+def test_a_sweep_file_needs_a_name(root: Path, name: str) -> None:
+    (root / "sweeps" / name).write_text("notebook: theory/b\ngrid: {n: [1, 2]}\n")
+    with pytest.raises(sweep.SweepError, match="needs a name"):
+        sweep.read(root / "sweeps" / name)
 
 
 def test_a_job_is_one_command(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -439,3 +439,13 @@ def test_any_file_is_read_or_refused(
         assert str(path) in str(error)
     else:
         assert loaded.n_samples >= 2 and loaded.d >= 1
+
+
+def test_an_announced_dictionary_is_not_allocated(write):
+    """The header of a small file may ask for a dictionary of gigabytes."""
+    huge = [{"id": lzma.FILTER_LZMA2, "dict_size": 2**30, "preset": 0}]
+    path = write(lzma.compress(TEXT, filters=huge), "x.svm.xz")
+    with pytest.raises(data.DataError, match=r"x\.svm\.xz, line 1: not a valid compressed file"):
+        data.load(str(path))
+    largest = [{"id": lzma.FILTER_LZMA2, "preset": 9}]  # as xz -9 makes it
+    data.load(str(write(lzma.compress(TEXT, filters=largest), "y.svm.xz")))

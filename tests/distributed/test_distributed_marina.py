@@ -21,7 +21,7 @@ import torch
 from cqbook.network.processes import on_ranks
 from cqlib import data, methods, problems
 from cqlib.compressors import make
-from cqlib.distributed.collectives import Group, GroupError
+from cqlib.distributed.collectives import Group, GroupError, NotEncodedError
 from cqlib.distributed.marina import __main__ as marina_program
 from cqlib.distributed.marina import checkpoint
 from cqlib.distributed.marina.checkpoint import Checkpoint, CheckpointError
@@ -81,6 +81,68 @@ def in_two_parts(rank, n):
 
 def test_a_run_that_goes_on_from_a_checkpoint_is_the_uninterrupted_one():
     assert on_ranks(2, in_two_parts) == [[True] * 3] * 2
+
+
+def ended_between_rows(rank, n):
+    """Saved at round 5, with a row of the log every 4 rounds, and then asked for 5 rounds."""
+    kept, rows, saved = [], [], []
+    sparse = {"log_every": 4, "save_every": 5}
+    run(
+        task(n),
+        settings(make("cq"), rounds=12, **sparse),
+        group=Group(),
+        facts={},
+        on_save=lambda at: kept.append(at),
+    )
+    short = settings(make("cq"), rounds=5, **sparse)
+    end = run(
+        *(task(n), short),
+        group=Group(),
+        facts={},
+        start=kept[0],
+        on_row=lambda at: rows.append(at.round),
+        on_save=lambda at: saved.append(at.round),
+    )
+    alone = run(task(n), short, group=Group(), facts={})
+    return kept[0].rows[:, 0].tolist(), end.to_bytes() == alone.to_bytes(), rows, saved
+
+
+def test_a_run_that_ends_where_it_was_saved_reports_that_round():
+    assert on_ranks(2, ended_between_rows) == [([0.0, 4.0], True, [5], [5])] * 2
+
+
+def test_a_run_that_is_not_finite_has_diverged_before_it_is_saved():
+    saved = []
+    with pytest.raises(NotEncodedError, match="its gradient or value is not finite"):
+        run(
+            task(1),
+            settings(make("identity"), stepsize=1e300, log_every=1, save_every=1),
+            group=Group(),
+            facts={},
+            on_save=lambda at: saved.append(at),
+        )
+    assert all(bool(at.rows.isfinite().all()) for at in saved)
+
+
+OPTIONS = {
+    "twice": ([("levels", "1"), ("levels", "3")], "option 'levels' is given twice"),
+    "name": ([("name", "cq")], "the compressor's name is given by --compressor"),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_wrong_options_are_one_sentence(name):
+    given, message = OPTIONS[name]
+    with pytest.raises(ValueError, match=message):
+        marina_program._options(given)
+
+
+def test_options_are_json_and_inf():
+    assert marina_program._options([("s", "7"), ("norm", "inf"), ("ranks", "x")]) == {
+        "s": 7,
+        "norm": math.inf,
+        "ranks": "x",
+    }
 
 
 def test_a_checkpoint_comes_back_and_a_damaged_one_is_refused():

@@ -451,3 +451,15 @@ def copied(rank, n):
 def test_copies_that_would_lose_errors_are_refused():
     for refused, again in on_ranks(2, copied):
         assert refused == [True] * 4 and again == [(5, True)] * 2
+
+
+def test_a_copy_would_have_another_scaler():
+    hook = DDPHook(make("cq"), seed=0, scaler=torch.amp.GradScaler("cpu"))
+    for copies in (copy.deepcopy, copy.copy, partial(torch.save, f=os.devnull)):
+        with pytest.raises(ValueError, match="a copy would be another"):
+            copies(hook)
+
+
+def test_a_copy_has_kept_errors_of_its_own():
+    hook = DDPHook(make("top_k", k=1), seed=0, error_feedback=True)
+    assert copy.copy(hook)._errors is not hook._errors

@@ -55,6 +55,18 @@ def units() -> Tensor:
     return X.clone().as_subclass(Units)
 
 
+def freed() -> Tensor:
+    """A tensor whose memory was given back, as FSDP does it."""
+    x = X.clone()
+    x.untyped_storage().resize_(0)
+    return x
+
+
+def of_inference() -> Tensor:
+    with torch.inference_mode():
+        return torch.zeros(3, 4)
+
+
 def out(value: Any) -> Wrong:
     return {"out": value}
 
@@ -82,6 +94,10 @@ WRONG: dict[str, tuple[Callable[[], Wrong], str]] = {
         r"part on this process, .to_local\(\), got a DT",
     ),
     "empty": (lambda: {"x": X[:0]}, r"one or more coordinates, got shape \(0, 4\)"),
+    "freed": (lambda: {"x": freed()}, "the memory of x was freed"),
+    "out: freed": (lambda: out(freed()), "the memory of out was freed"),
+    "out: inference": (lambda: out(of_inference()), "out was made in inference mode"),
+    "other shape": (lambda: {"x": X.reshape(4, 3)}, "not all ranks have the same arguments"),
     "list": (lambda: {"x": [1.0]}, "x must be a tensor, got list"),
     "array": (lambda: {"x": X.numpy()}, "x must be a tensor, got ndarray"),
     "other d": (lambda: {"x": X[:2]}, "not all ranks have the same arguments"),
@@ -174,6 +190,7 @@ def test_the_same_wrong_argument_everywhere_is_the_same_error() -> None:
 
 
 def other_version(rank: int, n: int, place: str) -> tuple[str, str, float]:
+    mean(X.clone(), compressor=make("cq"), key=Key(1))  # compiles
     if rank:
         setattr(sys.modules["cqlib.distributed.mean"], place, "0.0.1")
     return called({}, 0)
@@ -208,3 +225,18 @@ def test_any_error_while_encoding_reaches_all() -> None:
     for (kind, told, seconds), (own, _, also) in zip(*ranks, strict=True):
         assert kind == "NotEncodedError" and "rank 1 could not encode" in told
         assert own == "MemoryError" and seconds < BUDGET and also < BUDGET
+
+
+def test_a_transformed_tensor_is_refused() -> None:
+    """Inside torch.vmap a tensor has no memory of its own, although its type says Tensor."""
+    with pytest.raises(ValueError, match=r"x has no memory of its own, as in torch\.vmap"):
+        torch.vmap(lambda x: mean(x, compressor=make("cq"), key=Key(0)))(X)
+
+
+def test_a_view_that_negates_is_a_usual_vector() -> None:
+    negated = torch._neg_view(X)
+    plain, out = -X, torch._neg_view(torch.zeros(3, 4))
+    expected = mean(plain, compressor=make("cq"), key=Key(0))
+    assert torch.equal(mean(negated, compressor=make("cq"), key=Key(0)), expected)
+    mean(plain, compressor=make("cq"), key=Key(0), out=out)
+    assert torch.equal(out, expected)

@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from cqlib.problems import Problem
 from cqlib.theory.complexity import FLOAT_BITS
 
 _LONGEST = 10**6  # seconds
+_LARGEST = 2**31  # bytes of a checkpoint
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,9 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rank = int(os.environ.get("RANK", "0"))
     try:
         group = _joined(given.backend, given.timeout)
-        chosen = compressors.make(
-            given.compressor, **{name: _value(text) for name, text in given.option}
-        )
+        chosen = compressors.make(given.compressor, **_options(given.option))
         source = data.load(given.dataset)
         problem = problems.logistic(
             source.unit_rows() if given.unit_rows else source, group.size, given.reg
@@ -146,8 +146,20 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _options(given: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Return the options of the compressor by name; raise if one is given twice."""
+    names = [name for name, _ in given]
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise ValueError(f"option {twice[0]!r} is given twice")
+    if "name" in names:
+        raise ValueError("the compressor's name is given by --compressor")
+    return {name: _value(text) for name, text in given}
+
+
 def _value(text: str) -> Any:
     """Return an option's value: parsed as JSON (a number, true, a list), or else the text."""
+    if text == "inf":  # JSON has no word for it that people know
+        return math.inf
     try:
         return json.loads(text)
     except ValueError:
@@ -198,7 +210,11 @@ def _start(
             parents=True, exist_ok=True
         )  # an error must come now, not at the first checkpoint
     path = folder / "checkpoint.npz" if folder else None
-    here = path.read_bytes() if group.rank == 0 and path and path.exists() else b""
+    here = b""
+    if group.rank == 0 and path and path.exists():
+        if path.stat().st_size > _LARGEST:
+            raise CheckpointError(f"{path} is larger than {_LARGEST} bytes")
+        here = path.read_bytes()
     found = group.broadcast(torch.from_numpy(np.frombuffer(here, dtype=np.uint8).copy()))
     if not len(found):
         return None
@@ -207,11 +223,14 @@ def _start(
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     for name, value in facts.items():
-        if checkpoint.facts.get(name) != value:
+        if (found_value := checkpoint.facts.get(name)) != value:
+            shown = found_value if str(found_value).isprintable() else repr(found_value)
             raise CheckpointError(
-                f"{path} is of a run with {name} {checkpoint.facts.get(name)}, not {value}: "
+                f"{path} is of a run with {name} {str(shown)[:200]}, not {value}: "
                 f"name another --folder"
             )
+    if surplus := sorted(set(checkpoint.facts) - set(facts)):
+        raise CheckpointError(f"{path} has a fact that no run has: {surplus[0]!r:.80}")
     if str(len(checkpoint.x)) != facts["d"]:
         raise CheckpointError(f"{path} is damaged: {len(checkpoint.x)} coordinates, not d")
     if checkpoint.round > rounds:

@@ -7,6 +7,7 @@ Start it by torchrun::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cqlib.compressors import Compressor, average
-from cqlib.distributed.collectives import Group
+from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.marina.checkpoint import Checkpoint
 from cqlib.distributed.mean import mean
 from cqlib.keys import Key, Stream
@@ -115,6 +116,11 @@ def run(
         on_row(at)
     else:
         at, own = start, problem.gradient(group.rank, start.x)
+        if at.round == settings.rounds and float(at.rows[-1, 0]) != at.round:
+            # It was saved between two rows, and more rounds were planned.
+            at = _logged(problem, at, _whole(own, group))
+            on_row(at)
+            on_save(at)
     while at.round < settings.rounds:
         old, key, counted = own, Key(settings.seed, at.round + 1), group.sent_bytes
         x = at.x - settings.stepsize * at.direction
@@ -152,4 +158,6 @@ def _whole(own: Tensor, group: Group) -> Tensor:
 
 def _logged(problem: Problem, at: Checkpoint, gradient: Tensor) -> Checkpoint:
     row = [at.round, at.sent_bits, float((gradient**2).sum()), float(problem.value(at.x))]
+    if not all(map(math.isfinite, row)):  # the same on all processes
+        raise NotEncodedError("its gradient or value is not finite")
     return replace(at, rows=torch.cat([at.rows, torch.tensor([row], dtype=torch.float64)]))
