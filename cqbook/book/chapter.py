@@ -21,7 +21,7 @@ def chapter(run: Run, profile: str) -> dict[str, bytes]:
     """
     nb = run.notebook()
     anchored: set[str] = set()
-    nb.cells = [linked for cell in nb.cells for linked in _linked(cell, run, anchored)]
+    nb.cells = [each for cell in nb.cells for each in _linked(cell, run, profile, anchored)]
     nb.cells.append(_how_made(run, profile))
     for number, cell in enumerate(nb.cells):
         cell.id = f"cell-{number}"
@@ -33,7 +33,7 @@ def chapter(run: Run, profile: str) -> dict[str, bytes]:
     }
 
 
-def _linked(cell: Any, run: Run, anchored: set[str]) -> list[Any]:
+def _linked(cell: Any, run: Run, profile: str, anchored: set[str]) -> list[Any]:
     """Return the cell, with anchors for its claims before and links to its figures' data after it.
 
     Only the first cell of a claim gets an anchor. ``anchored`` holds the claims that have one; new
@@ -46,7 +46,8 @@ def _linked(cell: Any, run: Run, anchored: set[str]) -> list[Any]:
         if item and item.id not in anchored:
             anchored.add(item.id)
             label, target = evidence_label(item.id, run.name), claim_label(item.id)
-            before.append(_prose("evidence", label=label, title=item.title, target=target))
+            words = {"title": item.title, "target": target, "profile": profile}
+            before.append(_prose("evidence", label=label, **words))
         if figure := about.get("figure"):
             after.append(
                 _prose(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import nbformat
 
 from cqbook.book.labels import claim_label, evidence_label
 from cqbook.book.tables import table
@@ -43,12 +45,16 @@ class Entry:
         verdict: the common verdict of all evidence, or "open".
         shown: the evidence, in the order of the chapters.
         stated: True if a chapter states the item in a box.
+        profile: the profile of the runs.
+        elsewhere: other verdicts, of runs of other profiles, by profile.
     """
 
     item: claims.Item
     verdict: str
     shown: tuple[Shown, ...]
     stated: bool
+    profile: str
+    elsewhere: Mapping[str, str]
 
     @property
     def anchor(self) -> str:
@@ -62,17 +68,28 @@ class Entry:
 
     @property
     def badge(self) -> str:
-        """The verdict as a coloured badge."""
-        return f"{{bdg-{_color(self.verdict)}}}`{self.verdict}`"
+        """The verdict as a coloured badge, and those of other profiles."""
+        others = [f"{profile}: {_badge(verdict)}" for profile, verdict in self.elsewhere.items()]
+        if not others:
+            return _badge(self.verdict)
+        return "; ".join([f"{self.profile}: {_badge(self.verdict)}", *others])
 
 
-def ledger_page(runs: Iterable[Run]) -> str:
+Verdicts = Mapping[str, Mapping[str, str]]
+
+
+def ledger_page(runs: Iterable[Run], profile: str, others: Verdicts) -> str:
     """Return the ledger page: every item, its verdict, and links to its evidence.
+
+    Args:
+        runs: the runs of the book's profile.
+        profile: its name.
+        others: the verdicts of other profiles by item, by profile.
 
     Raises:
         PageError: if two notebooks disagree on an item.
     """
-    entries = _entries(runs)
+    entries = _entries(runs, profile, others)
     counts = Counter(entry.verdict for entry in entries)
     known = (*claims.VERDICTS, claims.OPEN)
     as_stated = (*AS_STATED, claims.OPEN)
@@ -82,17 +99,51 @@ def ledger_page(runs: Iterable[Run]) -> str:
         tally=", ".join(f"{counts[verdict]} {verdict}" for verdict in known if counts[verdict]),
         table=_table(entries),
         exceptions=[entry for entry in entries if entry.verdict not in as_stated],
+        profile=profile,
+        differing=[entry for entry in entries if entry.elsewhere],
     )
 
 
-def errata_page(runs: Iterable[Run]) -> str:
+def errata_page(runs: Iterable[Run], profile: str) -> str:
     """Return the errata page: the items with a correction, and its evidence.
+
+    Statements that were only quoted have a part of their own.
 
     Raises:
         PageError: if two notebooks disagree on an item.
     """
-    entries = [entry for entry in _entries(runs) if entry.item.corrected]
-    return render("errata", entries=entries, table=_table(entries))
+    entries = [entry for entry in _entries(runs, profile, {}) if entry.item.corrected]
+    findings = [entry for entry in entries if entry.item.kind == "finding"]
+    quoted = [entry for entry in entries if entry.item.quoted]
+    parts = [
+        ("read", [entry for entry in entries if entry not in (*findings, *quoted)]),
+        ("quoted", quoted),
+        ("findings", findings),
+    ]
+    return render("errata", parts=[(name, part, _table(part)) for name, part in parts if part])
+
+
+def verdicts(notebooks: Iterable[nbformat.NotebookNode]) -> dict[str, str]:
+    """Return the verdicts that executed notebooks show, by item.
+
+    Raises:
+        ValueError: if two of them disagree.
+    """
+    found: dict[str, set[str]] = {}
+    for nb in notebooks:
+        for id, verdict in stored(nb):
+            found.setdefault(id, set()).add(verdict)
+    for id, each in found.items():
+        if len(each) > 1:
+            raise ValueError(f"{id}: notebooks disagree: {', '.join(sorted(each))}")
+    return {id: each.pop() for id, each in found.items()}
+
+
+def stored(nb: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
+    """Yield item and verdict of every claim in the outputs of a notebook."""
+    for output in (output for cell in nb.cells for output in cell.get("outputs", [])):
+        if id := output.get("metadata", {}).get("cqlib", {}).get("claim"):
+            yield id, output.data["text/plain"].splitlines()[0].rpartition(": ")[2]
 
 
 def stated_in(text: str) -> set[str]:
@@ -104,17 +155,21 @@ def stated_in(text: str) -> set[str]:
     return set(re.findall(r":label: ([\w.-]+)", text)) & set(claims.ledger())
 
 
-def _entries(runs: Iterable[Run]) -> list[Entry]:
+def _entries(runs: Iterable[Run], profile: str, others: Verdicts) -> list[Entry]:
     shown: dict[str, list[Shown]] = {id: [] for id in claims.ledger()}
     stated: set[str] = set()
     for run in runs:
         stated |= stated_in(run.executed.decode())
         for evidence in run.evidence:
             shown[evidence.id].append(Shown(evidence, run.name))
-    return [
-        Entry(item, _verdict(item.id, shown[item.id]), tuple(shown[item.id]), item.id in stated)
-        for item in claims.ledger().values()
-    ]
+    entries = []
+    for item in claims.ledger().values():
+        own = _verdict(item.id, shown[item.id])
+        told = {name: found[item.id] for name, found in others.items() if item.id in found}
+        elsewhere = {name: verdict for name, verdict in told.items() if verdict != own}
+        is_stated = item.id in stated
+        entries.append(Entry(item, own, tuple(shown[item.id]), is_stated, profile, elsewhere))
+    return entries
 
 
 def _verdict(id: str, shown: Sequence[Shown]) -> str:
@@ -130,9 +185,15 @@ def _table(entries: Iterable[Entry]) -> str:
     return table(("item", "about", "verdict"), rows)
 
 
+def _badge(verdict: str) -> str:
+    return f"{{bdg-{_color(verdict)}}}`{verdict}`"
+
+
 def _color(verdict: str) -> str:
     if verdict == claims.OPEN:
         return "muted"
     if verdict in AS_STATED:
         return "success"
+    if verdict == claims.AS_QUOTED:
+        return "danger-line"  # an outline: the fault may be the quotation's
     return "danger" if verdict in ("fails as stated", "not reproduced") else "warning"

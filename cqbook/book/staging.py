@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import nbformat
+
 from cqbook import paths
 from cqbook.book import templates
 from cqbook.book.chapter import chapter
 from cqbook.book.compressors import compressor_table
-from cqbook.book.ledger import errata_page, ledger_page
+from cqbook.book.ledger import errata_page, ledger_page, verdicts
 from cqbook.book.outcomes import outcomes_page
 from cqbook.book.performance import FOLDER, performance_page, saved
 from cqbook.book.security import recorded, security_page
 from cqbook.book.versions import versions_page
 from cqbook.book.wire import wire_page
-from cqbook.runs import contents, run
+from cqbook.runs import contents, job, provenance, run
 from cqlib.files import write_atomic
 
 
@@ -57,11 +59,26 @@ def _prose() -> dict[str, bytes]:
     }
 
 
+def _other_verdicts(profile: str) -> dict[str, dict[str, str]]:
+    """Return the verdicts of other profiles: quick as stored, others if their runs are current."""
+    files = {"quick": [paths.notebooks() / f"{name}.ipynb" for name in contents.chapters()]}
+    now = provenance.Snapshot()
+    for other in sorted(path.stem for path in (paths.root() / "profiles").glob("*.yml")):
+        jobs = [job.planned(source, profile=other) for source in files["quick"]]
+        current = [each for each in jobs if each.folder.exists() and job.is_current(each, now)]
+        files[other] = [each.folder / each.source.name for each in current]
+    return {
+        other: verdicts(nbformat.read(path, as_version=4) for path in made)
+        for other, made in files.items()
+        if other != profile
+    }
+
+
 def _made(profile: str, runs: Sequence[run.Run]) -> dict[str, bytes]:
     speeds, speed_files = saved()
     pages = {
-        "claims": ledger_page(runs),
-        "errata": errata_page(runs),
+        "claims": ledger_page(runs, profile, _other_verdicts(profile)),
+        "errata": errata_page(runs, profile),
         "compressor_table": compressor_table(),
         "wire": wire_page(),
         "performance": performance_page(speeds),

@@ -21,11 +21,13 @@ import numpy as np
 from cqbook import paths, strict_yaml
 
 OPEN = "open"
+AS_QUOTED = "fails as quoted (statement not read)"
 VERDICTS = (
     "implemented",
     "holds",
     "holds with corrected constant",
     "fails as stated",
+    AS_QUOTED,
     "reproduced",
     "partly reproduced",
     "not reproduced",
@@ -55,6 +57,7 @@ class Item:
         reading: the basis of our reading.
         corrected: the correct statement, if the stated one is false, unclear or too weak.
         work: "the paper" or "Global-QSGD".
+        quoted: True if the statement was not read in the work itself, but only as others quote it.
     """
 
     id: str
@@ -66,6 +69,7 @@ class Item:
     reading: str
     corrected: str = ""
     work: str = "the paper"
+    quoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ def check(
 
     Raises:
         ClaimError: if ``holds`` is false, which fails the notebook.
-        ValueError: if the id or verdict is unknown, or ``holds`` is not a boolean.
+        ValueError: if the id or verdict is unknown, ``holds`` is not a boolean, or the verdict says
+            that a statement that was only quoted fails as stated.
     """
     if id not in ledger():
         raise ValueError(f"unknown claim {id!r}; ids are those of book/claims.yml")
@@ -136,6 +141,9 @@ def check(
         raise ValueError(f"unknown verdict {verdict!r}; known: {', '.join(VERDICTS)}")
     if verdict == "implemented" and ledger()[id].kind not in _IMPLEMENTABLE:
         raise ValueError(f"{id} is a claim; 'implemented' is for {', '.join(_IMPLEMENTABLE)}")
+    if verdict in ("fails as stated", AS_QUOTED) and ledger()[id].quoted != (verdict == AS_QUOTED):
+        known = "was only quoted" if ledger()[id].quoted else "is from the work itself"
+        raise ValueError(f"the statement of {id} {known}, so that it does not '{verdict}'")
     if not isinstance(holds, (bool, np.bool_)):
         raise ValueError(f"holds must be a boolean, got {type(holds).__name__}")
     if not holds:

@@ -109,3 +109,11 @@ def test_one_verdict_for_all_evidence() -> None:
     assert claims.verdict([holds, holds]) == "holds"
     with pytest.raises(ValueError, match="theorem-1: notebooks disagree: fails as stated, holds"):
         claims.verdict([holds, fails])
+
+
+def test_a_quoted_statement_fails_as_quoted_and_a_read_one_as_stated() -> None:
+    words = {"holds": 1 < 2, "stated": "", "measured": ""}
+    with pytest.raises(ValueError, match="theorem-1 is from the work itself"):
+        claims.check("theorem-1", claims.AS_QUOTED, **words)
+    with pytest.raises(ValueError, match="proposition-4 was only quoted"):
+        claims.check("proposition-4", "fails as stated", **words)
