@@ -190,7 +190,7 @@ def _badge(verdict: str) -> str:
 
 
 def _color(verdict: str) -> str:
-    if verdict == claims.OPEN:
+    if verdict in (claims.OPEN, "undecided"):
         return "muted"
     if verdict in AS_STATED:
         return "success"

@@ -31,6 +31,7 @@ VERDICTS = (
     "reproduced",
     "partly reproduced",
     "not reproduced",
+    "undecided",
 )
 _IMPLEMENTABLE = ("definition", "assumption", "algorithm")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -121,20 +121,96 @@ def counts(table: pd.DataFrame, by: Sequence[str] = ("against",)) -> pd.DataFram
     return found.reindex(columns=list(OUTCOMES), fill_value=0).rename_axis(columns=None)
 
 
-def agreement(parts: Mapping[str, bool]) -> str:
+def judge(
+    table: pd.DataFrame,
+    claim: Literal["ahead", "not behind"],
+    where: Literal["everywhere", "mostly", "somewhere"] = "everywhere",
+) -> bool | None:
+    """Return whether a claim about settings holds; None if the runs do not decide.
+
+    A method is *ahead* in a setting that it wins; it is not if it loses or ties, or if the interval
+    excludes a lead of ``MARGIN``. It is *not behind* if it wins or ties, or if the interval
+    excludes that it is behind by ``MARGIN``; it is behind if it loses.
+
+    Args:
+        table: rows of :func:`outcomes`, one or more.
+        claim: the claim on a setting.
+        where: in all settings, in more than half of them, or in one or more.
+
+    Raises:
+        ValueError: if there are no rows.
+
+    >>> rows = {"outcome": ["win", "undecided"], "low": [1.0, -0.1], "high": [2.0, 0.9]}
+    >>> judge(pd.DataFrame(rows), "ahead"), judge(pd.DataFrame(rows), "not behind")
+    (None, True)
+    """
+    if table.empty:
+        raise ValueError("no setting to judge")
+    won, lost = table.outcome == "win", table.outcome == "loss"
+    tied = table.outcome == "tie"
+    if claim == "ahead":
+        yes, no = won, lost | tied | ((table.high <= MARGIN) & ~won)
+    else:
+        yes, no = won | tied | ((table.low >= -MARGIN) & ~lost), lost
+    least = {"everywhere": len(table), "mostly": len(table) // 2 + 1, "somewhere": 1}[where]
+    if yes.sum() >= least:
+        return True
+    return False if len(table) - no.sum() < least else None
+
+
+def every(answers: Iterable[bool | None]) -> bool | None:
+    """Return False if an answer is False, else None if one is None, else True.
+
+    >>> every([True, None])
+    """
+    found = set(answers)
+    return False if False in found else None if None in found else True
+
+
+def agreement(parts: Mapping[str, bool | None]) -> str:
     """Return the verdict on a claim of several parts: all, some or none of them hold.
+
+    It is "undecided" if parts that are None could change it.
 
     Raises:
         ValueError: if there are no parts.
 
     >>> agreement({"faster": True, "everywhere": False})
     'partly reproduced'
+    >>> agreement({"faster": True, "everywhere": None})
+    'undecided'
     """
     if not parts:
         raise ValueError("a claim needs one part or more")
-    if all(parts.values()):
-        return "reproduced"
-    return "partly reproduced" if any(parts.values()) else "not reproduced"
+    known = {part for part in parts.values() if part is not None}
+    if known == {True, False}:
+        return "partly reproduced"
+    if None in parts.values():
+        return "undecided"
+    return "reproduced" if known == {True} else "not reproduced"
+
+
+def told(parts: Mapping[str, bool | None]) -> str:
+    """Return the parts of a claim with their answers.
+
+    >>> told({"faster": True, "everywhere": None})
+    'faster: yes; everywhere: undecided'
+    """
+    words = {True: "yes", False: "no", None: "undecided"}
+    return "; ".join(f"{part}: {words[answer]}" for part, answer in parts.items())
+
+
+def all_descend(finals: pd.DataFrame, setting: Sequence[str]) -> bool:
+    """Return True if every method's median result is below the start, in every setting.
+
+    A method that stands still or diverges at its tuned stepsize was not compared fairly.
+
+    Args:
+        finals: from :meth:`Comparison.finals`.
+        setting: names of the columns that identify a setting.
+    """
+    medians = finals.groupby([*setting, "method"], dropna=False).log10.median()
+    return bool((medians < 0).all())
 
 
 def in_words(tally: pd.DataFrame, label: str) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import solve_banded
+from scipy.fft import dst
 from torch import Tensor
 
 from cqlib.theory.smoothness import Smoothness, client_factors
@@ -19,7 +19,7 @@ from cqlib.theory.smoothness import Smoothness, client_factors
 class Quadratic:
     r"""Quadratics whose Hessians have common eigenvectors, over n clients.
 
-    $f_i(x)=\frac12x^\top A_ix-b_i^\top x$, $A_i=\kappa_iT+\sigma I$, $b_i=\beta_ie_1$.
+    $f_i(x)=\frac12x^\top A_ix-b_i^\top x$, $A_i=\kappa_iT+\sigma I$, $b_i=\beta_ie_1+\ell_i$.
 
     T is the d x d matrix with 2 on the diagonal and -1 next to it. All $A_i$ have its eigenvectors,
     so that every constant below is exact and no matrix is formed.
@@ -29,12 +29,14 @@ class Quadratic:
         shift: $\sigma$.
         pull: $\beta_i$, shape (n,), float64.
         d: dimension, at least 1.
+        linear: $\ell_i$, shape (n, d), float64; None for zero. They change no smoothness constant.
     """
 
     scale: Tensor
     shift: float
     pull: Tensor
     d: int
+    linear: Tensor | None = None
 
     @property
     def n(self) -> int:
@@ -61,17 +63,24 @@ class Quadratic:
         value = (x * (common + scale * bent)).sum(dim=-1) / 2 - pull * x[..., 0]
         gradients = torch.addcmul(common[..., None, :], self.scale[:, None], bent[..., None, :])
         gradients[..., 0] -= self.pull
+        if self.linear is not None:
+            value = value - (x * self._mean_linear).sum(dim=-1)
+            gradients -= self.linear
         return value, gradients
 
     @cached_property
     def _means(self) -> tuple[Tensor, Tensor]:
         return self.scale.mean(), self.pull.mean()
 
+    @cached_property
+    def _mean_linear(self) -> Tensor:
+        return self.pull.new_zeros(self.d) if self.linear is None else self.linear.mean(dim=0)
+
     def gradient(self, i: int, x: Tensor) -> Tensor:
         """Gradient of f_i alone: x of shape (d,) to (d,)."""
         gradient = self.scale[i] * _stencil(x) + self.shift * x
         gradient[0] -= self.pull[i]
-        return gradient
+        return gradient if self.linear is None else gradient - self.linear[i]
 
     def hessians(self) -> Tensor:
         """The matrices $A_i$, shape (n, d, d)."""
@@ -83,17 +92,15 @@ class Quadratic:
 
         Source: Assumption 1; $\Delta^0=f(x^0)-f^{\inf}$.
         """
-        scale, pull = float(self.scale.mean()), float(self.pull.mean())
-        spectrum = scale * _spectrum(self.d) + self.shift
+        spectrum = float(self.scale.mean()) * _spectrum(self.d) + self.shift
+        pull = self._mean_linear.cpu().numpy().copy()
+        pull[0] += float(self.pull.mean())
+        parts = dst(pull, type=1, norm="ortho")  # sines are the eigenvectors of T
         zero = 1e-12 * np.abs(spectrum).max()  # rounding of an eigenvalue
-        if spectrum.min() <= zero:  # no eigenvector is orthogonal to the pull along e_1
-            return 0.0 if spectrum.min() >= -zero and pull == 0 else -float("inf")
-        bands = np.full((3, self.d), -scale)
-        bands[1] = 2 * scale + self.shift
-        right = np.zeros(self.d)
-        right[0] = pull
-        solution = solve_banded((1, 1), bands, right) if self.d > 1 else right / bands[1]
-        return float(-pull * solution[0] / 2)
+        flat = np.abs(spectrum) <= zero
+        if spectrum.min() < -zero or (np.abs(parts[flat]) > 1e-12 * np.abs(pull).max()).any():
+            return -float("inf")
+        return float(-(parts[~flat] ** 2 / spectrum[~flat]).sum() / 2)
 
     def smoothness(self, weights: Sequence[float] | None = None) -> Smoothness:
         r"""Exact smoothness constants, from the eigenvalues $a_{ik}$ of $A_i$.
@@ -123,13 +130,17 @@ class Quadratic:
         )
 
 
-def quadratic_hessian_variance(n: int, d: int, noise: float, reg: float, seed: int) -> Quadratic:
+def quadratic_hessian_variance(
+    n: int, d: int, noise: float, reg: float, seed: int, linear: float = 0.0
+) -> Quadratic:
     r"""Problem with a controlled Hessian variance (Algorithm 5).
 
     $\nu_i^s=1+s\xi_i^s$, $\nu_i^b=s\xi_i^b$ with independent standard normal $\xi$;
     $b_i=\frac{\nu_i^s}4(-1+\nu_i^b)e_1$, $A_i=\frac{\nu_i^s}4T+(\lambda-\lambda_{\min}(\bar A))I$,
     $\bar A$ being the mean before the shift. Then $\lambda_{\min}(\bar A)=\lambda$ and
     $L_\pm=\mathrm{std}(\nu^s)\,\lambda_{\max}(T)/4$, about s. Single clients may be non-convex.
+    With ``linear`` > 0, independent Gaussian vectors of this scale are added to the $b_i$: the
+    gradients differ, their differences do not, so that $L_\pm=0$ at $s=0$ (Proposition 2).
 
     Args:
         n: number of clients.
@@ -137,6 +148,7 @@ def quadratic_hessian_variance(n: int, d: int, noise: float, reg: float, seed: i
         noise: $s\ge0$.
         reg: $\lambda\ge0$.
         seed: seed of the draws; $\xi^s$ is drawn first.
+        linear: standard deviation of the entries that are added to the $b_i$, at least 0.
 
     Raises:
         ValueError: if a number is outside its range.
@@ -146,13 +158,20 @@ def quadratic_hessian_variance(n: int, d: int, noise: float, reg: float, seed: i
     >>> task = quadratic_hessian_variance(n=4, d=10, noise=0.0, reg=1e-3, seed=0)
     >>> task.smoothness().L_pm, float(task.hessians()[0, 0, 1])
     (0.0, -0.25)
+    >>> unequal = quadratic_hessian_variance(n=4, d=10, noise=0.0, reg=1e-3, seed=0, linear=1.0)
+    >>> unequal.smoothness().L_pm, float(unequal.gradients(unequal.x0).var(dim=0).mean().round())
+    (0.0, 1.0)
     """
     _check(n, d, noise, reg)
-    draws = np.random.default_rng(seed).standard_normal((2, n))
+    if not 0 <= linear < np.inf:
+        raise ValueError(f"linear must be at least 0 and finite, got {linear}")
+    generator = np.random.default_rng(seed)
+    draws = generator.standard_normal((2, n))
     nu = 1 + noise * draws[0]
     pull = nu / 4 * (noise * draws[1] - 1)
     spectrum = nu.mean() / 4 * _spectrum(d)
-    return _problem(nu / 4, reg - float(spectrum.min()), pull, d)
+    terms = linear * generator.standard_normal((n, d)) if linear else None
+    return _problem(nu / 4, reg - float(spectrum.min()), pull, d, terms)
 
 
 def quadratic_smoothness(n: int, d: int, noise: float, reg: float, seed: int) -> Quadratic:
@@ -187,9 +206,14 @@ def quadratic_smoothness(n: int, d: int, noise: float, reg: float, seed: int) ->
 
 
 def _problem(
-    scale: NDArray[np.float64], shift: float, pull: NDArray[np.float64], d: int
+    scale: NDArray[np.float64],
+    shift: float,
+    pull: NDArray[np.float64],
+    d: int,
+    linear: NDArray[np.float64] | None = None,
 ) -> Quadratic:
-    return Quadratic(torch.from_numpy(scale), shift, torch.from_numpy(pull), d)
+    terms = None if linear is None else torch.from_numpy(linear)
+    return Quadratic(torch.from_numpy(scale), shift, torch.from_numpy(pull), d, terms)
 
 
 def _check(n: int, d: int, noise: float, reg: float) -> None:

@@ -13,11 +13,12 @@ NUMBERED = {
     **{kind: range(1, 7) for kind in ("algorithm", "figure")},
     "theorem": range(1, 4),
     "number": ("0.03", "0.23", "7.29"),
-    "appendix": ("b.1",),
+    "appendix": ("b.1", "c.1", "c.2", "d.2.1", "d.2.2"),
+    "sentence": ("independent", "lower-error", "methods", "small-variance", "speedup", "tight"),
     "finding": range(1, 13),
 }
 GLOBAL = (
-    "break-even class exponential linear nonzeros overflow-exponential overflow-linear ratio "
+    "break-even class convergence exponential linear nonzeros overflow-exponential overflow-linear ratio "
     "reduction speedup training"
 )
 
@@ -51,6 +52,8 @@ def test_items_are_stated(item: claims.Item) -> None:
     assert (item.kind == "global") == (item.work == "Global-QSGD")
     if item.kind == "global":
         assert item.title.startswith("Global-QSGD, ")
+    elif item.kind == "sentence":
+        assert item.title.startswith(f"Section {item.section}, ")
     elif item.kind not in ("number", "appendix"):
         assert item.title == f"{item.kind} {item.id.split('-')[1]}".capitalize()
 

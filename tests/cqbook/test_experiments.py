@@ -18,13 +18,17 @@ from cqbook.cells import claims, plotting
 from cqbook.experiments import (
     Contender,
     agreement,
+    all_descend,
     compare,
     counts,
+    every,
     figures,
     gap,
     gd_budget,
     in_words,
+    judge,
     outcomes,
+    told,
     tune,
     tuning,
 )
@@ -1015,12 +1019,75 @@ def test_counts_of_outcomes_and_their_words():
         ([True, False, False], "partly reproduced"),
         ([False], "not reproduced"),
         ([False, False], "not reproduced"),
+        ([None], "undecided"),
+        ([True, None], "undecided"),
+        ([None, False], "undecided"),
+        ([True, None, False], "partly reproduced"),
     ],
 )
 def test_the_verdict_on_a_claim_of_several_parts(parts, verdict):
     for kind in (bool, np.bool_):
-        assert agreement({str(k): kind(part) for k, part in enumerate(parts)}) == verdict
+        typed = {str(k): part if part is None else kind(part) for k, part in enumerate(parts)}
+        assert agreement(typed) == verdict
+        answers = [line.rpartition(": ")[2] for line in told(typed).split("; ")]
+        assert answers == [{True: "yes", False: "no", None: "undecided"}[part] for part in parts]
     assert verdict in claims.VERDICTS
+
+
+# outcome, low, high, ahead, not behind
+ROWS = [
+    ("win", 0.5, 1.0, True, True),
+    ("win", 0.05, 0.2, True, True),
+    ("tie", -0.2, 0.2, False, True),
+    ("loss", -1.0, -0.5, False, False),
+    ("loss", -0.2, -0.05, False, False),
+    ("undecided", -1.0, 1.0, None, None),
+    ("undecided", -0.2, 1.0, None, True),
+    ("undecided", -1.0, 0.2, False, None),
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_setting_is_judged(row):
+    *facts, ahead, not_behind = row
+    table = pd.DataFrame([facts], columns=["outcome", "low", "high"])
+    for where in ("everywhere", "mostly", "somewhere"):
+        assert judge(table, "ahead", where) is ahead
+        assert judge(table, "not behind", where) is not_behind
+
+
+@pytest.mark.parametrize("rows", list(itertools.product(ROWS[::2], repeat=3)))
+def test_settings_are_judged_together(rows):
+    """Against the definition: what is true for all ways to decide the undecided."""
+    table = pd.DataFrame([row[:3] for row in rows], columns=["outcome", "low", "high"])
+    for place, claim in ((3, "ahead"), (4, "not behind")):
+        answers = [(row[place],) if row[place] is not None else (True, False) for row in rows]
+        ways = [sum(way) for way in itertools.product(*answers)]
+        for where, least in (("everywhere", 3), ("mostly", 2), ("somewhere", 1)):
+            found = {way >= least for way in ways}
+            expected = found.pop() if len(found) == 1 else None
+            assert judge(table, claim, where) is expected
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [([], True), ([True, True], True), ([True, None], None), ([None, False, True], False)],
+)
+def test_every_answer(answers, found):
+    assert every(answers) is found
+
+
+def test_no_setting_cannot_be_judged():
+    with pytest.raises(ValueError, match="no setting to judge"):
+        judge(pd.DataFrame({"outcome": [], "low": [], "high": []}), "ahead")
+
+
+def test_methods_that_stand_still_are_seen():
+    rows = [("a", "GD", -1.0), ("a", "CQ", -2.0), ("a", "CQ", -2.0), ("b", "GD", -1.0)]
+    finals = pd.DataFrame(rows, columns=["data", "method", "log10"])
+    assert all_descend(finals, ["data"])
+    worse = pd.concat([finals, pd.DataFrame([("b", "CQ", 0.0)], columns=finals.columns)])
+    assert not all_descend(worse, ["data"])
 
 
 # --- figures -------------------------------------------------------------------------------------

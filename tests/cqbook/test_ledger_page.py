@@ -70,6 +70,7 @@ BADGES = {
     "fails as stated": "danger",
     claims.AS_QUOTED: "danger-line",
     "not reproduced": "danger",
+    "undecided": "muted",
     claims.OPEN: "muted",
 }
 

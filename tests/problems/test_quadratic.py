@@ -11,11 +11,16 @@ from cqlib.theory import smoothness_of_hessians
 
 MAKERS = [quadratic_hessian_variance, quadratic_smoothness]
 SIZES = [(1, 1, 0.5), (4, 1, 2.0), (1, 5, 0.3), (3, 2, 0.0), (5, 8, 0.1), (8, 20, 3.0)]
-each_task = pytest.mark.parametrize(
-    "task",
-    [make(n, d, noise, 0.05, seed=n + d) for make in MAKERS for n, d, noise in SIZES],
-    ids=[f"{make.__name__}-{n}-{d}-{s}" for make in MAKERS for n, d, s in SIZES],
-)
+TASKS = {
+    f"{make.__name__}-{n}-{d}-{s}": make(n, d, s, 0.05, seed=n + d)
+    for make in MAKERS
+    for n, d, s in SIZES
+}
+TASKS |= {
+    f"linear-{n}-{d}-{s}": quadratic_hessian_variance(n, d, s, 0.05, seed=n + d, linear=0.7)
+    for n, d, s in SIZES
+}
+each_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 
 
 def tridiagonal(d):
@@ -27,7 +32,7 @@ def dense(task):
     A = np.multiply.outer(task.scale.numpy(), tridiagonal(task.d)) + task.shift * np.eye(task.d)
     b = np.zeros((task.n, task.d))
     b[:, 0] = task.pull.numpy()
-    return A, b
+    return A, b if task.linear is None else b + task.linear.numpy()
 
 
 def points(d, count=4):
@@ -271,3 +276,38 @@ def test_wrong_weights_are_refused(weights):
     task = quadratic_smoothness(3, 4, 0.1, 0.1, seed=0)
     with pytest.raises(ValueError, match=r"weights must be 3 positive numbers of sum 1, got \[0.5"):
         task.smoothness(weights)
+
+
+def test_linear_terms_change_gradients_and_nothing_else():
+    plain, unequal = (
+        quadratic_hessian_variance(6, 9, 0.5, 0.01, seed=3, linear=linear) for linear in (0, 2.0)
+    )
+    assert plain.linear is None and torch.equal(plain.scale, unequal.scale)
+    assert torch.equal(plain.pull, unequal.pull)
+    assert plain.smoothness() == unequal.smoothness()
+    x, y = points(9, count=2)
+    torch.testing.assert_close(
+        plain.gradients(x) - plain.gradients(y), unequal.gradients(x) - unequal.gradients(y)
+    )
+    spread = plain.gradients(x) - unequal.gradients(x)
+    torch.testing.assert_close(spread, unequal.linear)
+    assert 1.5 < float(spread.std()) < 2.5
+    again = quadratic_hessian_variance(6, 9, 0.5, 0.01, seed=3, linear=1.0)
+    torch.testing.assert_close(2 * again.linear, unequal.linear)
+
+
+@pytest.mark.parametrize("linear", [-1.0, math.inf, math.nan])
+def test_a_wrong_scale_of_the_linear_terms_is_refused(linear):
+    with pytest.raises(ValueError, match=f"linear must be at least 0 and finite, got {linear}"):
+        quadratic_hessian_variance(2, 2, 0.0, 0.0, seed=0, linear=linear)
+
+
+def test_a_flat_direction_that_a_linear_term_leans_on_has_no_minimum():
+    """A mean that is singular along one eigenvector: only parts along it decide."""
+    d = 4
+    lowest = float(4 * np.sin(np.pi / (2 * (d + 1))) ** 2)
+    sines = np.sin(np.outer(np.arange(1, d + 1), np.arange(1, d + 1)) * np.pi / (d + 1))
+    for vector, bounded in ((sines[1], True), (sines[0] + sines[1], False)):
+        terms = torch.from_numpy(vector[None])
+        task = Quadratic(torch.ones(1).double(), -lowest, torch.zeros(1).double(), d, terms)
+        assert np.isfinite(task.minimum()) == bounded
