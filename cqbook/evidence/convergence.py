@@ -96,8 +96,8 @@ def gradient_share(
 ) -> Share:
     r"""Compare $\min_k\mathbb E\|\nabla f(x^k)\|^2$ with the guarantee for nonnegative $f_i$.
 
-    $\frac{2(1+L\gamma^2\theta L_{\max})^K}{\gamma K}f(x^0)$ for $\gamma\le\frac1L$; here $\gamma$ is
-    the smaller of $\frac1L$ and $(LKL_{\max}\theta)^{-1/2}$, which makes the power at most e.
+    $\frac{2(1+L\gamma^2\theta L_{\max})^K}{\gamma K}f(x^0)$ for $\gamma\le\frac1L$; here it is the
+    smaller of $\frac1L$ and $(LKL_{\max}\theta)^{-1/2}$, which makes the power at most e.
 
     Args:
         problem: the problem; its functions must not be negative.

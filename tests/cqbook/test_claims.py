@@ -18,8 +18,8 @@ NUMBERED = {
     "finding": range(1, 13),
 }
 GLOBAL = (
-    "break-even class convergence exponential linear nonzeros overflow-exponential overflow-linear ratio "
-    "reduction speedup training"
+    "break-even class convergence exponential linear nonzeros overflow-exponential "
+    "overflow-linear ratio reduction speedup training"
 )
 
 
