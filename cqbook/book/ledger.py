@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import nbformat
 
+from cqbook import verify
 from cqbook.book.labels import claim_label, evidence_label
 from cqbook.book.tables import table
 from cqbook.book.templates import render
@@ -65,6 +66,11 @@ class Entry:
     def link(self) -> str:
         """A link to the entry."""
         return f"{{ref}}`{self.item.title} <{self.anchor}>`"
+
+    @property
+    def exact(self) -> bool:
+        """True if `cqlib verify` derives the verdict again."""
+        return self.item.id in verify.CHECKS
 
     @property
     def badge(self) -> str:

@@ -17,7 +17,8 @@ def app() -> None:
 for command in (
     *(run.run_command, run.store_command, book.book_command),
     *(sweep.sweep_command, sweep.collect_command),
-    *(look.data_command, look.claims_command, look.compressors_command, look.info_command),
+    *(look.data_command, look.claims_command, look.verify_command),
+    *(look.compressors_command, look.info_command),
     demo.demo_group,
 ):
     app.add_command(command)

@@ -1,4 +1,4 @@
-"""``cqlib data``, ``claims``, ``compressors`` and ``info``: lists and facts."""
+"""``cqlib data``, ``claims``, ``verify``, ``compressors`` and ``info``: lists and facts."""
 
 from __future__ import annotations
 
@@ -44,6 +44,34 @@ def _state(name: str) -> str:
     except ImportError as error:
         return f"not installed: {error}"
     return "verified"
+
+
+@click.command("verify")
+@click.argument("items", nargs=-1, metavar="[CLAIM]...")
+def verify_command(items: tuple[str, ...]) -> None:
+    """Derive exact verdicts again, in fractions, with nothing but the standard library.
+
+    CLAIM is an id of the ledger, such as theorem-1; without one, all are derived, which takes
+    seconds. The code is one file to be read, cqbook/verify.py.
+    """
+    from cqbook import verify
+    from cqbook.cells import claims
+
+    for unknown in (id for id in items if id not in verify.CHECKS):
+        if unknown not in claims.ledger():
+            raise click.UsageError(f"unknown claim {unknown!r}; see: cqlib claims")
+        known = ", ".join(verify.CHECKS)
+        raise click.UsageError(f"{unknown} does not rest on fractions alone, as these do: {known}")
+    refuted = False
+    for id in items or verify.CHECKS:
+        click.echo(f"{claims.ledger()[id].title} ({id}): {verify.CHECKS[id].__doc__}")
+        try:
+            click.echo(f"  found: {verify.CHECKS[id]()}")
+        except verify.Refuted as error:
+            refuted = True
+            click.echo(f"  the ledger's verdict does not follow: {error}")
+    if refuted:
+        raise SystemExit(1)
 
 
 @click.command("claims")

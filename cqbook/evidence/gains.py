@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 
 from cqlib import theory
 
@@ -41,6 +41,36 @@ def speedups(d: Any, n: Any, kappa: float = 0.25) -> Speedups:
     """
     iq, cq = (1 / theory.improvement_factors(kappa * d / n**k, d) for k in (1, 2))
     return Speedups(iq, cq, cq / iq)
+
+
+class Interval(NamedTuple):
+    """Ends of an interval."""
+
+    low: float
+    high: float
+
+
+def constants_of_ratio(low: float, high: float) -> Interval:
+    r"""Return the constants A of IQ whose limit of bits over those of CQ is in an interval.
+
+    The limit is that of n = d to infinity, where CQ needs 1/32 of the bits of gradient descent.
+
+    Args:
+        low: smallest ratio, above 1.
+        high: largest ratio, below 32.
+
+    >>> found = constants_of_ratio(7.285, 7.295)
+    >>> round(found.low, 4), round(found.high, 4)
+    (0.2498, 0.2507)
+    """
+
+    def constant(ratio: float) -> float:
+        def gap(A: float) -> float:
+            return 32 * float(theory.rates.best_factors(A, 1 / 32)) - ratio
+
+        return float(brentq(gap, 0.0, 7.0, xtol=1e-12))
+
+    return Interval(constant(low), constant(high))
 
 
 def largest_gain(d: int, kappa: float) -> tuple[float, float]:
