@@ -86,6 +86,7 @@ def marina(
     name: str = "",
     constants: Constants = "paper",
     p_factor: float = 1.0,
+    p: float | None = None,
 ) -> Contender:
     """MARINA with p by numerical minimisation (D.2.1) and the theoretical stepsize at this p.
 
@@ -97,6 +98,10 @@ def marina(
             Table 4. For CQ, this extrapolates them to clients that differ.
         p_factor: factor on p, to try another one with the stepsize that belongs to it; a product
             above 1 becomes 1.
+        p: the probability itself, in (0, 1]; None for the minimisation.
+
+    Raises:
+        ValueError: if p or ``p_factor`` is outside its range, or both are given.
 
     >>> from cqlib import compressors, problems
     >>> task = problems.quadratic_hessian_variance(n=64, d=64, noise=0.5, reg=1e-3, seed=0)
@@ -106,12 +111,15 @@ def marina(
     """
     if not p_factor > 0:
         raise ValueError(f"p_factor must be positive, got {p_factor}")
+    if p is not None and not (0 < p <= 1 and p_factor == 1):
+        raise ValueError(f"p must be in (0, 1], without p_factor, got {p}, {p_factor=}")
     n, d, smoothness = problem.n, problem.d, problem.smoothness()
     A, B, _ = compressor.ab(n, d, constants=constants)
     bits = compressor.bits(d, n)
-    p, factor = theory.optimal_p(A=A, B=B, d=d, bits=bits, smoothness=smoothness)
-    if p_factor != 1:
-        p, factor = min(p * p_factor, 1.0), np.nan
+    best, factor = theory.optimal_p(A=A, B=B, d=d, bits=bits, smoothness=smoothness)
+    if p is not None or p_factor != 1:
+        factor = np.nan
+    p = min(best * p_factor, 1.0) if p is None else p
     L = smoothness
     stepsize = theory.marina_stepsize(p, A, B, L.L_minus, L.L_plus, L.L_pm)
     run = partial(methods.marina, problem, compressor, p=p)

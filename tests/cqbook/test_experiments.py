@@ -106,6 +106,22 @@ def test_another_p_comes_with_its_own_stepsize(p_factor):
     assert_same(found.run(**options), methods.marina(TASK, make("iq"), p=found.p, **options))
 
 
+def test_a_given_p_comes_with_its_own_stepsize():
+    found = contenders.marina(TASK, make("iq"), p=0.25)
+    assert found.p == 0.25 and math.isnan(found.factor)
+    best = contenders.marina(TASK, make("iq"))
+    same = contenders.marina(TASK, make("iq"), p_factor=0.25 / best.p)
+    assert found.stepsize == pytest.approx(same.stepsize, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "given", [{"p": 0.0}, {"p": 1.5}, {"p": math.nan}, {"p": 0.5, "p_factor": 2.0}]
+)
+def test_a_wrong_p_is_refused(given):
+    with pytest.raises(ValueError, match="p must be in"):
+        contenders.marina(TASK, make("iq"), **given)
+
+
 @pytest.mark.parametrize("p_factor", [0, -1.0, math.nan])
 def test_another_p_is_positive(p_factor):
     with pytest.raises(ValueError, match="p_factor must be positive"):
