@@ -5,11 +5,12 @@ from typing import Any
 SHORT: dict[str, Any] = {"decades": 1.0, "fresh_seeds": 3, "powers": [-1, 0]}
 FEW_ROUNDS = {"fewest_rounds": 4, "most_rounds": 10}
 SMALL: dict[str, dict[str, Any]] = {
-    "experiments/quadratics": SHORT | {"sizes": [[4, 8]], "most_rounds": 40},
+    "experiments/quadratics": SHORT
+    | {"sizes": [[4, 8]], "most_rounds": 40, "linear_sizes": [[4, 8]], "linear_rounds": 8},
     "experiments/permk_cq": SHORT | {"most_rounds": 40},
     "experiments/logistic_regression": SHORT
     | FEW_ROUNDS
-    | {"settings": [["breast_cancer", "raw", "n = d", 0.1]]},
+    | {"settings": [["breast_cancer", "raw", "n = d", 0.1]], "p_factors": [1.0, 4.0], "p_seeds": 2},
     "experiments/neural_network": {
         "gd_rounds": 3,
         "seeds": 2,
