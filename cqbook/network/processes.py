@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from multiprocessing import resource_tracker
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 
     with tempfile.TemporaryDirectory() as folder:
         work = (n, os.getpid(), folder, seconds, function, args)
         multiprocessing.set_forkserver_preload(_PRELOADED)
+        resource_tracker.ensure_running()  # it unblocks signals, and must be first
         with _deaf_to_interrupts():
             ensure_running()
         start_processes(  # type: ignore[no-untyped-call]
@@ -61,15 +63,15 @@ def on_ranks(n: int, function: Callable[..., Any], *args: Any, seconds: float = 
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Let new children ignore Ctrl-C, which reaches all processes: this one ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let new children not hear of Ctrl-C, which reaches all processes: this one ends them.
+
+    The signal is blocked, not ignored, so that this process hears of it afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with(caller: int) -> None:

@@ -50,6 +50,7 @@ _LIBRARIES = (
         "sympy",
         "scikit-learn",
         "torch",
+        "minifl",
     ),
     *("papermill", "nbformat", "ipykernel", "ipython"),  # they shape the outputs
 )

@@ -103,7 +103,10 @@ def checked_max_norm(max_norm: Any) -> float | None:
     if isinstance(max_norm, bool) or not isinstance(max_norm, kinds) or not max_norm > 0:
         raise ValueError(f"max_norm must be a number above 0, or None, got {max_norm!r}")
     largest = float(np.finfo(np.float64).max)
-    return largest if max_norm > largest else float(max_norm)
+    try:
+        return min(float(max_norm), largest)
+    except OverflowError:  # an integer beyond every float
+        return largest
 
 
 def check_finite(rows: Array, clients: Array) -> None:
