@@ -20,6 +20,7 @@ from cqbook import cli, paths
 from cqbook.book import build
 from cqbook.cells import claims
 from cqbook.cli.app import app
+from cqbook.network import processes
 from cqbook.runs import contents, runner
 from cqbook.runs.job import Job, notebook_name
 from cqbook.sweeps import driver
@@ -408,3 +409,13 @@ runpy.run_module("cqbook.sweeps.driver_snakemake", run_name="__main__")
 def test_an_interrupted_snakemake_says_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", STUB], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_an_interrupt_while_processes_start_is_not_lost() -> None:
+    """It was ignored in that moment, so that the command went on."""
+    inside = False
+    with pytest.raises(KeyboardInterrupt), processes._deaf_to_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        inside = True
+    assert inside
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
