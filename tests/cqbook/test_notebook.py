@@ -184,7 +184,7 @@ def test_a_damaged_run_is_not_current(tmp_path: Path) -> None:
 
 def test_unknown_profile_and_missing_notebook(tmp_path: Path) -> None:
     source = write(tmp_path / "a.ipynb")
-    with pytest.raises(ParameterError, match=r"unknown profile 'big'; known: quick, pap"):
+    with pytest.raises(ParameterError, match=r"unknown profile 'big'; known: quick, authors, pap"):
         planned(source, profile="big")
     with pytest.raises(ParameterError, match="no notebook"):
         planned(tmp_path / "none.ipynb")
