@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -135,3 +136,8 @@ def stored_verdicts(nb: nbformat.NotebookNode) -> Iterator[claims.Evidence]:
             title, _, verdict = output.data["text/plain"].splitlines()[0].rpartition(": ")
             assert title == claims.ledger()[id].title
             yield claims.Evidence(id, verdict, "", "")
+
+
+def heed_ctrl_c() -> None:
+    """Let a command be interrupted, even if the tests run in the background of a script."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -26,7 +26,7 @@ from cqbook.runs.job import Job, notebook_name
 from cqbook.sweeps import driver
 from cqlib import compressors, data
 from cqlib.kernels import dispatch
-from tests.helpers import provenance_of
+from tests.helpers import heed_ctrl_c, provenance_of
 
 
 def call(
@@ -384,6 +384,7 @@ def test_who_stops_processes_reads_one_line(stop: signal.Signals) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     top = psutil.Process(command.pid)
     while not top.children() and command.poll() is None:
@@ -413,7 +414,11 @@ def test_an_interrupted_snakemake_says_nothing() -> None:
 
 def test_an_interrupt_while_processes_start_is_not_lost() -> None:
     """It was ignored in that moment, so that the command went on."""
-    with pytest.raises(KeyboardInterrupt), processes._deaf_to_interrupts():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1)  # another thread may hear of it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), processes._deaf_to_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)  # another thread may hear of it
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())

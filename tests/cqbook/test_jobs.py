@@ -24,6 +24,7 @@ import pytest
 from cqbook import paths
 from cqbook.runs import locks, notebook
 from tests import slurm
+from tests.helpers import heed_ctrl_c
 
 pytestmark = pytest.mark.slow
 
@@ -47,11 +48,6 @@ claim = {"id": "theorem-1", "verdict": "holds", "stated": "", "measured": str(n)
 Path(os.environ["CQLIB_CLAIMS"]).write_text(json.dumps(claim) + "\\n")
 print(n, rate)
 """
-
-
-def _heed_ctrl_c() -> None:
-    """Let a command be interrupted, even if the tests run in the background of a script."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Checkout:
@@ -110,7 +106,7 @@ class Checkout:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=_heed_ctrl_c,
+            preexec_fn=heed_ctrl_c,
         )
         self.started.append(process)
         return process
