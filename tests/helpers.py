@@ -16,6 +16,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from cqbook.book import ledger
 from cqbook.cells import claims
 from cqbook.runs import provenance
 
@@ -131,11 +132,8 @@ def _raw(x: torch.Tensor) -> torch.Tensor:
 
 def stored_verdicts(nb: nbformat.NotebookNode) -> Iterator[claims.Evidence]:
     """Yield the verdicts in a notebook's stored outputs."""
-    for output in (o for cell in nb.cells for o in cell.get("outputs", [])):
-        if id := output.get("metadata", {}).get("cqlib", {}).get("claim"):
-            title, _, verdict = output.data["text/plain"].splitlines()[0].rpartition(": ")
-            assert title == claims.ledger()[id].title
-            yield claims.Evidence(id, verdict, "", "")
+    for id, verdict in ledger.stored(nb):
+        yield claims.Evidence(id, verdict, "", "")
 
 
 def heed_ctrl_c() -> None:
