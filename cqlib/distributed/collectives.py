@@ -101,11 +101,12 @@ class Group:
         self.start_largest(values)()
         return values
 
-    def start_largest(self, values: Tensor) -> Callable[[], None]:
+    def start_largest(self, values: Tensor, *, counted: bool = True) -> Callable[[], None]:
         """Start to take the maximum; return a function that waits for the result."""
         if self.size == 1:
             return lambda: None
-        self._count_reduced(values)
+        if counted:
+            self._count_reduced(values)
         work = dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.handle, async_op=True)
         return lambda: work.wait()
 

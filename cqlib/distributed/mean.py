@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,7 @@ def exchange(
         with suppress(PayloadError):
             Agreement(members, {"refused": str(error)}, _device(x, members)).wait()
         raise
-    warm_up(
+    compilation = warm_up(
         compressor,
         second,
         strategy=strategy,
@@ -128,7 +129,7 @@ def exchange(
         dtype=x.dtype,
         device=x.device,
     )
-    call = request.call(members, strategy, vector)
+    call = request.call(members, strategy, vector, compilation)
     found = STRATEGIES[strategy](call)
     if request.may_overflow:
         try:
@@ -191,8 +192,13 @@ class _Request:
         wide = flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
         return wide.contiguous()
 
-    def call(self, members: Group, strategy: str, vector: Tensor) -> Call:
-        """Start the comparison with the other processes, and return the call."""
+    def call(
+        self, members: Group, strategy: str, vector: Tensor, compilation: threading.Thread
+    ) -> Call:
+        """Start the comparison with the other processes, and return the call.
+
+        While this process compiles, it only compares, so that the others do not give it up.
+        """
         x, out = self.x, self.out
         arguments = {
             "cqlib": __version__,
@@ -205,7 +211,7 @@ class _Request:
             "dtype": x.dtype,
             "key": self.key,
         }
-        agreement = Agreement(members, arguments, x.device)
+        agreement = Agreement(members, arguments, x.device, compilation)
         # out must stay unchanged if anything may fail after the mean is known.
         direct = self.second is None and not self.may_overflow
         fits = out is not None and out.is_contiguous() and not out.is_neg()

@@ -7,6 +7,7 @@ inverted tag, so that all processes raise and none waits.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,7 @@ from cqlib.keys import Key
 from cqlib.payload import PayloadError
 
 _TAG_BYTES = 4
+_MOMENT = 0.2  # seconds between two rounds of comparison, while a process compiles
 _COULD_NOT = (
     "could not encode its vector: it holds NaN or infinity, is too large, or that rank has another "
     "error"
@@ -34,18 +36,39 @@ _COULD_NOT = (
 class Agreement:
     """The comparison of the arguments of all processes, which runs while they encode.
 
-    Digests of the arguments are compared, since these have the same size.
+    Digests of the arguments are compared, since these have the same size. Their lowest bit says
+    that a process still compiles its kernels. Then all compare again, until none does: so a process
+    that compiles for a minute is never silent for longer than a moment, and nobody gives it up.
+    Only the first round counts as bytes sent, since the number of rounds depends on time.
+
+    Args:
+        group: the processes.
+        arguments: what must be equal, by name.
+        device: device of the numbers to send.
+        compilation: the thread in which this process compiles, if it does. The comparison has then
+            ended, but for its last round, once it has.
+
+    Raises:
+        PayloadError: on all processes, if their arguments differ, and this one compiles.
     """
 
-    def __init__(self, group: Group, arguments: Mapping[str, Any], device: torch.device) -> None:
+    def __init__(
+        self,
+        group: Group,
+        arguments: Mapping[str, Any],
+        device: torch.device,
+        compilation: threading.Thread | None = None,
+    ) -> None:
         told = ", ".join(f"{name} = {value!r}" for name, value in arguments.items())
         self._own = f"rank {group.rank} has {told}"
         digest = hashlib.sha256(repr(dict(arguments)).encode()).digest()
-        own = int.from_bytes(digest[:8], "little", signed=True)
-        self._ends = torch.tensor(
-            [own, ~own], device=device
-        )  # the maximum of ~x gives the minimum of x
-        self._wait = group.start_largest(self._ends)
+        self._digest = int.from_bytes(digest[:8], "little", signed=True) & ~1
+        self._group, self._device, self._started = group, device, False
+        while compilation and compilation.is_alive():
+            self._start(busy=True)
+            compilation.join(_MOMENT)
+            self._all_ready()
+        self._start(busy=False)
 
     def wait(self) -> None:
         """Wait for the result. Messages are sent later, since their sizes depend on the arguments.
@@ -53,11 +76,24 @@ class Agreement:
         Raises:
             PayloadError: on all processes, if the arguments of one differ.
         """
+        while not self._all_ready():
+            self._start(busy=False)
+
+    def _start(self, *, busy: bool) -> None:
+        """Start a round; the maximum of ~x gives the minimum of x."""
+        numbers = [self._digest | busy, ~self._digest]
+        self._ends = torch.tensor(numbers, device=self._device)
+        self._wait = self._group.start_largest(self._ends, counted=not self._started)
+        self._started = True
+
+    def _all_ready(self) -> bool:
+        """End a round: True if no process compiles."""
         self._wait()
         self._wait = lambda: None
         largest, smallest = self._ends.tolist()
-        if largest != ~smallest:
+        if largest & ~1 != ~smallest:
             raise PayloadError(f"not all ranks have the same arguments: {self._own}")
+        return not largest & 1
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
-"""Compilation ahead of the first collective of a call.
+"""Compilation ahead of the messages of a call.
 
 The kernels are compiled at their first use, which takes seconds, and minutes on a busy machine.
-Between the collectives of a call, that time would count as the network's, and end in a timeout.
+Between the collectives of a call, that time would count as the network's, and end in a timeout. So
+it runs in a thread of its own, and meanwhile the process answers the others; see
+:class:`cqlib.distributed.messages.Agreement`.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import cycle, islice, pairwise
 
 import numpy as np
@@ -22,7 +25,7 @@ from cqlib.keys import Key
 
 _LARGEST = 2**15 + 3  # longer vectors need no other machine code
 _KEY = Key(0)
-_done: set[str] = set()
+_threads: dict[str, threading.Thread] = {}
 
 
 def warm_up(
@@ -34,7 +37,7 @@ def warm_up(
     n: int,
     dtype: torch.dtype,
     device: torch.device,
-) -> None:
+) -> threading.Thread:
     """Compile what one process runs in a mean: encode and read messages, sum them up.
 
     It happens once in a process for equal arguments, and sends nothing. Errors are left to the mean
@@ -48,14 +51,32 @@ def warm_up(
         n: number of processes.
         dtype: that of the vector.
         device: that of the vector.
+
+    Returns:
+        The thread that compiles, which has ended if nothing is left to do.
     """
     shards = {min(b - a, _LARGEST) for a, b in pairwise(shard_ends(d, n)) if b > a}
     d = min(d, _LARGEST)
     about = repr((compressor, second and (second, shards), strategy, d, n, dtype, device))
-    if about in _done:
-        return
-    _done.add(about)
-    with suppress(Exception):
+    if about not in _threads:
+        work = (compressor, second, shards, strategy, d, n, dtype, device)
+        _threads[about] = threading.Thread(target=_compile, args=work, name="compilation")
+        _threads[about].start()
+    return _threads[about]
+
+
+def _compile(
+    compressor: Compressor,
+    second: Compressor | None,
+    shards: set[int],
+    strategy: str,
+    d: int,
+    n: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    """Run the parts of a mean that use kernels, on a vector of this process's own."""
+    with suppress(Exception), _current(device):
         wide = dtype if dtype == torch.float64 else torch.float32
         x = torch.linspace(-1, 1, d, dtype=wide, device=device)
         received = list(_messages(compressor, x, n))
@@ -69,6 +90,11 @@ def warm_up(
                 for message, ctx in _messages(second, x[:size].double(), 1):
                     wire.read(second, message, ctx)
         _sums(compressor, strategy, received, x, n)
+
+
+def _current(device: torch.device) -> AbstractContextManager[object]:
+    """Make a GPU the current one, since every thread begins with the first."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _messages(c: Compressor, x: torch.Tensor, n: int) -> Iterator[tuple[Message, Context]]:
