@@ -7,8 +7,10 @@ There is no generator object, no state and no global generator.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -146,6 +148,19 @@ class Key:
     def round_words(self) -> tuple[int, int]:
         """The round as two words, low one first."""
         return self.round & MASK32, self.round >> 32
+
+
+def runs_of_keys(keys: Sequence[Key]) -> tuple[list[Key], list[int]]:
+    """Return the keys of runs of equal neighbours, and the ends of these runs.
+
+    >>> runs_of_keys([Key(7), Key(7), Key(1)])
+    ([Key(seed=7, round=0), Key(seed=1, round=0)], [2, 3])
+    """
+    found, ends = [], [0]
+    for key, run in groupby(keys):
+        found.append(key)
+        ends.append(ends[-1] + sum(1 for _ in run))
+    return found, ends[1:]
 
 
 def checked_ids(clients: ArrayLike) -> NDArray[np.uint64]:

@@ -7,7 +7,7 @@ Each method calls one function of :mod:`cqlib.compressors.wire` (one client, byt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -139,11 +139,25 @@ class Compressor(Codec):
         return simulation.compress(self, X, key, shared)
 
     @final
-    def mean(self, X: Tensor, *, key: Key, shared: object = None) -> Tensor:
+    def mean(self, X: Tensor, *, key: Key | Sequence[Key], shared: object = None) -> Tensor:
         """Return the server's estimate of the clients' mean, shape (d,) or (b, d), in X's dtype.
 
         The sum is taken in float64 in the order of the clients and divided last. So processes that
         add up decoded payloads one by one get the same bits.
+
+        Args:
+            X: shape (n, d) or (b, n, d), one row per client; a batch shares its randomness.
+            key: the round's key; or b of them, one per member of a batch, each with the bits of a
+                call of its own. Neighbours with the same key are the fastest.
+            shared: statistic, for compressors that use one; computed from X by default.
+
+        Raises:
+            ValueError: as :meth:`encode`, naming the client; or if there is not one key per member.
+
+        >>> from cqlib.compressors import make
+        >>> X, keys, cq = torch.eye(3).repeat(2, 1, 1), [Key(0), Key(1)], make("cq")
+        >>> torch.equal(cq.mean(X, key=keys)[1], cq.mean(X[1], key=Key(1)))
+        True
         """
         return simulation.mean(self, X, key, shared)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,10 +17,12 @@ from cqlib.compressors.parts import Fused
 from cqlib.compressors.rotated_signs import InFloat64, RotatedSigns, Rounding, rotation_keys
 from cqlib.compressors.steps import check_norm
 from cqlib.compressors.types import AB, Array, Constants, Context, Message, Symbols
+from cqlib.compressors.wire import as_array
 from cqlib.kernels import dispatch
 from cqlib.kernels.derived import rotation
 from cqlib.kernels.reference import hadamard
 from cqlib.kernels.reference.norms import tree_sum
+from cqlib.keys import Key
 from cqlib.theory.rotation import PAPER_OMEGA, drive_min_error, drive_omega, padded
 from cqlib.theory.vectors import Vectors, mean_and_spread, squared_norms
 
@@ -125,7 +128,7 @@ class InFloat32:
     @property
     def fused(self) -> Fused:
         """The kernels that rotate and pack in one pass."""
-        return Fused(self.write, self.read)
+        return Fused(self.write, self.read, None, self.simulate, self.simulate_each)
 
     def write(self, x: Tensor, ctx: Context) -> Message:
         """Rotate, take the signs and pack them in one pass."""
@@ -152,12 +155,30 @@ class InFloat32:
             codes, float(S[0]), d=ctx.d, key=ctx.key, client=int(ctx.clients[0])
         )
 
+    def simulate(self, X: Tensor, ctx: Context) -> Tensor:
+        """Rotate there and back, and add, in one pass."""
+        rows = X.reshape(-1, *X.shape[-2:])
+        return self._simulate(rows, ctx, ctx.key).reshape(*X.shape[:-2], X.shape[-1])
+
+    def simulate_each(self, X: Tensor, ctx: Context, keys: Sequence[Key]) -> Tensor:
+        """Do the same for a batch, with a key for each member."""
+        return self._simulate(X, ctx, keys)
+
+    def _simulate(self, X: Tensor, ctx: Context, key: Key | Sequence[Key]) -> Tensor:
+        rows = as_array(X)
+        squares = dispatch.host().sums_of_squares(rows)
+        if not np.isfinite(squares).all():
+            check_finite(rows, ctx.clients)
+        _check_squares(squares, ctx)
+        means, S = dispatch.host().simulate_drive(rows, squares, unbiased=self.unbiased, key=key)
+        _check_decoded(S[..., None], ctx)
+        return torch.from_numpy(means).to(X.device)
+
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Rotate, take the signs, scale."""
         D = hadamard.rotated_size(ctx.d)
         squares = dispatch.host().sums_of_squares(x)
-        refused = np.where(squares <= _LARGEST_SQUARES, 0, np.inf).astype(np.float32)
-        check_scales(refused[..., None], ctx.clients)
+        _check_squares(squares, ctx)
         signs = rotation.signs(rotation_keys(ctx), D)
         y = hadamard.rotated(x, squares, signs, dispatch.host().transform)
         steps = dispatch.host().norm1_in_steps(y)
@@ -172,6 +193,12 @@ class InFloat32:
         signs = rotation.signs(rotation_keys(ctx), D)
         x = dispatch.host().rotated_back(symbols.values, symbols.scales, signs)
         return np.asarray(x[..., : ctx.d])
+
+
+def _check_squares(squares: NDArray[np.float64], ctx: Context) -> None:
+    """Raise if a vector holds NaN or infinity, or its norm exceeds float32."""
+    refused = np.where(squares <= _LARGEST_SQUARES, 0, np.inf).astype(np.float32)
+    check_scales(refused[..., None], ctx.clients)
 
 
 def _check_decoded(S: NDArray[np.float32], ctx: Context) -> None:

@@ -6,6 +6,7 @@ bit to +R and a clear bit to -R. IQ and CQ differ in the random numbers that the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from cqlib.compressors.steps import check_norm, finite_norms
 from cqlib.compressors.types import Context, Layout, Message, Received, Symbols
 from cqlib.kernels import dispatch
 from cqlib.kernels.reference import packing
+from cqlib.keys import Key
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class OneBitKernels:
     @property
     def fused(self) -> Fused:
         """The kernels as the compressor's optional part."""
-        return Fused(self.write, self.read, self.mean, self.simulate)
+        return Fused(self.write, self.read, self.mean, self.simulate, self.simulate_each)
 
     def write(self, x: Tensor, ctx: Context) -> Message:
         """Round and pack."""
@@ -109,6 +111,13 @@ class OneBitKernels:
 
     def simulate(self, X: Tensor, ctx: Context) -> Tensor:
         """Return the mean of all clients' rounded vectors, in one pass."""
+        return self._simulate(X, ctx, ctx.key)
+
+    def simulate_each(self, X: Tensor, ctx: Context, keys: Sequence[Key]) -> Tensor:
+        """Do the same for a batch, with a key for each member."""
+        return self._simulate(X, ctx, keys)
+
+    def _simulate(self, X: Tensor, ctx: Context, key: Key | Sequence[Key]) -> Tensor:
         kernels = dispatch.kernels_for(X)
         scales = finite_norms(X, ctx, self.norm, kernels)
-        return kernels.simulate_one_bit(X, scales, key=ctx.key, correlated=self.correlated)
+        return kernels.simulate_one_bit(X, scales, key=key, correlated=self.correlated)

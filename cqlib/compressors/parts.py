@@ -35,6 +35,9 @@ class Fused(NamedTuple):
     simulate: Callable[[Tensor, Context], Tensor] | None = None
     """Map the vectors of all clients, shape (..., n, d), to the mean, shape (..., d)."""
 
+    simulate_each: Callable[[Tensor, Context, Sequence[Key]], Tensor] | None = None
+    """As ``simulate``, for vectors of shape (b, n, d) and a key for each of the b members."""
+
     write_levels: Callable[[Tensor, Context], Tensor] | None = None
     """Map the vector of one client to the signed integers that :class:`Sums` adds up."""
 

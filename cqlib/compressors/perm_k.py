@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from cqlib.compressors.checks import check_finite, check_scales
+from cqlib.compressors.parts import Fused
 from cqlib.compressors.sparsifier import Sparsifier
 from cqlib.compressors.steps import Kept, share_of, share_sizes
 from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout
+from cqlib.compressors.wire import as_array
 from cqlib.kernels import dispatch
+from cqlib.kernels.derived.streams import shared_of_each
 from cqlib.kernels.derived.subsets import random_permutation
-from cqlib.keys import Stream
+from cqlib.keys import Key, Stream, runs_of_keys
 from cqlib.theory import sparsification
 from cqlib.theory.vectors import Vectors, squared_norms
 
@@ -40,6 +47,34 @@ class PermK(Sparsifier):
 
     name: ClassVar[str] = "perm_k"
     facts = Facts(unbiased=True, joint=True)
+
+    @property
+    def fused(self) -> Fused:
+        return Fused(simulate_each=self._simulate_each)
+
+    def _simulate_each(self, X: Tensor, ctx: Context, keys: Sequence[Key]) -> Tensor:
+        """Return the means of a batch, from the coordinates that are sent."""
+        rows, n, d = as_array(X), ctx.n, ctx.d
+        runs, ends = runs_of_keys(keys)
+        if n > d:  # several clients send a coordinate
+            parts = zip(runs, torch.tensor_split(X, ends[:-1]), strict=True)
+            return torch.cat([self.mean(part, key=key) for key, part in parts])
+        check_finite(rows, ctx.clients)
+        turns = [dispatch.host().permuted_clients(key, ctx.clients, n) for key in runs]
+        sender = np.argsort(np.stack(turns), axis=1)  # of each block, shape (runs, n)
+        blocks = np.repeat(np.arange(n), share_sizes(np.arange(n), d, n))
+        order = random_permutation(shared_of_each(runs, Stream.COLUMNS), d)
+        who = np.empty_like(order)
+        np.put_along_axis(who, order, sender[:, blocks], axis=1)
+        members = np.repeat(np.arange(len(runs)), np.diff([0, *ends]))
+        senders = who[members][:, None]
+        values = np.take_along_axis(rows, senders, axis=1).astype(np.float64)
+        with np.errstate(over="ignore"):
+            sent = (values * n).astype(np.float32)
+        if not np.isfinite(sent).all():
+            own = np.where(senders == ctx.clients[:, None], sent, 0)
+            check_scales(own, ctx.clients, f"a scale of {self.name}")
+        return torch.from_numpy((sent[:, 0] + np.float64(0.0)) / n).to(X.device)
 
     def slots(self, d: int, n: int) -> int:
         """Return ceil(d / n)."""

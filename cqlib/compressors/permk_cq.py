@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from cqlib.compressors.checks import as_integer, one_of
+from cqlib.compressors.checks import as_integer, check_finite, check_scales, one_of
 from cqlib.compressors.cq import RANKS
-from cqlib.compressors.onebit import OneBit, ends_of_range
+from cqlib.compressors.onebit import OneBit, OneBitKernels, ends_of_range
+from cqlib.compressors.parts import Fused
 from cqlib.compressors.steps import (
     Kept,
     gather,
@@ -23,10 +27,13 @@ from cqlib.compressors.steps import (
     without_symbols_of_zero,
 )
 from cqlib.compressors.types import AB, Array, Constants, Context, Facts, Layout, Symbols
+from cqlib.compressors.wire import as_array
 from cqlib.kernels import dispatch
+from cqlib.kernels.api.shares import Shares
+from cqlib.kernels.derived.streams import shared_of_each
 from cqlib.kernels.derived.subsets import random_permutation
 from cqlib.kernels.reference import rounding
-from cqlib.keys import Stream
+from cqlib.keys import Key, Stream, runs_of_keys
 from cqlib.theory import mse, sparsification
 from cqlib.theory.vectors import Vectors, squared_norms
 
@@ -64,6 +71,26 @@ class PermKCQ(OneBit):
     @property
     def facts(self) -> Facts:
         return Facts(unbiased=True, joint=True, may_be_silent=self.b > 1)
+
+    @property
+    def fused(self) -> Fused | None:
+        return None if self.ranks == "permutation" else Fused(simulate_each=self._simulate_each)
+
+    def _simulate_each(self, X: Tensor, ctx: Context, keys: Sequence[Key]) -> Tensor:
+        """Return the means of a batch; blocks, coordinates and CQ in one pass."""
+        self._check(ctx.n)
+        if self.b == 1:
+            return OneBitKernels(correlated=True, norm=2.0).simulate_each(X, ctx, keys)
+        rows = as_array(X)
+        check_finite(rows, ctx.clients)
+        runs, ends = runs_of_keys(keys)
+        turns = [dispatch.host().permuted_clients(key, ctx.clients, ctx.n) for key in runs]
+        block, member = np.divmod(np.stack(turns), ctx.n // self.b)
+        order = random_permutation(shared_of_each(runs, Stream.COLUMNS), ctx.d)
+        shares = Shares(block, member, order, self.b)
+        means, R = dispatch.host().simulate_shares(rows, shares, keys=runs, ends=ends)
+        check_scales(R[..., None], ctx.clients)
+        return torch.from_numpy(means).to(X.device)
 
     def quantize(self, x: Array, ctx: Context) -> Symbols:
         """Keep a block, multiply by b, and round as CQ among the clients of the block."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from cqlib.compressors.codec import Codec
 from cqlib.compressors.parts import Statistic
 from cqlib.compressors.types import Context
 from cqlib.compressors.wire import as_array, dequantized, quantized
-from cqlib.keys import Key
+from cqlib.keys import Key, runs_of_keys
 
 
 def compress(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
@@ -30,8 +32,10 @@ def compress(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
     return _compressed(c, X.detach().resolve_neg(), ctx)
 
 
-def mean(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
+def mean(c: Codec, X: Tensor, key: Key | Sequence[Key], shared: object) -> Tensor:
     """Return the mean that the server gets; see :meth:`Compressor.mean`."""
+    if isinstance(key, Sequence):
+        return _mean_of_each(c, X, key, shared)
     ctx, X = _context(c, X, key, shared), X.detach().resolve_neg()
     fused, sums = c.fused, c.sums
     if sums:
@@ -45,6 +49,25 @@ def mean(c: Codec, X: Tensor, key: Key, shared: object) -> Tensor:
     if sums:
         check_mean(mean)
     return mean
+
+
+def _mean_of_each(c: Codec, X: Tensor, keys: Sequence[Key], shared: object) -> Tensor:
+    """Return the means of members with keys of their own, shape (b, d)."""
+    check_tensor(X, ndim=(3,), what="with several keys, X must have shape (b, n, d)")
+    if len(keys) != len(X):
+        raise ValueError(f"need a key for each of {len(X)} members, got {len(keys)}")
+    for key in keys:
+        check_key(key)
+    each = c.fused.simulate_each if c.fused and not c.sums else None
+    if each:
+        ctx = _context(c, X, keys[0], shared)
+        return each(X.detach().resolve_neg(), ctx, keys).to(X.dtype)
+    runs, start, found = runs_of_keys(keys), 0, []
+    for key, end in zip(*runs, strict=True):
+        own = shared if shared is None else np.broadcast_to(np.asarray(shared), len(X))[start:end]
+        found.append(mean(c, X[start:end], key, own))
+        start = end
+    return torch.cat(found)
 
 
 def statistic(c: Codec, X: Tensor) -> float | None:

@@ -33,6 +33,8 @@ LACKS: Mapping[str, Mapping[str, str]] = {
         "shift_ranks": _IN_REGISTERS,
         "sigma": _IN_REGISTERS,
         "signs": _STEP,
+        "simulate_drive": _STEP,
+        "simulate_shares": _STEP,
         "stream_words": _IN_REGISTERS,
         "unpack": _STEP,
         "unpack_integers": _SUMS,

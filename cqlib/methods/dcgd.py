@@ -9,23 +9,25 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from cqlib.keys import Key
-from cqlib.methods.descend import Progress, descend
-from cqlib.methods.marina import CombinatorialCompressor
+from cqlib.methods.descend import Progress, descend_together
+from cqlib.methods.marina import CombinatorialCompressor, mean_of_each
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 
 
-def dcgd_init(gradients: Tensor, *, key: Key, compressor: CombinatorialCompressor) -> Progress:
-    """Send all gradients, compressed."""
+def dcgd_init(
+    gradients: Tensor, *, keys: Sequence[Key], compressor: CombinatorialCompressor
+) -> Progress:
+    """Send all gradients, compressed; members of a batch have keys of their own."""
     n, d = gradients.shape[-2:]
-    return Progress(None, compressor.mean(gradients, key=key), compressor.bits(d, n))
+    return Progress(None, mean_of_each(compressor, gradients, keys), compressor.bits(d, n))
 
 
 def dcgd_step(
-    memory: None, gradients: Tensor, *, key: Key, compressor: CombinatorialCompressor
+    memory: None, gradients: Tensor, *, keys: Sequence[Key], compressor: CombinatorialCompressor
 ) -> Progress:
     """Send all gradients, compressed, again."""
-    return dcgd_init(gradients, key=key, compressor=compressor)
+    return dcgd_init(gradients, keys=keys, compressor=compressor)
 
 
 def dcgd(
@@ -62,7 +64,7 @@ def dcgd(
     >>> dcgd(task, compressors.make("cq"), stepsize=0.1, rounds=2).bits[:, 0].tolist()
     [0.0, 40.0, 80.0]
     """
-    return descend(
+    return descend_together(
         problem,
         partial(dcgd_init, compressor=compressor),
         partial(dcgd_step, compressor=compressor),

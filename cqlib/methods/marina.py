@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cqlib.compressors import average
-from cqlib.keys import Key, Stream
-from cqlib.methods.descend import Progress, descend
+from cqlib.compressors import Compressor, average
+from cqlib.kernels.derived.streams import uniform_of_each
+from cqlib.keys import Key, Stream, runs_of_keys
+from cqlib.methods.descend import Progress, descend_together
 from cqlib.methods.trace import Trace
 from cqlib.problems import Problem
 from cqlib.theory.complexity import FLOAT_BITS
@@ -68,6 +71,46 @@ def marina_step(
     return Progress(MarinaMemory(gradients, direction), direction, compressor.bits(d, n))
 
 
+def marina_step_of_seeds(
+    memory: MarinaMemory,
+    gradients: Tensor,
+    *,
+    keys: Sequence[Key],
+    compressor: CombinatorialCompressor,
+    p: float,
+) -> Progress:
+    """Do :func:`marina_step` for members with keys, and so coins, of their own."""
+    runs, ends = runs_of_keys(keys)
+    coins = np.repeat(uniform_of_each(runs, Stream.COIN) < p, np.diff([0, *ends]))
+    if coins.all():
+        return marina_init(gradients, key=keys[0])
+    n, d = gradients.shape[-2:]
+    bits = np.where(coins, FLOAT_BITS * d, compressor.bits(d, n))
+    if not coins.any():
+        change = mean_of_each(compressor, gradients - memory.gradients, keys)
+        direction = memory.direction + change
+        return Progress(MarinaMemory(gradients, direction), direction, bits)
+    whole, rest = torch.from_numpy(np.flatnonzero(coins)), torch.from_numpy(np.flatnonzero(~coins))
+    change = mean_of_each(
+        compressor,
+        gradients[rest] - memory.gradients[rest],
+        [keys[i] for i in rest.tolist()],
+    )
+    direction = torch.empty_like(memory.direction)
+    direction[whole] = average(gradients[whole])
+    direction[rest] = memory.direction[rest] + change
+    return Progress(MarinaMemory(gradients, direction), direction, bits)
+
+
+def mean_of_each(c: CombinatorialCompressor, X: Tensor, keys: Sequence[Key]) -> Tensor:
+    """Return S of the members of a batch with keys of their own: (b, n, d) to (b, d)."""
+    if isinstance(c, Compressor):
+        return c.mean(X, key=keys)
+    runs, ends = runs_of_keys(keys)
+    parts = torch.tensor_split(X, ends[:-1])
+    return torch.cat([c.mean(part, key=key) for key, part in zip(runs, parts, strict=True)])
+
+
 def marina(
     problem: Problem,
     compressor: CombinatorialCompressor,
@@ -107,10 +150,10 @@ def marina(
     """
     if not 0 < p <= 1:
         raise ValueError(f"p must be in (0, 1], got {p}")
-    return descend(
+    return descend_together(
         problem,
-        marina_init,
-        partial(marina_step, compressor=compressor, p=p),
+        lambda gradients, *, keys: marina_init(gradients, key=keys[0]),
+        partial(marina_step_of_seeds, compressor=compressor, p=p),
         stepsize=stepsize,
         bit_budget=bit_budget,
         rounds=rounds,

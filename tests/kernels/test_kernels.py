@@ -12,6 +12,7 @@ from numba import njit
 
 from cqlib import Key, compressors
 from cqlib.kernels import cpu, dispatch, reference
+from cqlib.kernels.api.shares import Shares
 from cqlib.kernels.cpu import threads
 from cqlib.kernels.cpu.compiled import one_bit, one_bit_encode, words
 from cqlib.kernels.derived import rotation
@@ -102,7 +103,7 @@ def cq_decisions(x, step, word, shared, place, n):
     out = np.empty(len(x), np.bool_)
     for j in range(len(x)):
         threshold = one_bit.cq_threshold(word[j], shared[j], place[j] << words.WORD, n)
-        out[j] = one_bit._cq_up(x[j], step[j], threshold, n)
+        out[j] = one_bit.correlated_up(x[j], step[j], threshold, n)
     return out
 
 
@@ -553,3 +554,54 @@ def test_triton_is_not_chosen_where_it_cannot_run(monkeypatch):
         )
     monkeypatch.setattr(dispatch.importlib.util, "find_spec", lambda name: None)
     assert "pip install 'cqlib[gpu]'" in dispatch.choose("cuda").why
+
+
+# --- keys of several members ----------------------------------------------------------------------
+
+SOME_KEYS = [Key(1), Key(2, 5), Key(2**63, 2**40)]
+ENDS = [2, 3, 5]
+EACH = [SOME_KEYS[0]] * 2 + [SOME_KEYS[1]] + [SOME_KEYS[2]] * 2
+
+
+@iq_or_cq
+@both_dtypes
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 9), (17, 1024), (130, 2100)])
+def test_means_with_keys_of_several_members(n, d, dtype, correlated):
+    X = vectors(5, n, d, dtype=dtype, seed=d)
+    X[1, 0] = 0
+    scales = reference.l2_scale(X)
+    found = cpu.simulate_one_bit(X, scales, key=EACH, correlated=correlated)
+    assert same(found, reference.simulate_one_bit(X, scales, key=EACH, correlated=correlated))
+    for x, scale, key, mean in zip(X, scales, EACH, found, strict=True):
+        assert same(mean, cpu.simulate_one_bit(x, scale, key=key, correlated=correlated))
+
+
+@both_dtypes
+@pytest.mark.parametrize("unbiased", [True, False])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 9), (4, 64), (2, 300), (3, 5000), (2, 40_000)])
+def test_means_of_drive_with_keys_of_several_members(n, d, dtype, unbiased):
+    X = vectors(5, n, d, dtype=dtype, seed=d)
+    X[1, 0] = 0
+    X[2] *= 1e-20
+    squares = reference.sums_of_squares(X)
+    found = cpu.simulate_drive(X, squares, unbiased=unbiased, key=EACH)
+    wanted = reference.simulate_drive(X, squares, unbiased=unbiased, key=EACH)
+    assert same(found[0], wanted[0]) and same(found[1], wanted[1])
+    one = cpu.simulate_drive(X[3:], squares[3:], unbiased=unbiased, key=EACH[3])
+    assert same(one[0], found[0][3:]) and same(one[1], found[1][3:])
+
+
+@both_dtypes
+@pytest.mark.parametrize(
+    ("n", "d", "parts"), [(1, 1, 1), (4, 9, 2), (6, 3, 6), (12, 64, 4), (4, 3000, 2)]
+)
+def test_means_of_shares_with_keys_of_several_members(n, d, parts, dtype):
+    rng = np.random.default_rng(d)
+    X = vectors(5, n, d, dtype=dtype, seed=d)
+    X[1, 0] = 0
+    turn = np.stack([rng.permutation(n) for _ in SOME_KEYS])
+    order = np.stack([rng.permutation(d) for _ in SOME_KEYS])
+    shares = Shares(*np.divmod(turn, n // parts), order, parts)
+    found = cpu.simulate_shares(X, shares, keys=SOME_KEYS, ends=ENDS)
+    wanted = reference.simulate_shares(X, shares, keys=SOME_KEYS, ends=ENDS)
+    assert same(found[0], wanted[0]) and same(found[1], wanted[1])

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from cqlib import data, problems, theory
+from cqlib import Key, data, problems, theory
 from cqlib.compressors import average, make
+from cqlib.keys import Stream
 from cqlib.methods import Progress, Trace, dcgd, descend, diana, marina, weighted_marina
 from cqlib.methods.gd import gd_init, gd_step
+from cqlib.methods.marina import MarinaMemory, marina_init, marina_step, marina_step_of_seeds
 from tests.helpers import global_generators_untouched
 
 SEEDS = (7, 0, 2**63 + 5)  # not sorted
@@ -345,3 +347,45 @@ def test_a_seed_is_the_same_in_any_type():
     for seed in ([3], (3,), np.int32(3), np.array([3]), range(3, 4)):
         assert_identical(METHODS["marina"](task, stepsize=0.1, rounds=10, seed=seed), plain)
     assert isinstance(plain, Trace) and plain.seed.dtype == np.uint64
+
+
+# --- messages of all seeds at once ----------------------------------------------------------------
+
+
+class Own:
+    """A random map that takes one key, as a user may write one."""
+
+    def mean(self, X, *, key):
+        return X.mean(dim=-2) * (1 + 0.1 * key.uniform(Stream.COIN))
+
+    def bits(self, d, n):
+        return 7.0
+
+
+@pytest.mark.parametrize("p", [1e-9, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "c", [make("cq"), make("iscc", inner=make("drive")), Own()], ids=["cq", "iscc", "own"]
+)
+def test_a_step_of_all_seeds_is_the_steps_of_each(c, p):
+    torch.manual_seed(0)
+    old, new = torch.randn(2, 12, 5, 8, dtype=torch.float64)
+    keys = [Key(seed, 3) for seed in range(4) for _ in range(3)]
+    before = marina_init(old, key=keys[0]).memory
+    found = marina_step_of_seeds(before, new, keys=keys, compressor=c, p=p)
+    for i, key in enumerate(keys):
+        own = MarinaMemory(before.gradients[i : i + 1], before.direction[i : i + 1])
+        wanted = marina_step(own, new[i : i + 1], key=key, compressor=c, p=p)
+        assert torch.equal(found.direction[i : i + 1], wanted.direction)
+        assert torch.equal(found.memory.gradients[i : i + 1], wanted.memory.gradients)
+        assert torch.equal(found.memory.direction[i : i + 1], wanted.memory.direction)
+        assert np.broadcast_to(found.bits, len(keys))[i] == wanted.bits
+    if p == 0.5:
+        assert len(set(np.broadcast_to(found.bits, len(keys)).tolist())) == 2
+
+
+def test_a_random_map_of_the_user_runs_for_several_seeds():
+    task = problem("quadratic")
+    options = {"p": 0.3, "stepsize": steps(task), "rounds": 9}
+    together = marina(task, Own(), seed=SEEDS, **options)
+    for seed in SEEDS:
+        assert_close(together.of_seed(seed), marina(task, Own(), seed=seed, **options))

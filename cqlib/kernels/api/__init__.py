@@ -21,6 +21,7 @@ from cqlib.kernels.api.packing import HostPacking
 from cqlib.kernels.api.powers import HostPowers, Powers
 from cqlib.kernels.api.ranks import HostRanks
 from cqlib.kernels.api.rotation import HostRotation, Rotation
+from cqlib.kernels.api.shares import HostShares
 from cqlib.kernels.api.types import A, Array, StreamKey
 from cqlib.kernels.api.words import HostWords
 
@@ -40,6 +41,7 @@ class HostKernels(
     HostLevels,
     HostPowers,
     HostRotation,
+    HostShares,
     Protocol,
 ):
     """The operations of the backends for NumPy arrays."""

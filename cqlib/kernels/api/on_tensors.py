@@ -6,6 +6,7 @@ memory, and the result is copied back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +70,7 @@ class OnTensors:
         X: Tensor,
         scales: Tensor,
         *,
-        key: Key,
+        key: Key | Sequence[Key],
         correlated: bool,
         out: Tensor | None = None,
     ) -> Tensor:

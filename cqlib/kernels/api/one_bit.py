@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from cqlib.kernels.api.types import A
@@ -72,14 +73,20 @@ class OneBit(Protocol[A]):
         ...
 
     def simulate_one_bit(
-        self, X: A, scales: A, *, key: Key, correlated: bool, out: A | None = None
+        self,
+        X: A,
+        scales: A,
+        *,
+        key: Key | Sequence[Key],
+        correlated: bool,
+        out: A | None = None,
     ) -> A:
         """Round the vectors of all n clients and return the server's mean.
 
         Args:
             X: finite, shape (..., n, d); a batch shares its randomness.
             scales: R of each vector, float32, shape (..., n).
-            key: the round's key.
+            key: the round's key; or b of them, one per member of a batch of shape (b, n, d).
             correlated: True for CQ, False for IQ.
             out: array to fill, float32 or float64, shape (..., d); by default a new array of
                 float64.

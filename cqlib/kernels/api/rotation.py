@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -125,5 +126,23 @@ class HostRotation(Protocol):
 
         Returns:
             float32, shape (..., D).
+        """
+        ...
+
+    def simulate_drive(
+        self, X: Array, squares: Array, *, unbiased: bool, key: Key | Sequence[Key]
+    ) -> tuple[Array, Array]:
+        """Send the vectors of all n clients by DRIVE; return the server's means and all scales.
+
+        Args:
+            X: finite, shape (b, n, d).
+            squares: sums of squares, shape (b, n).
+            unbiased: as in ``encode_drive``.
+            key: the round's key, or b of them, one per member.
+
+        Returns:
+            The means, float64 of shape (b, d), summed in the order of the clients and divided last;
+            S of each client, float32 of shape (b, n). Where an S is infinite, the mean is of no
+            use.
         """
         ...

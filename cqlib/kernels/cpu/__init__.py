@@ -22,8 +22,10 @@ from cqlib.kernels.cpu.rotation import (
     norm1_in_steps,
     rotated_back,
     signs,
+    simulate_drive,
     transform,
 )
+from cqlib.kernels.cpu.shares import simulate_shares
 from cqlib.kernels.cpu.symbols import dither, pack, unpack
 from cqlib.kernels.cpu.words import philox4x32, private_keys, stream_words
 
@@ -53,7 +55,9 @@ __all__ = [
     "shift_ranks",
     "sigma",
     "signs",
+    "simulate_drive",
     "simulate_one_bit",
+    "simulate_shares",
     "stream_words",
     "sums_of_squares",
     "transform",

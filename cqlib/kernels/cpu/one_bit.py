@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from cqlib.kernels.api import Array
 from cqlib.kernels.cpu import ranks
 from cqlib.kernels.cpu.compiled import one_bit, one_bit_encode, one_bit_read
 from cqlib.kernels.cpu.threads import over_tiles, private_words
-from cqlib.kernels.cpu.words import private_keys, shared_key
+from cqlib.kernels.cpu.words import shared_key, words_of_keys
 from cqlib.kernels.reference import one_bit as reference
 from cqlib.kernels.reference import rounding
 from cqlib.kernels.reference.buffers import (
@@ -20,7 +22,7 @@ from cqlib.kernels.reference.buffers import (
     output,
 )
 from cqlib.kernels.reference.packing import TILE
-from cqlib.keys import Key, Stream
+from cqlib.keys import Key, Stream, runs_of_keys
 
 _SMALLEST_STEP = 2.0**-126  # below it 1 / step exceeds float32
 _MOST_CLIENTS = 2**31  # above it 2 n g exceeds 64 bits in the compiled loops
@@ -118,7 +120,7 @@ def simulate_one_bit(
     X: Array,
     scales: NDArray[np.float32],
     *,
-    key: Key,
+    key: Key | Sequence[Key],
     correlated: bool,
     out: Array | None = None,
 ) -> Array:
@@ -126,18 +128,18 @@ def simulate_one_bit(
     n, d = X.shape[-2:]
     values = output((*X.shape[:-2], d), np.float64, out)
     rows = np.ascontiguousarray(X).reshape(-1, n, d)
-    k0, k1 = private_keys(key, Stream.ROUNDING, np.arange(n))
-    s0, s1 = shared_key(key, Stream.SHIFT)
-    tiles = -(-d // TILE)
-    places = np.empty((0, 0), dtype=np.uint64)
-    if correlated:
-        places = ranks.places(key, tiles, np.arange(n), n, Stream.SIGMA)
+    keys, ends = ([key], [len(rows)]) if isinstance(key, Key) else runs_of_keys(key)
+    tiles, ids = -(-d // TILE), np.arange(n, dtype=np.uint64)
+    own, shared = np.empty((2, len(keys), n), np.uint64), np.empty((2, len(keys)), np.uint64)
+    places = np.empty((len(keys), tiles if correlated else 0, n), dtype=np.uint64)
+    streams = np.array([Stream.ROUNDING, Stream.SHIFT, Stream.SIGMA])
+    one_bit.keys_of_round(words_of_keys(keys), streams, ids, own, shared, places)
     sums = values.reshape(-1, d)
-    norms = np.ascontiguousarray(scales).reshape(-1, n)
+    norms, upper = np.ascontiguousarray(scales).reshape(-1, n), np.array(ends)
     return over_tiles(
         tiles,
         lambda a, b: one_bit.simulate(
-            rows, norms, k0, k1, correlated, s0, s1, places, np.uint64(n), a, b, sums
+            rows, norms, upper, own, shared, places, np.uint64(n), correlated, a, b, sums
         ),
         values,
         each=n * len(rows),

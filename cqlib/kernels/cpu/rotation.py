@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cqlib.kernels.api import Array, StreamKey
 from cqlib.kernels.cpu.compiled import butterflies, drive
 from cqlib.kernels.cpu.threads import over_tiles, private_words
+from cqlib.kernels.cpu.words import words_of_keys
 from cqlib.kernels.reference import hadamard
 from cqlib.kernels.reference.buffers import (
     check_padding,
@@ -20,7 +21,8 @@ from cqlib.kernels.reference.buffers import (
     output,
 )
 from cqlib.kernels.reference.packing import TILE
-from cqlib.keys import Key, Stream
+from cqlib.kernels.reference.rotation import by_messages
+from cqlib.keys import Key, Stream, runs_of_keys
 
 
 def transform(x: Array, *, out: Array | None = None) -> Array:
@@ -61,6 +63,25 @@ def rotated_back(bits: Array, scales: Array, row_signs: NDArray[np.float32]) -> 
     transform(h, out=h)
     drive.read_rows(rows, factor, np.ascontiguousarray(clients), out.reshape(-1, D))
     return out
+
+
+def simulate_drive(
+    X: Array, squares: Array, *, unbiased: bool, key: Key | Sequence[Key]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Rotate there and back row by row; vectors of more than one block by their messages."""
+    b, n, d = X.shape
+    D = hadamard.rotated_size(d)
+    if butterflies.BLOCK < D:
+        return by_messages(X, squares, unbiased, key, encode_drive, decode_drive)
+    keys, ends = ([key], [b]) if isinstance(key, Key) else runs_of_keys(key)
+    own = np.empty((2, len(keys), n), np.uint64)
+    ids, words = np.arange(n, dtype=np.uint64), words_of_keys(keys)
+    drive.keys_of_round(words, int(Stream.ROTATION), ids, own)
+    means, S = np.empty((b, d)), np.empty((b, n), dtype=np.float32)
+    units = hadamard.unit_power(squares).astype(np.float64)
+    rows, upper = np.ascontiguousarray(X), np.array(ends)
+    drive.simulate(rows, squares, units, upper, own, D, unbiased, means, S)
+    return means, S
 
 
 def encode_drive(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import triton
 from torch import Tensor
@@ -77,19 +79,26 @@ def average_one_bit(codes: Tensor, scales: Tensor, *, d: int, out: Tensor | None
 
 
 def simulate_one_bit(
-    X: Tensor, scales: Tensor, *, key: Key, correlated: bool, out: Tensor | None = None
+    X: Tensor,
+    scales: Tensor,
+    *,
+    key: Key | Sequence[Key],
+    correlated: bool,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Encode all clients, then average their messages."""
     n, d = X.shape[-2:]
     values = output(X, (*X.shape[:-2], d), (torch.float64, torch.float32), out)
-    batch = zip(X.reshape(-1, n, d), scales.reshape(-1, n), values.view(-1, d), strict=True)
+    rows_of, means = X.reshape(-1, n, d), values.view(-1, d)
+    keys = [key] * len(means) if isinstance(key, Key) else key
+    batch = zip(rows_of, scales.reshape(-1, n), means, keys, strict=True)
     codes = torch.empty((n, -(-d // 8)), dtype=torch.uint8, device=X.device)
-    for rows, norms, mean in batch:
+    for rows, norms, mean, own in batch:
         for i in range(n):
             encode_one_bit(
                 rows[i],
                 norms[i],
-                key=key,
+                key=own,
                 client=i,
                 n_clients=n,
                 correlated=correlated,

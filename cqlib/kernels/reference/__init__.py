@@ -22,7 +22,8 @@ from cqlib.kernels.reference.one_bit import (
 from cqlib.kernels.reference.packing import pack, pack_integers, unpack, unpack_integers
 from cqlib.kernels.reference.powers import add_powers, decode_powers, encode_powers
 from cqlib.kernels.reference.ranks import permutation_ranks, permuted_clients, shift_ranks, sigma
-from cqlib.kernels.reference.rotation import decode_drive, encode_drive
+from cqlib.kernels.reference.rotation import decode_drive, encode_drive, simulate_drive
+from cqlib.kernels.reference.shares import simulate_shares
 from cqlib.kernels.reference.symbols import dither
 from cqlib.kernels.reference.words import private_keys, stream_words
 from cqlib.philox import philox4x32
@@ -53,7 +54,9 @@ __all__ = [
     "shift_ranks",
     "sigma",
     "signs",
+    "simulate_drive",
     "simulate_one_bit",
+    "simulate_shares",
     "stream_words",
     "sums_of_squares",
     "transform",

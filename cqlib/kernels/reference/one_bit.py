@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,12 +75,17 @@ def simulate_one_bit(
     X: Array,
     scales: NDArray[np.float32],
     *,
-    key: Key,
+    key: Key | Sequence[Key],
     correlated: bool,
     out: Array | None = None,
 ) -> Array:
-    """Round all vectors on the grid, without packing."""
+    """Round all vectors on the grid, without packing; members with keys of their own one by one."""
     n, d = X.shape[-2:]
+    if not isinstance(key, Key):
+        values = output((len(X), d), np.float64, out)
+        for x, scale, own, row in zip(X, scales, key, values, strict=True):
+            row[:] = simulate_one_bit(x, scale, key=own, correlated=correlated)
+        return values
     ids = np.arange(n)
     g, words = grid(X, scales), stream_words(key.private(Stream.ROUNDING, ids), d)
     if correlated:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +48,33 @@ def encode_drive(
     S = np.float32(drive_scale(squares, int(norm1_in_steps(y)), D, unbiased=unbiased))
     codes[:] = pack_bits((y >= 0) & (S > 0))
     return codes, S
+
+
+def simulate_drive(
+    X: Array, squares: Array, *, unbiased: bool, key: Key | Sequence[Key]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Send the clients' vectors one by one."""
+    return by_messages(X, squares, unbiased, key, encode_drive, decode_drive)
+
+
+def by_messages(
+    X: Array,
+    squares: Array,
+    unbiased: bool,
+    key: Key | Sequence[Key],
+    encode: Callable[..., tuple[NDArray[np.uint8], np.float32]],
+    decode: Callable[..., Array],
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """As :func:`simulate_drive`, by any ``encode_drive`` and ``decode_drive``."""
+    b, n, d = X.shape
+    total, S = np.zeros((b, d)), np.empty((b, n), dtype=np.float32)
+    for row, own in enumerate([key] * b if isinstance(key, Key) else key):
+        for i in range(n):
+            x, square = X[row, i], float(squares[row, i])
+            codes, S[row, i] = encode(x, square, unbiased=unbiased, key=own, client=i)
+            with np.errstate(over="ignore", invalid="ignore"):  # an infinite S
+                total[row] += decode(codes, S[row, i], d=d, key=own, client=i)
+    return total / n, S
 
 
 def decode_drive(

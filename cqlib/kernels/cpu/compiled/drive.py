@@ -24,7 +24,7 @@ from cqlib.kernels.cpu.compiled.butterflies import (
     upper_stages,
 )
 from cqlib.kernels.cpu.compiled.compile import compiled, inlined
-from cqlib.kernels.cpu.compiled.words import TILE_BYTES, ZERO, philox, u64
+from cqlib.kernels.cpu.compiled.words import TILE_BYTES, ZERO, philox, private_keys, u64
 from cqlib.kernels.reference.hadamard import CHUNK, SIGNED
 from cqlib.kernels.reference.packing import TILE
 
@@ -250,3 +250,70 @@ def read_rows(h, factor, signs, out):
         row, sign, part, f = h[r], signs[r % clients], out[r], factor[r]
         for j in range(part.size):
             part[j] = np.float32(np.float64(row[j]) * f) * sign[j] + zero
+
+
+# --- all clients together ------------------------------------------------------------------------
+
+
+@compiled
+def keys_of_round(words, stream, ids, own):
+    """Fill own, shape (2, keys, n), with the keys of the clients' streams.
+
+    words has shape (keys, 4): rounds and seeds, low word first.
+    """
+    for k in range(words.shape[0]):
+        r0, r1, s0, s1 = words[k]
+        private_keys(r0, r1, stream, s0, s1, ids, own[0, k], own[1, k])
+
+
+@compiled
+def simulate(x, squares, units, ends, own, D, unbiased, means, scales):
+    """Fill means, shape (b, d), and scales, (b, n), from x of shape (b, n, d), D <= BLOCK.
+
+    squares and units, both (b, n), hold the sums of squares and powers of two near one over their
+    roots. Members up to ends[0] have the first key, those up to ends[1] the second, and so on. Sums
+    run over the clients in order, in float64, and are divided last.
+    """
+    batch, clients, d = x.shape
+    means[:] = 0.0
+    sign = np.empty((1, D), np.float32)
+    y, h, root = np.empty(D, np.float32), np.empty(D, np.int32), np.sqrt(np.float64(D))
+    start = 0
+    for k in range(ends.size):
+        for i in range(clients):
+            row_signs(own[0, k, i : i + 1], own[1, k, i : i + 1], sign)
+            for b in range(start, ends[k]):
+                unit, square = units[b, i], squares[b, i]
+                _rotate(x[b, i], unit, sign[0], y)
+                length = np.float64(_norm1(y) - D * WHOLE_BITS) * 2.0**-30
+                S = 0.0
+                if length > 0 and unbiased:
+                    S = square * unit * unit * root / length / unit
+                elif length > 0:
+                    S = length / (D * root) / unit
+                scales[b, i] = np.float32(S)
+                if scales[b, i] > 0:
+                    _add_back(y, np.float64(scales[b, i]) / root, sign[0], h, means[b])
+        start = ends[k]
+    for b in range(batch):
+        for j in range(d):
+            means[b, j] /= clients
+
+
+@inlined
+def _rotate(x, unit, sign, y):
+    """Fill y with x times a power of two and its signs, padded with zeros and transformed."""
+    for j in range(x.size):
+        y[j] = np.float32(np.float64(x[j]) * unit) * sign[j]
+    y[x.size :] = 0.0
+    transform_block(y, 0, y.size)
+
+
+@inlined
+def _add_back(y, factor, sign, h, total):
+    """Add the decoded signs of y to total; h is scratch."""
+    for j in range(y.size):
+        h[j] = 1 if y[j] >= 0 else -1
+    transform_block(h, 0, h.size)
+    for j in range(total.size):
+        total[j] += np.float32(np.float64(h[j]) * factor) * sign[j] + np.float32(0.0)

@@ -26,7 +26,17 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from cqlib.kernels.cpu.compiled.compile import compiled, inlined
-from cqlib.kernels.cpu.compiled.words import LOW, ONE, TILE_BYTES, WORD, half_tile_words
+from cqlib.kernels.cpu.compiled.permutation import sigma_of_many
+from cqlib.kernels.cpu.compiled.words import (
+    LOW,
+    ONE,
+    TILE_BYTES,
+    WORD,
+    half_tile_words,
+    private_keys,
+    shared_key,
+    u64,
+)
 from cqlib.kernels.reference.packing import TILE
 from cqlib.kernels.reference.rounding import GRID_BITS
 
@@ -76,7 +86,7 @@ def cq_threshold(word, shared_word, place, n):
 
 
 @inlined
-def _cq_up(x, step, threshold, n):
+def correlated_up(x, step, threshold, n):
     """Return True if CQ sets the bit."""
     # steps + 2^30 + 2^52 is an integer in [2^52, 2^53): in float64 its lowest 32 bits are those of
     # g = steps + 2^30. So g is read from the bits, without a conversion.
@@ -89,7 +99,7 @@ def _cq_up(x, step, threshold, n):
 
 
 @inlined
-def _tile_words(t, length, k0, k1, w):
+def tile_words(t, length, k0, k1, w):
     """Fill w, shape (1024,), with the words of a tile in the order of its coordinates."""
     half_tile_words(t, 0, length, k0, k1, w[: 4 * length].reshape((4, length)))
     half_tile_words(t, 1, length, k0, k1, w[4 * length : 8 * length].reshape((4, length)))
@@ -101,13 +111,13 @@ def encode_tile(x, step, k0, k1, correlated, s0, s1, place, n, t, out):
     xt, codes = x[t * TILE : min((t + 1) * TILE, x.size)], out[t * TILE_BYTES :]
     length = (xt.size + 7) // 8
     w, shared = np.empty(TILE, np.uint64), np.empty(TILE, np.uint64)
-    _tile_words(t, length, k0, k1, w)
+    tile_words(t, length, k0, k1, w)
     if correlated:
-        _tile_words(t, length, s0, s1, shared)
+        tile_words(t, length, s0, s1, shared)
     codes[:length] = 0
     for j in range(xt.size):
         if correlated:
-            up = _cq_up(xt[j], step, cq_threshold(w[j], shared[j], place << WORD, n), n)
+            up = correlated_up(xt[j], step, cq_threshold(w[j], shared[j], place << WORD, n), n)
         else:
             up = _iq_up(xt[j], step, w[j])
         codes[j % length] |= np.uint8(np.uint8(up) << (j // length))
@@ -124,13 +134,44 @@ def encode_tiles(x, step, k0, k1, correlated, s0, s1, places, n, first, last, ou
 
 
 @compiled
-def simulate(x, scales, k0, k1, correlated, s0, s1, places, n, first, last, out):
+def keys_of_round(words, streams, ids, own, shared, places):
+    """Fill the keys of the clients' own streams and of the shared one, and the clients' places.
+
+    words has shape (keys, 4): rounds and seeds, low word first. own has shape (2, keys, n), shared
+    (2, keys), places (keys, tiles, n). The streams are those of rounding, shift and place.
+    """
+    for k in range(words.shape[0]):
+        r0, r1, s0, s1 = words[k]
+        private_keys(r0, r1, streams[0], s0, s1, ids, own[0, k], own[1, k])
+        shared[0, k], shared[1, k] = shared_key(r0, r1, streams[1], s0, s1)
+        if places.shape[1]:
+            p0, p1 = shared_key(r0, r1, streams[2], s0, s1)
+            sigma_of_many(p0, p1, ids, u64(ids.size), places[k])
+
+
+@compiled
+def simulate(x, scales, ends, own, shared, places, n, correlated, first, last, out):
     """Fill out, shape (b, d), with the mean of all clients' rounded vectors.
 
-    x has shape (b, n, d), scales (b, n), places (tiles, n); a batch shares its randomness. Sums run
-    over the clients in order, in float64, and are divided last.
+    x has shape (b, n, d), scales (b, n). Members up to ends[0] have the first key, those up to
+    ends[1] the second, and so on; see ``keys_of_round``.
+    """
+    start = 0
+    for k in range(ends.size):
+        part = slice(start, ends[k])
+        keys = own[0, k], own[1, k], shared[0, k], shared[1, k]
+        _simulate_run(x[part], scales[part], keys, places[k], n, correlated, first, last, out[part])
+        start = ends[k]
+
+
+@compiled
+def _simulate_run(x, scales, keys, places, n, correlated, first, last, out):
+    """Fill the means of members that share their randomness; places has shape (tiles, n).
+
+    Sums run over the clients in order, in float64, and are divided last.
     """
     batch, clients, d = x.shape
+    k0, k1, s0, s1 = keys
     w = np.empty(TILE, np.uint64)
     shared = np.empty(TILE, np.uint64)
     total = np.empty((batch, TILE))
@@ -139,9 +180,9 @@ def simulate(x, scales, k0, k1, correlated, s0, s1, places, n, first, last, out)
         length = (m + 7) // 8
         total[:] = 0.0
         if correlated:
-            _tile_words(t, length, s0, s1, shared)
+            tile_words(t, length, s0, s1, shared)
         for i in range(clients):
-            _tile_words(t, length, k0[i], k1[i], w)
+            tile_words(t, length, k0[i], k1[i], w)
             if correlated:
                 place = places[t, i] << WORD
                 for j in range(m):
@@ -154,7 +195,7 @@ def simulate(x, scales, k0, k1, correlated, s0, s1, places, n, first, last, out)
                 xi, sum_b = x[b, i, t * TILE : t * TILE + m], total[b]
                 if correlated:
                     for j in range(m):
-                        sum_b[j] += R if _cq_up(xi[j], step, w[j], n) else -R
+                        sum_b[j] += R if correlated_up(xi[j], step, w[j], n) else -R
                 else:
                     for j in range(m):
                         sum_b[j] += R if _iq_up(xi[j], step, w[j]) else -R
