@@ -8,6 +8,7 @@ Values without quotation marks follow the core schema of YAML 1.2: ``no``, ``1:3
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -113,12 +114,15 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        seen: set[str] = set()
+        values: set[Any] = set()
+        names: set[str] = set()
         for key in keys:
-            name = repr(resolved(key))
-            if name in seen:
-                raise YAMLError(f"the key {key!r} is repeated")
-            seen.add(name)
+            value = resolved(key)
+            name = value if isinstance(value, str) else json.dumps(value)
+            if value in values or name in names:  # 1 and true are one key, 1 and "1" one of JSON
+                raise YAMLError(f"the key {str(key)!r} is repeated")
+            values.add(value)
+            names.add(name)
         return super().construct_mapping(node, deep)
 
 

@@ -154,6 +154,7 @@ class Compressor(Codec):
         Raises:
             ValueError: as :meth:`encode`, naming the client; or if there is not one key per member.
 
+        >>> import torch
         >>> from cqlib.compressors import make
         >>> X, keys, cq = torch.eye(3).repeat(2, 1, 1), [Key(0), Key(1)], make("cq")
         >>> torch.equal(cq.mean(X, key=keys)[1], cq.mean(X[1], key=Key(1)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from cqlib.distributed import costs
 from cqlib.distributed.collectives import Group, NotEncodedError
 from cqlib.distributed.messages import Agreement, Call
 from cqlib.distributed.strategies import STRATEGIES, check_suits
-from cqlib.distributed.warm_up import warm_up
+from cqlib.distributed.warm_up import Compilation, warm_up
 from cqlib.keys import Key
 from cqlib.payload import LAYOUT, PayloadError
 from cqlib.theory.collectives import Link
@@ -116,19 +115,19 @@ def exchange(
     try:
         strategy = request.checked(members)
         vector = request.vector()
+        compilation = warm_up(
+            compressor,
+            second,
+            strategy=strategy,
+            d=x.numel(),
+            n=members.size,
+            dtype=x.dtype,
+            device=x.device,
+        )
     except Exception as error:  # let the other processes raise, too, instead of waiting
         with suppress(PayloadError):
             Agreement(members, {"refused": str(error)}, _device(x, members)).wait()
         raise
-    compilation = warm_up(
-        compressor,
-        second,
-        strategy=strategy,
-        d=x.numel(),
-        n=members.size,
-        dtype=x.dtype,
-        device=x.device,
-    )
     call = request.call(members, strategy, vector, compilation)
     found = STRATEGIES[strategy](call)
     if request.may_overflow:
@@ -192,9 +191,7 @@ class _Request:
         wide = flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
         return wide.contiguous()
 
-    def call(
-        self, members: Group, strategy: str, vector: Tensor, compilation: threading.Thread
-    ) -> Call:
+    def call(self, members: Group, strategy: str, vector: Tensor, compilation: Compilation) -> Call:
         """Start the comparison with the other processes, and return the call.
 
         While this process compiles, it only compares, so that the others do not give it up.

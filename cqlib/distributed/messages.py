@@ -7,7 +7,6 @@ inverted tag, so that all processes raise and none waits.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +21,7 @@ from cqlib.compressors import Compressor, wire
 from cqlib.compressors.parts import Statistic, Sums
 from cqlib.compressors.types import Context, Message, Received
 from cqlib.distributed.collectives import Group, NotEncodedError
+from cqlib.distributed.warm_up import Compilation
 from cqlib.keys import Key
 from cqlib.payload import PayloadError
 
@@ -45,8 +45,8 @@ class Agreement:
         group: the processes.
         arguments: what must be equal, by name.
         device: device of the numbers to send.
-        compilation: the thread in which this process compiles, if it does. The comparison has then
-            ended, but for its last round, once it has.
+        compilation: the thread in which this process compiles, if it does; until it has ended, the
+            process only compares.
 
     Raises:
         PayloadError: on all processes, if their arguments differ, and this one compiles.
@@ -57,16 +57,16 @@ class Agreement:
         group: Group,
         arguments: Mapping[str, Any],
         device: torch.device,
-        compilation: threading.Thread | None = None,
+        compilation: Compilation | None = None,
     ) -> None:
         told = ", ".join(f"{name} = {value!r}" for name, value in arguments.items())
         self._own = f"rank {group.rank} has {told}"
         digest = hashlib.sha256(repr(dict(arguments)).encode()).digest()
         self._digest = int.from_bytes(digest[:8], "little", signed=True) & ~1
         self._group, self._device, self._started = group, device, False
-        while compilation and compilation.is_alive():
+        while compilation and compilation.goes_on:
             self._start(busy=True)
-            compilation.join(_MOMENT)
+            compilation.wait(_MOMENT)
             self._all_ready()
         self._start(busy=False)
 

@@ -8,10 +8,12 @@ it runs in a thread of its own, and meanwhile the process answers the others; se
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import cycle, islice, pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +22,52 @@ from cqlib.compressors import Compressor, wire
 from cqlib.compressors.types import Context, Message, Received
 from cqlib.distributed.costs import shard_ends
 from cqlib.kernels import dispatch
+from cqlib.kernels.cpu.compiled.compile import find_folder
 from cqlib.kernels.derived import reduction
 from cqlib.keys import Key
 
 _LARGEST = 2**15 + 3  # longer vectors need no other machine code
 _KEY = Key(0)
-_threads: dict[str, threading.Thread] = {}
+_lock = threading.Lock()
+_compilations: dict[str, Compilation] = {}
+
+
+class Compilation(threading.Thread):
+    """A thread that compiles, once in a process for equal arguments."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(name="compilation")
+        self._arguments, self._ended = arguments, threading.Event()
+
+    @property
+    def goes_on(self) -> bool:
+        """True until it has ended; ``is_alive`` is False before it runs, and after a Ctrl-C."""
+        return not self._ended.is_set()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the end, but not longer than this."""
+        self._ended.wait(seconds)
+
+    def run(self) -> None:
+        """Compile; a second time after an error, since a warning that is one is given once."""
+        try:
+            for _ in range(2):
+                with suppress(Exception):
+                    _compile(*self._arguments)
+                    break
+        finally:
+            self._ended.set()
+
+
+def _let_all_end() -> None:
+    """Wait for all compilations, since a child of a fork would wait for the compiler for ever."""
+    for each in list(_compilations.values()):
+        if each is not threading.current_thread():
+            each.wait()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_let_all_end)
 
 
 def warm_up(
@@ -37,7 +79,7 @@ def warm_up(
     n: int,
     dtype: torch.dtype,
     device: torch.device,
-) -> threading.Thread:
+) -> Compilation:
     """Compile what one process runs in a mean: encode and read messages, sum them up.
 
     It happens once in a process for equal arguments, and sends nothing. Errors are left to the mean
@@ -54,15 +96,21 @@ def warm_up(
 
     Returns:
         The thread that compiles, which has ended if nothing is left to do.
+
+    Raises:
+        RuntimeWarning: once, if warnings are errors and there is no folder for the machine code.
     """
+    find_folder()
     shards = {min(b - a, _LARGEST) for a, b in pairwise(shard_ends(d, n)) if b > a}
     d = min(d, _LARGEST)
     about = repr((compressor, second and (second, shards), strategy, d, n, dtype, device))
-    if about not in _threads:
-        work = (compressor, second, shards, strategy, d, n, dtype, device)
-        _threads[about] = threading.Thread(target=_compile, args=work, name="compilation")
-        _threads[about].start()
-    return _threads[about]
+    with _lock:
+        if about not in _compilations:
+            work = (compressor, second, shards, strategy, d, n, dtype, device)
+            started = Compilation(*work)
+            started.start()
+            _compilations[about] = started
+        return _compilations[about]
 
 
 def _compile(
@@ -76,7 +124,7 @@ def _compile(
     device: torch.device,
 ) -> None:
     """Run the parts of a mean that use kernels, on a vector of this process's own."""
-    with suppress(Exception), _current(device):
+    with _current(device):
         wide = dtype if dtype == torch.float64 else torch.float32
         x = torch.linspace(-1, 1, d, dtype=wide, device=device)
         received = list(_messages(compressor, x, n))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,7 +65,10 @@ def split(dataset: Dataset, n_clients: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(rows), torch.tensor(dataset.y[:used].reshape(n_clients, -1))
 
 
+LARGEST = 1e100  # of a parameter: squares of the constants must not overflow
+
+
 def check_reg(reg: float) -> None:
-    """Raise unless the weight of a regulariser is at least 0 and finite."""
-    if not 0 <= reg < np.inf:
-        raise ValueError(f"reg must be at least 0 and finite, got {reg}")
+    """Raise unless the weight of a regulariser is in range."""
+    if not 0 <= reg <= LARGEST:
+        raise ValueError(f"reg must be at least 0 and at most {LARGEST}, got {reg}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.fft import dst
 from torch import Tensor
 
+from cqlib.problems.base import LARGEST
 from cqlib.theory.smoothness import Smoothness, client_factors
 
 
@@ -163,8 +164,8 @@ def quadratic_hessian_variance(
     (0.0, 1.0)
     """
     _check(n, d, noise, reg)
-    if not 0 <= linear < np.inf:
-        raise ValueError(f"linear must be at least 0 and finite, got {linear}")
+    if not 0 <= linear <= LARGEST:
+        raise ValueError(f"linear must be at least 0 and at most {LARGEST}, got {linear}")
     generator = np.random.default_rng(seed)
     draws = generator.standard_normal((2, n))
     nu = 1 + noise * draws[0]
@@ -219,8 +220,10 @@ def _problem(
 def _check(n: int, d: int, noise: float, reg: float) -> None:
     if n < 1 or d < 1:
         raise ValueError(f"n and d must be at least 1, got {n=}, {d=}")
-    if not (0 <= noise < np.inf and 0 <= reg < np.inf):
-        raise ValueError(f"noise and reg must be at least 0 and finite, got {noise=}, {reg=}")
+    if not (0 <= noise <= LARGEST and 0 <= reg <= LARGEST):
+        raise ValueError(
+            f"noise and reg must be at least 0 and at most {LARGEST}, got {noise=}, {reg=}"
+        )
 
 
 def _spectrum(d: int) -> NDArray[np.float64]:

@@ -618,6 +618,11 @@ def test_a_damaged_parameters_cell_is_one_sentence(tmp_path: Path, cell: str, me
         ("[!!set {a}]", "line 1: tags such as !!set are not allowed"),
         ("a: !own 3", "line 1: tags such as !own are not allowed"),
         ("{1: a, 01: b}", "the key '01' is repeated"),
+        ("{1: a, 1.0: b}", "the key '1.0' is repeated"),
+        ("{1: a, true: b}", "the key 'true' is repeated"),
+        ("{0: a, false: b}", "the key 'false' is repeated"),
+        ("{1: a, '1': b}", "the key '1' is repeated"),  # as it would be in JSON
+        ("{null: a, 'null': b}", "the key 'null' is repeated"),
         ("9" * 5000, "999... has too many digits, 5000"),
     ],
 )

@@ -2,8 +2,12 @@
 
 import importlib
 import itertools
+import os
 import pkgutil
+import signal
+import threading
 import time
+import warnings
 
 import pytest
 import torch
@@ -64,7 +68,7 @@ def test_an_exchange_compiles_nothing_between_its_collectives(n, d):
 
 def test_a_second_compressor_of_exact_sums_of_powers_is_warmed_up(monkeypatch):
     second, read = make("cq"), []
-    monkeypatch.setattr(warm_up, "_threads", {})
+    monkeypatch.setattr(warm_up, "_compilations", {})
     monkeypatch.setattr(warm_up.wire, "read", lambda c, *_: read.append(c))
     c = make("global_qsgd", levels="exponential", reduction="sum")
     how = {"strategy": "two_shot", "d": 4, "n": 2, "dtype": torch.float32}
@@ -82,7 +86,7 @@ def test_what_cannot_be_encoded_is_left_to_the_mean():
 
 def test_it_happens_once(monkeypatch):
     calls = []
-    monkeypatch.setattr(warm_up, "_threads", {})
+    monkeypatch.setattr(warm_up, "_compilations", {})
     monkeypatch.setattr(warm_up.wire, "mean", lambda *args: calls.append(args))
     how = {"strategy": "all_gather", "n": 2, "dtype": torch.float32}
     for d in (10, 10, 2**20, 2**21, 2**15 + 3):
@@ -156,3 +160,113 @@ def test_other_arguments_are_told_while_a_process_compiles():
         assert [name for name, _ in said] == names
         assert all(seconds < 2 for _, seconds in said)
         assert found.tolist() == [1.0, 1.0]
+
+
+# --- threads, Ctrl-C, forks, warnings -------------------------------------------------------------
+
+HOW = {"strategy": "all_gather", "d": 4, "n": 2, "dtype": torch.float32}
+
+
+def compilation(c="cq"):
+    return warm_up.warm_up(make(c), None, **HOW, device=torch.device("cpu"))
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Let a compilation last until the event is set; the list counts them."""
+    go, begun = threading.Event(), []
+    monkeypatch.setattr(warm_up, "_compilations", {})
+    monkeypatch.setattr(warm_up, "_compile", lambda *_: (begun.append(1), go.wait(60)))
+    yield go, begun
+    go.set()
+
+
+def test_threads_that_come_at_once_wait_for_one_compilation(slow):
+    go, begun = slow
+    found, ready = [], threading.Barrier(16)
+
+    def come():
+        ready.wait()
+        each = compilation()
+        found.append((each, each.goes_on))
+
+    threads = [threading.Thread(target=come) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(each) for each, _ in found}) == 1 and all(busy for _, busy in found)
+    go.set()
+    found[0][0].wait(10)
+    assert not found[0][0].goes_on and begun == [1]
+
+
+def test_a_compilation_goes_on_after_an_interrupt(slow):
+    each = compilation()
+    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            each.wait(30)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert each.goes_on and compilation() is each
+
+
+def test_a_fork_waits_for_the_compilation(slow):
+    go, _ = slow
+    each = compilation()
+    threading.Timer(0.5, go.set).start()
+    child = os.fork()
+    if child == 0:
+        os._exit(int(each.goes_on))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_error_does_not_leave_the_rest_to_be_compiled_later(monkeypatch):
+    calls = []
+
+    def fails_once(*_):
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeWarning("machine code could not be kept")
+
+    monkeypatch.setattr(warm_up, "_compilations", {})
+    monkeypatch.setattr(warm_up, "_compile", fails_once)
+    compilation().join()
+    assert len(calls) == 2
+
+
+def no_folder_and_warnings_are_errors(rank, n):
+    """Return the error of a first mean, and the mean after it."""
+    x, said = torch.tensor([1.0, 2.0 + rank]), ""
+    with warnings.catch_warnings():
+        if rank == 1:
+            warnings.simplefilter("error")
+            warm_up.find_folder = fails_once_with("no folder for machine code")
+        try:
+            mean(x, compressor=make("identity"), key=Key(1))
+        except (RuntimeWarning, PayloadError) as error:
+            said = type(error).__name__
+        return said, mean(x, compressor=make("identity"), key=Key(1))
+
+
+def fails_once_with(text):
+    left = [RuntimeWarning(text)]
+
+    def find_folder():
+        if left:
+            raise left.pop()
+
+    return find_folder
+
+
+def test_a_warning_that_is_an_error_reaches_all():
+    (first, a), (second, b) = on_ranks(2, no_folder_and_warnings_are_errors, seconds=5)
+    assert (first, second) == ("PayloadError", "RuntimeWarning")
+    assert a.tolist() == b.tolist() == [1.0, 2.5]

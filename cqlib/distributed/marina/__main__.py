@@ -22,7 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from cqlib import __version__, compressors, data, problems
 from cqlib.distributed.collectives import Group, GroupError, NotEncodedError
-from cqlib.distributed.marina.checkpoint import Checkpoint, CheckpointError, save
+from cqlib.distributed.marina.checkpoint import Checkpoint, CheckpointError, read, save
 from cqlib.distributed.marina.handshake import agree
 from cqlib.distributed.marina.run import COLUMNS, Settings, run
 from cqlib.files import write_atomic
@@ -31,7 +31,7 @@ from cqlib.problems import Problem
 from cqlib.theory.complexity import FLOAT_BITS
 
 _LONGEST = 10**6  # seconds
-_LARGEST = 2**31  # bytes of a checkpoint
+_DESCRIPTION = 2**20  # bytes of a checkpoint beside its vectors and rows, at most
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -211,34 +211,32 @@ def _start(
         )  # an error must come now, not at the first checkpoint
     path = folder / "checkpoint.npz" if folder else None
     here = b""
-    if group.rank == 0 and path and path.exists():
-        if path.stat().st_size > _LARGEST:
-            raise CheckpointError(f"{path} is larger than {_LARGEST} bytes")
-        here = path.read_bytes()
+    if group.rank == 0 and path:
+        most = 16 * int(facts["d"]) + 32 * rounds + _DESCRIPTION  # two vectors, a row a round
+        try:
+            here = read(path, most)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from None
     found = group.broadcast(torch.from_numpy(np.frombuffer(here, dtype=np.uint8).copy()))
     if not len(found):
         return None
-    try:
-        checkpoint = Checkpoint.from_bytes(found.numpy().tobytes())
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    start = Checkpoint.from_bytes(found.numpy().tobytes())
     for name, value in facts.items():
-        if (found_value := checkpoint.facts.get(name)) != value:
+        if (found_value := start.facts.get(name)) != value:
             shown = found_value if str(found_value).isprintable() else repr(found_value)
             raise CheckpointError(
                 f"{path} is of a run with {name} {str(shown)[:200]}, not {value}: "
                 f"name another --folder"
             )
-    if surplus := sorted(set(checkpoint.facts) - set(facts)):
+    if surplus := sorted(set(start.facts) - set(facts)):
         raise CheckpointError(f"{path} has a fact that no run has: {surplus[0]!r:.80}")
-    if str(len(checkpoint.x)) != facts["d"]:
-        raise CheckpointError(f"{path} is damaged: {len(checkpoint.x)} coordinates, not d")
-    if checkpoint.round > rounds:
+    if str(len(start.x)) != facts["d"]:
+        raise CheckpointError(f"{path} is damaged: {len(start.x)} coordinates, not d")
+    if start.round > rounds:
         raise CheckpointError(
-            f"{path} is at round {checkpoint.round}, beyond --rounds {rounds}: name another "
-            f"--folder"
+            f"{path} is at round {start.round}, beyond --rounds {rounds}: name another --folder"
         )
-    return checkpoint
+    return start
 
 
 def _keep(folder: Path, at: Checkpoint) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +80,8 @@ class Checkpoint:
         except CheckpointError:
             raise
         except Exception as error:  # zipfile and json raise many kinds
-            raise CheckpointError(f"it is damaged: {error or type(error).__name__}") from None
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise CheckpointError(f"it is damaged: {_printable(told)}") from None
         if repr(about.pop("format", None)) != repr(FORMAT):  # True is no format
             raise CheckpointError(f"it is not of format {FORMAT}")
         _check_about(about)
@@ -86,6 +89,32 @@ class Checkpoint:
         about |= {name: float(about[name]) for name in ("sent_bits", "cost_bits")}
         about |= {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
         return cls(**about)
+
+
+def _printable(text: str) -> str:
+    """Return the start of a text, in which nothing moves a terminal's cursor."""
+    return (text if text.isprintable() else repr(text))[:200]
+
+
+def read(path: Path, most: int) -> bytes:
+    """Return the bytes of a checkpoint, checked; none if there is no file.
+
+    Raises:
+        CheckpointError: if it is no plain file, longer than ``most`` bytes, or malformed.
+        OSError: if it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise CheckpointError("it is no plain file")
+        if os.fstat(descriptor).st_size > most:
+            raise CheckpointError(f"it is larger than {most} bytes, as no such run writes it")
+        data = file.read(most + 1)
+    Checkpoint.from_bytes(data)
+    return data
 
 
 def _opened(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -124,7 +153,7 @@ def _check_about(about: dict[str, Any]) -> None:
     """Raise if a number of a checkpoint or its facts are missing or impossible."""
     names = ("round", "sent_bits", "cost_bits", "sent_bytes", "facts")
     if set(about) != set(names):
-        raise CheckpointError(f"it must have {', '.join(names)}, got {', '.join(sorted(about))}")
+        raise CheckpointError(f"it must have {', '.join(names)}, got {sorted(about)!r:.200}")
     for name in names[:-1]:
         value = about[name]
         kinds = (int,) if name in ("round", "sent_bytes") else (int, float)
@@ -142,7 +171,7 @@ def _check_arrays(arrays: dict[str, Array], round: int, sent_bits: float) -> Non
     x, direction, rows = (arrays[name] for name in _ARRAYS)
     for name, values in arrays.items():
         if values.dtype != np.float64:
-            raise CheckpointError(f"{name} must be float64, got {values.dtype}")
+            raise CheckpointError(f"{name} must be float64, got {str(values.dtype):.80}")
         if not np.isfinite(values).all():
             raise CheckpointError(f"{name} has NaN or infinity")
     if x.ndim != 1 or not x.size or direction.shape != x.shape:

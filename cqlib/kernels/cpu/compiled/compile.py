@@ -9,7 +9,7 @@ from typing import Any
 
 import numba
 
-from cqlib.kernels.caches.compiled import Cache
+from cqlib.kernels.caches.compiled import Cache, writable
 
 _HERE = Path(__file__).parent
 _REFERENCE = _HERE.parents[1] / "reference"
@@ -27,6 +27,11 @@ def digest(files: Iterable[Path]) -> str:
 
 
 STAMP = digest(SOURCES)
+
+
+def find_folder() -> None:
+    """Choose the folder that machine code is kept in; warn now, if there is none, and not later."""
+    writable(_HERE)
 
 
 def compiled(function):
