@@ -171,7 +171,7 @@ def _check_arrays(arrays: dict[str, Array], round: int, sent_bits: float) -> Non
     x, direction, rows = (arrays[name] for name in _ARRAYS)
     for name, values in arrays.items():
         if values.dtype != np.float64:
-            raise CheckpointError(f"{name} must be float64, got {str(values.dtype):.80}")
+            raise CheckpointError(f"{name} must be float64, got {values.dtype!s:.80}")
         if not np.isfinite(values).all():
             raise CheckpointError(f"{name} has NaN or infinity")
     if x.ndim != 1 or not x.size or direction.shape != x.shape:

@@ -21,7 +21,6 @@ from cqlib.kernels.reference.buffers import (
     output,
 )
 from cqlib.kernels.reference.packing import TILE
-from cqlib.kernels.reference.rotation import by_messages
 from cqlib.keys import Key, Stream, runs_of_keys
 
 
@@ -72,7 +71,7 @@ def simulate_drive(
     b, n, d = X.shape
     D = hadamard.rotated_size(d)
     if butterflies.BLOCK < D:
-        return by_messages(X, squares, unbiased, key, encode_drive, decode_drive)
+        return _by_messages(X, squares, unbiased, key)
     keys, ends = ([key], [b]) if isinstance(key, Key) else runs_of_keys(key)
     own = np.empty((2, len(keys), n), np.uint64)
     ids, words = np.arange(n, dtype=np.uint64), words_of_keys(keys)
@@ -82,6 +81,19 @@ def simulate_drive(
     rows, upper = np.ascontiguousarray(X), np.array(ends)
     drive.simulate(rows, squares, units, upper, own, D, unbiased, means, S)
     return means, S
+
+
+def _by_messages(
+    X: Array, squares: Array, unbiased: bool, key: Key | Sequence[Key]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    b, n, d = X.shape
+    total, S = np.zeros((b, d)), np.empty((b, n), dtype=np.float32)
+    for row, own in enumerate([key] * b if isinstance(key, Key) else key):
+        for i in range(n):
+            x, square = X[row, i], float(squares[row, i])
+            codes, S[row, i] = encode_drive(x, square, unbiased=unbiased, key=own, client=i)
+            total[row] += decode_drive(codes, S[row, i], d=d, key=own, client=i)
+    return total / n, S
 
 
 def encode_drive(

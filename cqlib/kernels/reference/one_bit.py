@@ -19,7 +19,7 @@ from cqlib.kernels.reference.packing import pack_bits, unpack_bits
 from cqlib.kernels.reference.ranks import shift_ranks
 from cqlib.kernels.reference.rounding import grid, round_correlated, round_independent
 from cqlib.kernels.reference.words import stream_words
-from cqlib.keys import Key, Stream
+from cqlib.keys import Key, Stream, runs_of_keys
 
 
 def encode_one_bit(
@@ -79,12 +79,14 @@ def simulate_one_bit(
     correlated: bool,
     out: Array | None = None,
 ) -> Array:
-    """Round all vectors on the grid, without packing; members with keys of their own one by one."""
+    """Round all vectors on the grid, without packing."""
     n, d = X.shape[-2:]
     if not isinstance(key, Key):
-        values = output((len(X), d), np.float64, out)
-        for x, scale, own, row in zip(X, scales, key, values, strict=True):
-            row[:] = simulate_one_bit(x, scale, key=own, correlated=correlated)
+        values, start = output((len(X), d), np.float64, out), 0
+        for own, end in zip(*runs_of_keys(key), strict=True):
+            part = slice(start, end)
+            values[part] = simulate_one_bit(X[part], scales[part], key=own, correlated=correlated)
+            start = end
         return values
     ids = np.arange(n)
     g, words = grid(X, scales), stream_words(key.private(Stream.ROUNDING, ids), d)

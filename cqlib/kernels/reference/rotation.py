@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from cqlib.kernels.reference.hadamard import (
     transform,
 )
 from cqlib.kernels.reference.packing import pack_bits, unpack_bits
-from cqlib.keys import Key, Stream
+from cqlib.keys import Key, Stream, runs_of_keys
 
 
 def encode_drive(
@@ -53,28 +53,20 @@ def encode_drive(
 def simulate_drive(
     X: Array, squares: Array, *, unbiased: bool, key: Key | Sequence[Key]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Send the clients' vectors one by one."""
-    return by_messages(X, squares, unbiased, key, encode_drive, decode_drive)
-
-
-def by_messages(
-    X: Array,
-    squares: Array,
-    unbiased: bool,
-    key: Key | Sequence[Key],
-    encode: Callable[..., tuple[NDArray[np.uint8], np.float32]],
-    decode: Callable[..., Array],
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """As :func:`simulate_drive`, by any ``encode_drive`` and ``decode_drive``."""
+    """Rotate all vectors of a key there and back."""
     b, n, d = X.shape
-    total, S = np.zeros((b, d)), np.empty((b, n), dtype=np.float32)
-    for row, own in enumerate([key] * b if isinstance(key, Key) else key):
+    total, scales, start = np.zeros((b, d)), np.empty((b, n), dtype=np.float32), 0
+    runs = ([key], [b]) if isinstance(key, Key) else runs_of_keys(key)
+    for own, end in zip(*runs, strict=True):
+        part, D = slice(start, end), rotated_size(d)
+        row_signs = signs(own.private(Stream.ROTATION, np.arange(n)), D)
+        y = rotated(X[part], squares[part], row_signs, transform)
+        S = drive_scale(squares[part], norm1_in_steps(y), D, unbiased=unbiased)
+        x = rotated_back((y >= 0) & (S > 0)[..., None], S[..., None], row_signs)
         for i in range(n):
-            x, square = X[row, i], float(squares[row, i])
-            codes, S[row, i] = encode(x, square, unbiased=unbiased, key=own, client=i)
-            with np.errstate(over="ignore", invalid="ignore"):  # an infinite S
-                total[row] += decode(codes, S[row, i], d=d, key=own, client=i)
-    return total / n, S
+            total[part] += x[:, i, :d]
+        scales[part], start = S, end
+    return total / n, scales
 
 
 def decode_drive(

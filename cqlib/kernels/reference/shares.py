@@ -19,27 +19,26 @@ from cqlib.keys import Key, Stream
 def simulate_shares(
     X: Array, shares: Shares, *, keys: Sequence[Key], ends: Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Go client by client."""
+    """Round all shares of a key, then add them client by client."""
     b, n, d = X.shape
     total, scales = np.zeros((b, d)), np.empty((b, n), dtype=np.float32)
-    width = -(-d // shares.parts)
     small, more = divmod(d, shares.parts)
-    start = 0
-    for k, (key, end) in enumerate(zip(keys, ends, strict=True)):
+    slot, start = np.arange(-(-d // shares.parts)), 0
+    for key, block, member, order, end in zip(keys, *shares[:3], ends, strict=True):
+        first = block * small + np.minimum(block, more)
+        there = slot < (small + (block < more))[:, None]
+        places = order[np.minimum(first[:, None] + slot, d - 1)]  # shape (n, slots)
+        x = np.take_along_axis(
+            X[start:end], np.broadcast_to(places, (end - start, *places.shape)), -1
+        )
+        kept = np.where(there, x.astype(np.float64) * shares.parts, 0.0)
+        R = l2_scale(kept)
+        words = stream_words(key.private(Stream.ROUNDING, np.arange(n)), len(slot))
+        of_block = {"d": len(slot), "clients": member, "n_clients": n // shares.parts}
+        up = round_correlated(grid(kept, R), words, shift_ranks(key, **of_block), n // shares.parts)
+        ends_of_range = np.where(up, R[..., None], -R[..., None]).astype(np.float64)
         for i in range(n):
-            block = int(shares.block[k, i])
-            first = block * small + min(block, more)
-            own = shares.order[k, first : first + small + (block < more)]
-            kept = np.zeros((end - start, width))
-            kept[:, : len(own)] = X[start:end, i, own].astype(np.float64) * shares.parts
-            R = l2_scale(kept)
-            k0, k1 = key.private(Stream.ROUNDING, np.array([i]))
-            words = stream_words((k0[0], k1[0]), width)
-            rank = shift_ranks(
-                key, d=width, clients=shares.member[k, i : i + 1], n_clients=n // shares.parts
-            )[0]
-            up = round_correlated(grid(kept, R), words, rank, n // shares.parts)[:, : len(own)]
-            scales[start:end, i], ends_of_range = R, R.astype(np.float64)[:, None]
-            total[start:end, own] += np.where(up, ends_of_range, -ends_of_range)
-        start = end
+            own = places[i, there[i]]
+            total[start:end, own] += ends_of_range[:, i, there[i]]
+        scales[start:end], start = R, end
     return total / n, scales
