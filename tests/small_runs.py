@@ -2,7 +2,7 @@
 
 from typing import Any
 
-SHORT: dict[str, Any] = {"decades": 1.0, "fresh_seeds": 3, "powers": [-1, 0]}
+SHORT: dict[str, Any] = {"decades": 1.0, "seeds": 3, "fresh_seeds": 3, "powers": [-1, 0]}
 FEW_ROUNDS = {"fewest_rounds": 4, "most_rounds": 10}
 SMALL: dict[str, dict[str, Any]] = {
     "experiments/quadratics": SHORT
@@ -18,9 +18,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "powers": [-1, 0],
     },
     "experiments/importance_sampling": SHORT | FEW_ROUNDS | {"sizes": [[4, 8]]},
-    "experiments/tuning": SHORT
-    | FEW_ROUNDS
-    | {"n": 8, "d": 8, "seeds": 3, "p_factors": [0.25, 1.0]},
+    "experiments/tuning": SHORT | FEW_ROUNDS | {"n": 8, "d": 8, "p_factors": [0.25, 1.0]},
     "global_qsgd/training": {
         "n_clients": 2,
         "hidden": 8,

@@ -21,8 +21,10 @@ def book_command(profile: str) -> None:
 
     console = Console(stderr=True)
     found = sweep.chapters(profile)
-    # The later chapters take longest: they start first, so that none runs alone at the end.
-    found = replace(found, jobs=dict(reversed(found.jobs.items())))
+    # These take longest: they start first, so that none runs alone at the end.
+    long = ("experiments/", "global_qsgd/")
+    ordered = sorted(found.jobs.items(), key=lambda job: not job[0].startswith(long))
+    found = replace(found, jobs=dict(ordered))
     # A job also waits: for its kernel to start, for its processes. So there is one job more than
     # processors.
     driver.run(found, driver.Options(cores=(os.cpu_count() or 1) + 1, retries=0), console)
