@@ -10,7 +10,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "experiments/permk_cq": SHORT | {"most_rounds": 40},
     "experiments/logistic_regression": SHORT
     | FEW_ROUNDS
-    | {"settings": [["breast_cancer", "raw", "n = d", 0.1]], "p_factors": [1.0, 4.0], "p_seeds": 2},
+    | {"settings": [["breast_cancer", "raw", "n = d", 0.1]], "p_factors": [4.0]},
     "experiments/neural_network": {
         "gd_rounds": 3,
         "seeds": 2,

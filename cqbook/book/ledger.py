@@ -126,7 +126,8 @@ def errata_page(runs: Iterable[Run], profile: str) -> str:
         ("quoted", quoted),
         ("findings", findings),
     ]
-    return render("errata", parts=[(name, part, _table(part)) for name, part in parts if part])
+    shown = [(name, part, _table(part)) for name, part in parts if part]
+    return render("errata", parts=shown, profile=profile)
 
 
 def verdicts(notebooks: Iterable[nbformat.NotebookNode]) -> dict[str, str]:

@@ -61,7 +61,9 @@ def verify_command(items: tuple[str, ...]) -> None:
         if unknown not in claims.ledger():
             raise click.UsageError(f"unknown claim {unknown!r}; see: cqlib claims")
         known = ", ".join(verify.CHECKS)
-        raise click.UsageError(f"{unknown} does not rest on fractions alone, as these do: {known}")
+        raise click.UsageError(
+            f"{unknown} has no derivation in fractions here; these have: {known}"
+        )
     refuted = False
     for id in items or verify.CHECKS:
         click.echo(f"{claims.ledger()[id].title} ({id}): {verify.CHECKS[id].__doc__}")

@@ -161,9 +161,14 @@ def judge(
 def every(answers: Iterable[bool | None]) -> bool | None:
     """Return False if an answer is False, else None if one is None, else True.
 
+    Raises:
+        ValueError: if there are no answers.
+
     >>> every([True, None])
     """
     found = set(answers)
+    if not found:
+        raise ValueError("no answers to combine")
     return False if False in found else None if None in found else True
 
 
