@@ -91,12 +91,14 @@ def test_an_interruption_ends_with_130(stop: type[BaseException], capsys, monkey
     assert (code, out, err.strip()) == (130, "", "cqlib: interrupted")
 
 
-def test_the_book_starts_its_last_chapters_first(capsys, monkeypatch, tmp_path: Path) -> None:
+def test_the_book_starts_its_long_chapters_first(capsys, monkeypatch, tmp_path: Path) -> None:
     started: list[str] = []
     monkeypatch.setattr(driver, "run", lambda found, *_: started.extend(found.jobs))
     monkeypatch.setattr(build, "build", lambda _: (tmp_path / "index.html", True))
     assert call(capsys, monkeypatch, "book", "--profile", "quick")[0] == 0
-    assert started == contents.chapters()[::-1] and started[-1] == "quickstart"
+    long = [name.startswith(("experiments/", "global_qsgd/")) for name in started]
+    assert sorted(started) == sorted(contents.chapters())
+    assert long == sorted(long, reverse=True) and sum(long) >= 9
 
 
 # The checkout

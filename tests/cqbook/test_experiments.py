@@ -1087,10 +1087,15 @@ def test_settings_are_judged_together(rows):
 
 @pytest.mark.parametrize(
     ("answers", "found"),
-    [([], True), ([True, True], True), ([True, None], None), ([None, False, True], False)],
+    [([True, True], True), ([True, None], None), ([None, False, True], False)],
 )
 def test_every_answer(answers, found):
     assert every(answers) is found
+
+
+def test_no_answers_cannot_be_combined():
+    with pytest.raises(ValueError, match="no answers"):
+        every([])
 
 
 def test_no_setting_cannot_be_judged():
