@@ -163,6 +163,11 @@ def runs_of_keys(keys: Sequence[Key]) -> tuple[list[Key], list[int]]:
     return found, ends[1:]
 
 
+def words_of_keys(keys: Sequence[Key]) -> NDArray[np.uint64]:
+    """Return rounds and seeds as words, low ones first: shape (keys, 4)."""
+    return np.array([(*key.round_words, *key.seed_words) for key in keys], dtype=np.uint64)
+
+
 def checked_ids(clients: ArrayLike) -> NDArray[np.uint64]:
     """Return client ids as 64-bit words.
 

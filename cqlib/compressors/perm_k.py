@@ -74,7 +74,7 @@ class PermK(Sparsifier):
         if not np.isfinite(sent).all():
             own = np.where(senders == ctx.clients[:, None], sent, 0)
             check_scales(own, ctx.clients, f"a scale of {self.name}")
-        return torch.from_numpy((sent[:, 0] + np.float64(0.0)) / n).to(X.device)
+        return torch.from_numpy((sent[:, 0].astype(np.float64) + 0.0) / n).to(X.device)
 
     def slots(self, d: int, n: int) -> int:
         """Return ceil(d / n)."""

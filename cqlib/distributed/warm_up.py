@@ -22,7 +22,6 @@ from cqlib.compressors import Compressor, wire
 from cqlib.compressors.types import Context, Message, Received
 from cqlib.distributed.costs import shard_ends
 from cqlib.kernels import dispatch
-from cqlib.kernels.cpu.compiled.compile import find_folder
 from cqlib.kernels.derived import reduction
 from cqlib.keys import Key
 
@@ -57,6 +56,15 @@ class Compilation(threading.Thread):
                     break
         finally:
             self._ended.set()
+
+
+def find_folder() -> None:
+    """Choose the folder of the machine code now, so that a warning comes in the caller's thread."""
+    from cqlib.kernels.cpu.compiled import (
+        compile as compiling,
+    )  # here, since Numba is slow to import
+
+    compiling.find_folder()
 
 
 def _let_all_end() -> None:
@@ -100,7 +108,8 @@ def warm_up(
     Raises:
         RuntimeWarning: once, if warnings are errors and there is no folder for the machine code.
     """
-    find_folder()
+    if dispatch.choose("cpu").backend == "cpu":
+        find_folder()
     shards = {min(b - a, _LARGEST) for a, b in pairwise(shard_ends(d, n)) if b > a}
     d = min(d, _LARGEST)
     about = repr((compressor, second and (second, shards), strategy, d, n, dtype, device))

@@ -5,6 +5,8 @@ import itertools
 import os
 import pkgutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -270,3 +272,8 @@ def test_a_warning_that_is_an_error_reaches_all():
     (first, a), (second, b) = on_ranks(2, no_folder_and_warnings_are_errors, seconds=5)
     assert (first, second) == ("PayloadError", "RuntimeWarning")
     assert a.tolist() == b.tolist() == [1.0, 2.5]
+
+
+def test_numba_is_not_imported_before_the_first_mean():
+    code = "import sys, cqlib.distributed; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

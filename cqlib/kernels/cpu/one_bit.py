@@ -11,7 +11,7 @@ from cqlib.kernels.api import Array
 from cqlib.kernels.cpu import ranks
 from cqlib.kernels.cpu.compiled import one_bit, one_bit_encode, one_bit_read
 from cqlib.kernels.cpu.threads import over_tiles, private_words
-from cqlib.kernels.cpu.words import shared_key, words_of_keys
+from cqlib.kernels.cpu.words import shared_key
 from cqlib.kernels.reference import one_bit as reference
 from cqlib.kernels.reference import rounding
 from cqlib.kernels.reference.buffers import (
@@ -22,7 +22,7 @@ from cqlib.kernels.reference.buffers import (
     output,
 )
 from cqlib.kernels.reference.packing import TILE
-from cqlib.keys import Key, Stream, runs_of_keys
+from cqlib.keys import Key, Stream, runs_of_keys, words_of_keys
 
 _SMALLEST_STEP = 2.0**-126  # below it 1 / step exceeds float32
 _MOST_CLIENTS = 2**31  # above it 2 n g exceeds 64 bits in the compiled loops

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from cqlib.kernels.api import Array, StreamKey
 from cqlib.kernels.cpu.compiled import butterflies, drive
 from cqlib.kernels.cpu.threads import over_tiles, private_words
-from cqlib.kernels.cpu.words import words_of_keys
 from cqlib.kernels.reference import hadamard
 from cqlib.kernels.reference.buffers import (
     check_padding,
@@ -21,7 +20,7 @@ from cqlib.kernels.reference.buffers import (
     output,
 )
 from cqlib.kernels.reference.packing import TILE
-from cqlib.keys import Key, Stream, runs_of_keys
+from cqlib.keys import Key, Stream, runs_of_keys, words_of_keys
 
 
 def transform(x: Array, *, out: Array | None = None) -> Array:

@@ -11,9 +11,8 @@ from cqlib.kernels.api import Array
 from cqlib.kernels.api.shares import Shares
 from cqlib.kernels.cpu.compiled import shares as compiled
 from cqlib.kernels.cpu.norms import l2_scale
-from cqlib.kernels.cpu.words import words_of_keys
 from cqlib.kernels.reference.packing import TILE
-from cqlib.keys import Key, Stream
+from cqlib.keys import Key, Stream, words_of_keys
 
 
 def simulate_shares(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -41,11 +39,6 @@ def shared_key(key: Key, stream: Stream) -> tuple[np.uint64, np.uint64]:
     """Compute one block."""
     k0, k1 = words.shared_key(*key.round_words, int(stream), *key.seed_words)
     return np.uint64(k0), np.uint64(k1)
-
-
-def words_of_keys(keys: Sequence[Key]) -> NDArray[np.uint64]:
-    """Return rounds and seeds as words, shape (keys, 4), for the compiled loops."""
-    return np.array([(*key.round_words, *key.seed_words) for key in keys], dtype=np.uint64)
 
 
 def stream_words(stream_key: StreamKey, d: int) -> NDArray[np.int64]:

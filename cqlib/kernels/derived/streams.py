@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from cqlib.kernels import dispatch
 from cqlib.kernels.api import StreamKey
-from cqlib.keys import Key, Stream
+from cqlib.keys import Key, Stream, words_of_keys
 
 _ZERO = np.uint64(0)
 
 
 def shared_of_each(keys: Sequence[Key], stream: Stream) -> StreamKey:
     """Return :meth:`Key.shared` of each key: two uint64 arrays of shape (keys,)."""
-    words = np.array([(*key.round_words, *key.seed_words) for key in keys], dtype=np.uint64).T
+    words = words_of_keys(keys).T
     counter = (words[0], words[1], np.uint64(stream), _ZERO)
     k0, k1, _, _ = dispatch.host().philox4x32(counter, (words[2], words[3]))
     return np.asarray(k0), np.asarray(k1)
